@@ -1,0 +1,29 @@
+"""EBCA: Energy-Based Cross-Attention for text-to-image diffusion models (arXiv 2306.09869).
+
+import ebca
+
+prompt = ebca.compose("a red star and a blue moon AND at night :0.8")
+with ebca.apply_patch(pipe, ebca.Settings(gamma_attn=0.02), edits=prompt.edits):
+    image = pipe(prompt.main).images[0]
+"""
+
+from ebca.layers import NoCrossAttentionError
+from ebca.prompts import Composed, compose
+from ebca.session import Patch, apply_patch, remove_patch
+from ebca.settings import Edit, Settings, SettingsError
+from ebca.trace import Trace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Composed",
+    "Edit",
+    "NoCrossAttentionError",
+    "Patch",
+    "Settings",
+    "SettingsError",
+    "Trace",
+    "apply_patch",
+    "compose",
+    "remove_patch",
+]

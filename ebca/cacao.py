@@ -1,0 +1,25 @@
+"""CACAO, the Compositional Averaging of Cross-Attention Output (arXiv 2306.09869, section 3.3).
+
+    out = ( attn(Q, C_main) + sum_s alpha_s attn(Q, C_s) ) / ( 1 + sum_s alpha_s )
+
+The heads' outputs are averaged before the output projection, which is affine, so averaging after
+it would give the same. Pure: tensors in, tensors out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+
+def average(main: Tensor, editorial: Iterable[tuple[float, Tensor]]) -> Tensor:
+    """The weighted average of `main` (weight 1) and `(alpha, output)` pairs of the same shape.
+
+    `editorial` is consumed one by one, so a generator keeps a single output alive at a time.
+    """
+    total, denominator = main, 1.0
+    for alpha, output in editorial:
+        total = total.add(output, alpha=alpha)
+        denominator += alpha
+    return total / denominator

@@ -1,0 +1,223 @@
+"""The cascade: contexts on their way down the layers of one UNet evaluation.
+
+The only mutable state of the core. It is made when an evaluation begins and dropped when the
+evaluation ends, so that every evaluation starts again from the encoded prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ebca.bcu import limit_update
+from ebca.composition import Evaluation
+from ebca.settings import Edit, Settings, SettingsError
+
+_REACH = 16.0
+"""A context stays within this multiple of its largest starting value. Step sizes that would carry
+it further have long destroyed the picture; the bound keeps half precision from overflowing too."""
+
+Rows = slice | Tensor
+"""Row indices of a batch: a slice where they are contiguous (no copy), else an index tensor."""
+
+
+class DriftingContext:
+    """A context [b, t, c] and the sum of the updates that it has taken since the first layer.
+
+    The sum is kept in fp32 or better: one update of bf16 is smaller than bf16's own rounding.
+    """
+
+    def __init__(self, max_relative_update: float | None) -> None:
+        self._cap = max_relative_update
+        self._update: Tensor | None = None
+        self._bound = torch.empty(0)
+
+    def current(self, start: Tensor) -> Tensor:
+        """The context that the next layer sees, given the one that its host would hand it."""
+        if self._update is None or self._update.shape != start.shape:
+            return start
+        moved = start.to(self._update.dtype) + self._update
+        return moved.clamp(-self._bound, self._bound).to(start.dtype)
+
+    def advance(self, start: Tensor, update: Tensor, rows: Rows) -> None:
+        """Add `update` to `rows`; `start` is the context as it was before the first layer."""
+        precise = torch.promote_types(start.dtype, torch.float32)
+        update = update.to(precise)
+        if self._cap is not None:
+            update = limit_update(update, self.current(start)[rows], self._cap)
+        if self._update is None:
+            self._update = torch.zeros_like(start, dtype=precise)
+            self._bound = _REACH * start.abs().amax().clamp(min=1.0).to(precise)
+        total = self._update.clone()
+        total[rows] += update
+        self._update = total
+
+
+@dataclass
+class Stack:
+    """Editorial contexts of one bundle that have the same length and step sizes.
+
+    `start` [s*r, t, c] holds the r rows of the first slot, then of the second, ...; `alphas` has
+    one weight per slot.
+    """
+
+    start: Tensor
+    alphas: tuple[float, ...]
+    step_sizes: tuple[float, float]
+    context: DriftingContext
+    key: Tensor | None = None  # of the layer being visited
+
+    def slot(self, packed: Tensor, index: int) -> Tensor:
+        """The rows of one slot of a tensor whose first axis is like that of `start`."""
+        return packed.chunk(len(self.alphas))[index]
+
+
+@dataclass
+class Bundle:
+    """Conditional rows whose images are composed alike, so that they are computed together."""
+
+    rows: Rows
+    stacks: list[Stack]
+
+
+@dataclass
+class Cascade:
+    """State of one UNet evaluation: who is updated, by how much, and how far it has come."""
+
+    evaluation: Evaluation
+    settings: Settings
+    step_sizes: tuple[float, float]  # of the main contexts, scaled for depth
+    depth_scale: float
+    main: DriftingContext = field(init=False)
+    bundles: list[Bundle] = field(default_factory=list, init=False)
+    begun: bool = field(default=False, init=False)
+    update_rows: Rows = field(default_factory=lambda: slice(0, 0), init=False)
+    token_weights: Tensor | None = field(default=None, init=False)
+    _masks: dict[int, Tensor] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.main = DriftingContext(self.settings.max_relative_update)
+
+    @property
+    def moves(self) -> bool:
+        """Whether any context takes a step in this evaluation."""
+        stacks = (stack.step_sizes for bundle in self.bundles for stack in bundle.stacks)
+        return any(self.step_sizes) or any(map(any, stacks))
+
+    def begin(self, context: Tensor) -> None:
+        """Prepare for contexts like `context` [b, t, c]: its device, precision and length."""
+        self.begun = True
+        rows, images = self.evaluation.rows, self.evaluation.images
+        updated = [
+            index
+            for index, row in enumerate(rows)
+            if row.conditional or self.settings.update_unconditional
+        ]
+        self.update_rows = as_rows(updated, context.device)
+        self.token_weights = _token_weights(self.evaluation, updated, context)
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for index, row in enumerate(rows):
+            if row.conditional and (edits := self._active(images[row.image].edits)):
+                alike.setdefault(tuple(map(_likeness, edits)), []).append(index)
+        self.bundles = [self._bundle(members, context) for members in alike.values()]
+
+    def mask(self, like: Tensor) -> Tensor | None:
+        """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one."""
+        images, pixels = self.evaluation.images, like.shape[1]
+        if not self.settings.mask or all(image.mask is None for image in images):
+            return None
+        if pixels not in self._masks:
+            size = level_size(self.evaluation.size, pixels)
+            levels = [_at_level(image.mask, size, like) for image in images]
+            self._masks[pixels] = torch.stack([levels[row.image] for row in self.evaluation.rows])
+        return self._masks[pixels]
+
+    def _active(self, edits: Sequence[Edit]) -> list[Edit]:
+        return [edit for edit in edits if edit.active(self.evaluation.progress)]
+
+    def _bundle(self, members: list[int], context: Tensor) -> Bundle:
+        """Gather the active edits of the member rows, which are alike, into stacks."""
+        slots = [
+            self._active(self.evaluation.images[self.evaluation.rows[index].image].edits)
+            for index in members
+        ]
+        stacks: dict[tuple[object, ...], list[list[Edit]]] = {}
+        for slot in zip(*slots, strict=True):
+            first = slot[0]
+            key = (len(first.encoding), first.gamma_attn, first.gamma_norm)
+            stacks.setdefault(key, []).append(list(slot))
+        return Bundle(
+            as_rows(members, context.device),
+            [self._stack(same, context) for same in stacks.values()],
+        )
+
+    def _stack(self, slots: list[list[Edit]], context: Tensor) -> Stack:
+        first = slots[0][0]
+        contexts = [edit.encoding.to(context) for slot in slots for edit in slot]
+        return Stack(
+            torch.stack(contexts),
+            tuple(slot[0].alpha for slot in slots),
+            (first.gamma_attn * self.depth_scale, first.gamma_norm * self.depth_scale),
+            DriftingContext(self.settings.max_relative_update),
+        )
+
+
+def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
+    """`indices`, ascending, as a slice if they are contiguous, else as a tensor."""
+    if not indices:
+        return slice(0, 0)
+    if list(indices) == list(range(indices[0], indices[-1] + 1)):
+        return slice(indices[0], indices[-1] + 1)
+    return torch.tensor(indices, device=device)
+
+
+def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    """(h, w) of the UNet level that has `pixels` pixels; every level is half the last, rounded up.
+
+    Raises ValueError if no level of a latent of `size` has that many.
+    """
+    height, width = size
+    while height * width > pixels and height * width > 1:
+        height, width = -(-height // 2), -(-width // 2)
+    if height * width != pixels:
+        raise ValueError(
+            f"EBCA: cannot apply the inpaint mask: a layer has {pixels} pixels, which no level of"
+            f" a {size[0]}x{size[1]} latent has. Switch the mask off, or the extension that"
+            " changes the layer's size."
+        )
+    return height, width
+
+
+def _at_level(mask: Tensor | None, size: tuple[int, int], like: Tensor) -> Tensor:
+    """A mask [h, w] at a UNet level, [n], resampled as the authors' code does; ones for None."""
+    if mask is None:
+        return like.new_ones(size[0] * size[1], dtype=torch.float32)
+    mask = mask.to(like.device, torch.float32)[None, None]
+    return F.interpolate(mask, size=size, mode="bilinear", align_corners=True).flatten()
+
+
+def _likeness(edit: Edit) -> tuple[object, ...]:
+    return (len(edit.encoding), edit.alpha, edit.gamma_attn, edit.gamma_norm)
+
+
+def _token_weights(
+    evaluation: Evaluation, updated: Sequence[int], context: Tensor
+) -> Tensor | None:
+    """Factors on gamma_attn, [updated rows, t, 1], 1 for unconditional rows; None if all are."""
+    rows = [evaluation.rows[index] for index in updated]
+    wanted = [evaluation.images[row.image].token_weights if row.conditional else {} for row in rows]
+    if not any(wanted):
+        return None
+    weights = torch.ones(len(rows), context.shape[1], 1)
+    for row, factors in enumerate(wanted):
+        for token, factor in factors.items():
+            if token >= context.shape[1]:
+                raise SettingsError(
+                    "token_weights", token, f"a token index below {context.shape[1]}"
+                )
+            weights[row, token] = factor
+    return weights.to(context.device)

@@ -1,0 +1,61 @@
+"""What a host tells the engine about one UNet evaluation: rows, images, time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ebca.settings import Edit, SettingsError, check_alphas
+
+
+class Row(NamedTuple):
+    """One row of the UNet's batch: the image it belongs to, conditional (prompt) or not."""
+
+    image: int
+    conditional: bool
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What one image is made of besides its main prompt.
+
+    `edits` have their contexts encoded. `token_weights` (token index of the main context ->
+    factor on gamma_attn). `mask` [h, w] in latent pixels: 1 where the image is repainted.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    token_weights: Mapping[int, float] = field(default_factory=dict)
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_alphas(self.edits)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One UNet evaluation as its host describes it.
+
+    `rows` names every row of the batch in order, `images` what the rows' image indices refer to.
+    `progress` is the fraction of the schedule done (0 at the first step, below 1), `size` the
+    latent's (h, w).
+    """
+
+    rows: Sequence[Row]
+    images: Sequence[Composition]
+    progress: float
+    size: tuple[int, int]
+
+
+def per_image(edits: Sequence[Edit] | Sequence[Sequence[Edit]]) -> list[tuple[Edit, ...]]:
+    """One tuple of edits per image; a flat sequence is one tuple that all images share."""
+    images: Sequence[Any] = edits
+    if not edits or any(isinstance(edit, Edit) for edit in edits):
+        images = [edits]
+    for image in images:
+        for edit in image if isinstance(image, (list, tuple)) else [image]:
+            if not isinstance(edit, Edit) or edit is image:
+                raise SettingsError("edits", edit, "a list of Edit, or one such list per image")
+    return [tuple(image) for image in images]

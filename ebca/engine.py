@@ -1,0 +1,250 @@
+"""The engine: follows a UNet evaluation layer by layer and takes the methods' steps in it.
+
+The host's own forward, whatever optimisation or adapter it uses, stays in charge; the engine only
+listens and nudges through the module hooks of `ebca.visit`. No host is known here. Shape letters
+as in `ebca.energy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ebca.attention import attend, merge_heads, split_heads
+from ebca.bcu import context_update
+from ebca.cacao import average
+from ebca.cascade import Bundle, Cascade, Rows, Stack
+from ebca.composition import Evaluation
+from ebca.layers import Layer, find_layers, key_weight, select_layers
+from ebca.settings import Settings
+from ebca.trace import Trace
+from ebca.visit import LayerHooks, Visit
+
+REFERENCE_DEPTH = 16
+"""Number of cross-attention layers of SD1.5, to which the published step sizes belong."""
+
+_ALL = slice(None)
+
+
+class Call(NamedTuple):
+    """The arguments of a UNet call that a host needs in order to describe the evaluation."""
+
+    sample: Tensor
+    timestep: Tensor | float
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        def get(position: int, *names: str) -> Any:
+            named = (kwargs[name] for name in names if name in kwargs)
+            return args[position] if position < len(args) else next(named, None)
+
+        return cls(get(0, "sample", "x"), get(1, "timestep", "timesteps"))
+
+
+class Engine:
+    """BCU and CACAO on one UNet, from `install` to `remove`."""
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        settings: Settings,
+        describe: Callable[[Call], Evaluation | None],
+        *,
+        composes: bool,
+        trace: Trace | None = None,
+        weight_of: Callable[..., Tensor] = key_weight,
+    ) -> None:
+        """`describe` is asked at every UNet call; None leaves the call alone. `composes` tells
+        whether any evaluation may have editorial prompts. `weight_of` finds W_K (see
+        `ebca.layers.key_weight`). Raises NoCrossAttentionError or SettingsError."""
+        self.unet, self.settings, self.trace = unet, settings, trace
+        self.layers = find_layers(unet)
+        self._describe, self._composes, self._weight_of = describe, composes, weight_of
+        self._updating = {layer.index for layer in select_layers(self.layers, settings.layers)}
+        self._depth_scale = REFERENCE_DEPTH / len(self.layers) if settings.scale_with_depth else 1.0
+        self._cascade: Cascade | None = None
+        self._visit: Visit | None = None
+        self._hooks = ExitStack()
+
+    # Installing and removing
+
+    def install(self) -> None:
+        """Add the hooks, all or none of them. Where there is nothing to do, none is needed."""
+        if self.settings.inert and not self._composes and self.trace is None:
+            return
+        with ExitStack() as hooks:
+            begin = self.unet.register_forward_pre_hook(self._begin, with_kwargs=True)
+            hooks.callback(begin.remove)
+            hooks.callback(self.unet.register_forward_hook(self._end, always_call=True).remove)
+            for layer in self.layers:
+                for register, hook, with_kwargs in LayerHooks(layer, self).registrations():
+                    handle = register(hook, **({"with_kwargs": True} if with_kwargs else {}))
+                    hooks.callback(handle.remove)
+            self._hooks = hooks.pop_all()
+
+    def remove(self) -> None:
+        """Take every hook away; the UNet is as it was before. May be called again."""
+        self._hooks.close()
+        self._cascade = self._visit = None
+
+    # One evaluation
+
+    def _begin(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._cascade = self._visit = None
+        evaluation = self._describe(Call.of(args, kwargs))
+        if evaluation is None:
+            return
+        steps = self._scaled(self.settings.step_sizes(evaluation.progress))
+        edits = (edit for image in evaluation.images for edit in image.edits)
+        if any(steps) or self.trace or any(edit.active(evaluation.progress) for edit in edits):
+            self._cascade = Cascade(evaluation, self.settings, steps, self._depth_scale)
+            if self.trace:
+                self.trace.begin()
+
+    def _end(self, _unet: nn.Module, _args: Any, _output: Any) -> None:
+        self._cascade = self._visit = None
+
+    # One layer, as told by its hooks
+
+    def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> Visit | None:
+        """A layer is called. None if it is called with anything but this evaluation's rows."""
+        self._visit = None
+        cascade = self._cascade
+        if cascade is None or context.shape[0] != len(cascade.evaluation.rows):
+            return None
+        if not cascade.begun:
+            cascade.begin(context)
+        self._visit = Visit(layer, hidden, context, cascade.main.current(context))
+        return self._visit
+
+    def visiting(self, layer: Layer) -> Visit | None:
+        """The visit under way, if it is one of `layer`."""
+        visit = self._visit
+        return visit if visit is not None and visit.layer is layer else None
+
+    def compose_heads(self, visit: Visit, heads_out: Tensor) -> Tensor:
+        """Average the conditional rows of the heads' output [b, n, h*d] with their edits'."""
+        visit.composed = True
+        return self._compose(visit, heads_out, lambda heads: heads)
+
+    def depart(self, visit: Visit, output: Tensor) -> Tensor:
+        """A layer is done: compose now if its heads were not seen, then take the BCU step."""
+        if not visit.composed:
+            visit.composed = True
+            output = self._compose(visit, output, lambda heads: _project_out(visit, heads))
+        self._advance(visit)
+        self._visit = None
+        return output
+
+    # CACAO
+
+    def _compose(self, visit: Visit, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        for bundle in self._active_cascade.bundles:
+            editorial = ((alpha, finish(heads)) for alpha, heads in self._editorial(visit, bundle))
+            rows = bundle.rows
+            output = _with_rows(output, rows, average(output[rows], editorial))
+        return output
+
+    def _editorial(self, visit: Visit, bundle: Bundle) -> Iterator[tuple[float, Tensor]]:
+        """(alpha, heads' output [rows, n, h*d]) of each editorial prompt of a bundle."""
+        query = visit.query[bundle.rows]
+        for stack in bundle.stacks:
+            context = stack.context.current(stack.start)
+            stack.key = visit.project("to_k", context)
+            value = visit.project("to_v", context)
+            for slot, alpha in enumerate(stack.alphas):
+                key_value = stack.slot(stack.key, slot), stack.slot(value, slot)
+                yield alpha, _attend(visit.layer, query, *key_value)
+
+    # BCU
+
+    @torch.no_grad()
+    def _advance(self, visit: Visit) -> None:
+        """Take the step of every context that has one, for the next layer to see."""
+        cascade, layer = self._active_cascade, visit.layer
+        is_last = layer is self.layers[-1]  # no layer would see its update
+        updating = layer.index in self._updating and not is_last and cascade.moves
+        if not updating and self.trace is None:
+            return
+        with torch.autocast(visit.hidden.device.type, enabled=False):
+            weight = self._weight_of(
+                layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
+            )
+            mask = cascade.mask(visit.query)
+            rows, update = cascade.update_rows, None
+            if updating and any(cascade.step_sizes):
+                update = self._update(visit, visit.key[rows], weight, rows, cascade.step_sizes,
+                                      mask, cascade.token_weights)  # fmt: skip
+                cascade.main.advance(visit.start, update, rows)
+            for bundle in cascade.bundles if updating else ():
+                for stack in bundle.stacks:
+                    self._advance_stack(visit, bundle.rows, stack, weight, mask)
+            if self.trace is not None:
+                self.trace.record(
+                    layer, cascade.evaluation.progress, self.settings.formulation,
+                    visit.query[rows], visit.key[rows], visit.context[rows], update, weight,
+                )  # fmt: skip
+
+    def _advance_stack(
+        self, visit: Visit, rows: Rows, stack: Stack, weight: Tensor, mask: Tensor | None
+    ) -> None:
+        if not any(stack.step_sizes) or stack.key is None:
+            return
+        slots = (stack.slot(stack.key, index) for index in range(len(stack.alphas)))
+        updates = [
+            self._update(visit, key, weight, rows, stack.step_sizes, mask, None) for key in slots
+        ]
+        stack.context.advance(stack.start, torch.cat(updates), _ALL)
+
+    def _update(
+        self, visit: Visit, key: Tensor, weight: Tensor, rows: Rows,
+        step_sizes: tuple[float, float], mask: Tensor | None, token_weights: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        return context_update(
+            visit.query[rows],
+            key,
+            weight,
+            heads=visit.layer.heads,
+            beta=visit.layer.beta(key.shape[-1]),
+            gamma_attn=step_sizes[0],
+            gamma_norm=step_sizes[1],
+            formulation=self.settings.formulation,
+            token_weights=token_weights,
+            mask=None if mask is None else mask[rows],
+        )
+
+    @property
+    def _active_cascade(self) -> Cascade:
+        assert self._cascade is not None, "a visit outlived its evaluation"
+        return self._cascade
+
+    def _scaled(self, step_sizes: tuple[float, float]) -> tuple[float, float]:
+        return step_sizes[0] * self._depth_scale, step_sizes[1] * self._depth_scale
+
+
+def _attend(layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The heads' output [b, n, h*d], computed as precisely as the host does for its own."""
+    dtype, beta = query.dtype, layer.beta(query.shape[-1])
+    if layer.upcast:
+        query, key, value = query.float(), key.float(), value.float()
+    query, key, value = (split_heads(packed, layer.heads) for packed in (query, key, value))
+    return merge_heads(attend(query, key, value, beta)).to(dtype)
+
+
+def _project_out(visit: Visit, heads: Tensor) -> Tensor:
+    for part in visit.layer.output:
+        heads = part(heads)
+    return heads
+
+
+def _with_rows(whole: Tensor, rows: Rows, part: Tensor) -> Tensor:
+    """`whole` with `rows` replaced by `part`; a new tensor."""
+    if part.shape[0] == whole.shape[0]:
+        return part
+    replaced = whole.clone()
+    replaced[rows] = part
+    return replaced

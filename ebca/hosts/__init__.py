@@ -1,0 +1,1 @@
+"""Host adapters: each module knows one host, and no formula."""

@@ -1,0 +1,130 @@
+"""A diffusers pipeline as a host: Stable Diffusion 1, 2, XL and what is built like them.
+
+diffusers itself is not imported: a pipeline is known by what it has. Rows of its UNet batch, as
+the pipelines stack them: unconditional first if guidance is on, then conditional, image-major;
+InstructPix2Pix has (conditional, image, unconditional); with PAG perturbed rows come last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ebca.composition import Composition, Evaluation, Row
+from ebca.engine import Call
+from ebca.hosts.unet import check_contexts, is_timed
+from ebca.settings import Edit, Settings, SettingsError
+
+_INPAINT_CHANNELS = 9  # latent 4, mask 1, masked latent 4
+_MASK_CHANNEL = 4
+
+
+def is_pipeline(model: Any) -> bool:
+    """Whether `model` is a pipeline of the kind that this module can serve."""
+    return isinstance(getattr(model, "unet", None), nn.Module) and hasattr(model, "encode_prompt")
+
+
+class Pipeline:
+    """Describes the evaluations of the UNet of a pipeline."""
+
+    def __init__(self, pipe: Any, settings: Settings, images: Sequence[Composition]) -> None:
+        """`images` has one composition a prompt, or one that all prompts share."""
+        self.unet: nn.Module = pipe.unet
+        self._pipe, self._images = pipe, images
+        self._timed = is_timed(settings, images)
+        self._encoded: dict[int | None, list[Composition]] = {}
+        self._steps: tuple[Tensor | None, list[float]] = (None, [])
+        self._encode(None)  # now, so that what cannot be encoded fails before sampling
+
+    def describe(self, call: Call) -> Evaluation:
+        """Rows, compositions and progress of the UNet call that the pipeline is making."""
+        conditional = self._conditional(call.sample.shape[0])
+        images = self._encode(getattr(self._pipe, "clip_skip", None))
+        each, odd = divmod(conditional.count(True), len(images))
+        if odd or not each:
+            legal = f"one list per prompt; the batch has {conditional.count(True)} images"
+            raise SettingsError("edits", f"{len(images)} lists", legal)
+        count = each * len(images)
+        seen = {True: 0, False: 0}
+        rows = []
+        for is_conditional in conditional:
+            rows.append(Row(seen[is_conditional] % count // each, is_conditional))
+            seen[is_conditional] += 1
+        if call.sample.shape[1] == _INPAINT_CHANNELS:
+            images, rows = _with_own_masks(images, rows, call.sample)
+        height, width = call.sample.shape[-2:]
+        return Evaluation(rows, images, self._progress(call), (height, width))
+
+    def _conditional(self, batch: int) -> list[bool]:
+        pipe = self._pipe
+        guided = bool(pipe.do_classifier_free_guidance)
+        if any("InstructPix2Pix" in kind.__name__ for kind in type(pipe).__mro__):
+            pattern = [True, False, False] if guided else [True]
+        else:
+            perturbed = bool(getattr(pipe, "do_perturbed_attention_guidance", False))
+            pattern = [False] * guided + [True] + [True] * perturbed
+        return [kind for kind in pattern for _ in range(batch // len(pattern))]
+
+    def _progress(self, call: Call) -> float:
+        """Fraction done of the steps that this run of the pipeline makes."""
+        if not self._timed:
+            return 0.0
+        run = self._run()
+        timestep = float(torch.as_tensor(call.timestep).flatten()[0])
+        return sum(step > timestep for step in run) / len(run)
+
+    def _run(self) -> list[float]:
+        """The timesteps of this run: of the schedule, img2img skips the head, others the tail."""
+        pipe = self._pipe
+        schedule = pipe.scheduler.timesteps
+        if self._steps[0] is not schedule:
+            self._steps = (schedule, [float(step) for step in schedule.tolist()])
+        steps = self._steps[1]
+        length = getattr(pipe, "num_timesteps", len(steps))
+        ends_early = getattr(pipe, "denoising_end", None) is not None
+        return steps[:length] if ends_early else steps[-length:]
+
+    def _encode(self, clip_skip: int | None) -> list[Composition]:
+        """The compositions with every edit's prompt encoded as the pipeline encodes its own."""
+        if clip_skip not in self._encoded:
+            images = [
+                dataclasses.replace(
+                    image, edits=tuple(self._with_context(edit, clip_skip) for edit in image.edits)
+                )
+                for image in self._images
+            ]
+            check_contexts([image.edits for image in images], self.unet)
+            self._encoded[clip_skip] = images
+        return self._encoded[clip_skip]
+
+    @torch.no_grad()
+    def _with_context(self, edit: Edit, clip_skip: int | None) -> Edit:
+        if edit.context is not None or not (edit.prompt or "").strip():
+            return edit
+        skip = {} if clip_skip is None else {"clip_skip": clip_skip}
+        encoded = self._pipe.encode_prompt(
+            edit.prompt,
+            device=self._pipe._execution_device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+            **skip,
+        )
+        return dataclasses.replace(edit, prompt=None, context=encoded[0][0])
+
+
+def _with_own_masks(
+    images: Sequence[Composition], rows: Sequence[Row], sample: Tensor
+) -> tuple[list[Composition], list[Row]]:
+    """One composition a row, each with the mask that an inpainting model's own input carries."""
+    own = [
+        dataclasses.replace(image, mask=sample[index, _MASK_CHANNEL])
+        if image.mask is None
+        else image
+        for index, row in enumerate(rows)
+        for image in (images[row.image],)
+    ]
+    return own, [Row(index, row.conditional) for index, row in enumerate(rows)]

@@ -1,0 +1,130 @@
+"""Finding a UNet's cross-attention layers, and what the engine must know of each.
+
+Layers are told by what they have, not by their class, so ldm, sgm and diffusers need no import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ebca.settings import SettingsError, parse_layers
+
+_LINEARS = ("to_q", "to_k", "to_v", "to_out")
+_PLACES = {  # first part of a layer's name -> its place: diffusers' words, then ldm's and sgm's
+    "down_blocks": "down",
+    "mid_block": "mid",
+    "up_blocks": "up",
+    "input_blocks": "down",
+    "middle_block": "mid",
+    "output_blocks": "up",
+}
+_ORDER = tuple(dict.fromkeys(_PLACES.values()))
+
+
+class NoCrossAttentionError(TypeError):
+    """The model has no cross-attention layer that the engine could work on."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One cross-attention layer: its module, name, place (down, mid, up) and number in order."""
+
+    module: nn.Module
+    name: str
+    place: str
+    index: int
+
+    @property
+    def heads(self) -> int:
+        return int(getattr(self.module, "heads"))  # noqa: B009
+
+    def linear(self, name: str) -> nn.Module:
+        """The layer's to_q, to_k or to_v as it is now: a LoRA may have replaced it."""
+        linear: nn.Module = getattr(self.module, name)
+        return linear
+
+    @property
+    def output(self) -> list[nn.Module]:
+        """The parts of to_out: the projection, and what comes after it."""
+        return list(getattr(self.module, "to_out"))  # noqa: B009
+
+    def beta(self, width: int) -> float:
+        """The scale on scores; `width` is h*d."""
+        scale = getattr(self.module, "scale", None)
+        return float(scale) if scale is not None else (width // self.heads) ** -0.5
+
+    @property
+    def upcast(self) -> bool:
+        """Whether the host computes this layer's scores in fp32 (SD2.1)."""
+        return bool(getattr(self.module, "upcast_attention", False))
+
+
+def find_layers(unet: nn.Module) -> list[Layer]:
+    """The cross-attention layers of `unet` in the order in which an evaluation visits them.
+
+    Raises NoCrossAttentionError, saying what was looked for, if there are none.
+    """
+    found = sorted(_cross_attention(unet), key=lambda layer: _ORDER.index(layer[0]))  # stable
+    if not found:
+        raise NoCrossAttentionError(
+            f"EBCA: {type(unet).__name__} has no cross-attention: looked for modules named attn2"
+            f" with {', '.join(_LINEARS)} and heads below {', '.join(_PLACES)} and found none."
+        )
+    return [Layer(module, name, place, i) for i, (place, name, module) in enumerate(found)]
+
+
+def _cross_attention(unet: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
+    for name, module in unet.named_modules():
+        parts = name.split(".")
+        place = next((_PLACES[part] for part in parts if part in _PLACES), None)
+        if place and parts[-1] == "attn2" and all(hasattr(module, a) for a in (*_LINEARS, "heads")):
+            yield place, name, module
+
+
+def select_layers(layers: list[Layer], text: str) -> list[Layer]:
+    """The layers that a `layers` setting names. Raises SettingsError if a part names none."""
+    rules = parse_layers(text)
+    if rules is None:
+        return layers
+    for rule in rules:
+        if not any(rule.matches(layer.place, layer.index) for layer in layers):
+            raise SettingsError(
+                "layers",
+                text,
+                f"made of parts that name layers of this model (0-{len(layers) - 1})",
+            )
+    return [
+        layer for layer in layers if any(rule.matches(layer.place, layer.index) for rule in rules)
+    ]
+
+
+def key_weight(to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
+    """W_K^T [h*d, c] of a layer's key projection as it acts now.
+
+    A plain `nn.Linear` has it at hand. For anything else (LoRA, quantised or offloaded weights,
+    other people's hooks) `project`, which calls `to_k`, maps the unit vectors: exact whatever
+    the linear map is made of, for c tokens' worth of work.
+    """
+    weight = getattr(to_k, "weight", None)
+    if isinstance(weight, Tensor) and weight.device == context.device and is_plain(to_k):
+        return weight
+    width = context.shape[-1]
+    units = torch.eye(width, device=context.device, dtype=context.dtype)[None]
+    offset = project(torch.zeros_like(units[:, :1]))
+    return (project(units) - offset)[0].mT
+
+
+def is_plain(linear: nn.Module) -> bool:
+    """Whether `linear` is `nn.Linear` as PyTorch wrote it, with no hook but the engine's note."""
+    return (
+        isinstance(linear, nn.Linear)
+        and type(linear).forward is nn.Linear.forward
+        and "forward" not in vars(linear)
+        and len(linear._forward_hooks) <= 1
+        and not linear._forward_pre_hooks
+        and not getattr(linear, "parametrizations", None)
+    )

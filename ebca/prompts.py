@@ -1,0 +1,110 @@
+"""Reading prompts: `AND` into a main and editorial prompts, words into token weights.
+
+Host-free. `AND` and `:weight` are read exactly as the WebUI reads them (modules/prompt_parser.py):
+case-sensitive whole word, weight default 1.0, negative allowed, no exponent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ebca.settings import TOKEN_WEIGHT, Edit, SettingsError, check_alphas, check_number
+
+_AND = re.compile(r"\bAND\b")
+_WEIGHTED = re.compile(r"(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*", re.DOTALL)
+
+
+class Subprompt(NamedTuple):
+    """One of the `AND`-separated parts of a prompt, and its weight."""
+
+    text: str
+    weight: float
+
+
+def split_prompt(prompt: str) -> list[Subprompt]:
+    """The `AND`-separated parts of `prompt` in order; at least one."""
+    parts = []
+    for part in _AND.split(prompt):
+        match = _WEIGHTED.fullmatch(part)
+        assert match is not None  # the expression matches every text
+        parts.append(Subprompt(match[1], 1.0 if match[2] is None else float(match[2])))
+    return parts
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A prompt read for CACAO: its main prompt and the editorial ones.
+
+    From one prompt `main` is a text and `edits` a tuple of `Edit`; from a list of prompts they
+    are a list of texts and a tuple of such tuples. Both go straight into a pipeline and into
+    `apply_patch`.
+    """
+
+    main: str | list[str]
+    edits: tuple[Edit, ...] | tuple[tuple[Edit, ...], ...]
+
+
+def compose(
+    prompt: str | Sequence[str],
+    *,
+    gamma_attn: float = 0.0,
+    gamma_norm: float = 0.0,
+    start: float = 0.0,
+    stop: float = 1.0,
+) -> Composed:
+    """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
+
+    The other arguments are given to every `Edit`. Empty editorial prompts are left out. Raises
+    `SettingsError` if the main weight is not positive or the alphas cancel the main prompt.
+    """
+    if not isinstance(prompt, str):
+        each = [_compose_one(text, gamma_attn, gamma_norm, start, stop) for text in prompt]
+        return Composed([main for main, _ in each], tuple(edits for _, edits in each))
+    return Composed(*_compose_one(prompt, gamma_attn, gamma_norm, start, stop))
+
+
+def _compose_one(
+    prompt: str, gamma_attn: float, gamma_norm: float, start: float, stop: float
+) -> tuple[str, tuple[Edit, ...]]:
+    main, *others = split_prompt(prompt)
+    if others and main.weight <= 0:
+        raise SettingsError(
+            "prompt", f"{main.text.strip()} :{main.weight:g}",
+            "a main prompt (the first of those joined by AND) with a weight above 0",
+        )  # fmt: skip
+    edits = tuple(
+        Edit(other.text, None, other.weight / main.weight, gamma_attn, gamma_norm, start, stop)
+        for other in others
+        if other.text.strip()
+    )
+    check_alphas(edits)
+    return (main.text if others else prompt), edits
+
+
+def read_word_weights(text: str) -> list[tuple[str, float]]:
+    """Read `crown:2.5, red hat:1.5` as [("crown", 2.5), ("red hat", 1.5)]; empty text as []."""
+    weights = []
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        word, colon, number = item.rpartition(":")
+        legal = f"words with factors such as 'crown:2.5, red hat:1.5', each {TOKEN_WEIGHT}"
+        try:
+            factor = float(number)
+        except ValueError:
+            raise SettingsError("token_weights", item, legal) from None
+        if not (colon and word.strip()):
+            raise SettingsError("token_weights", item, legal)
+        weights.append((word.strip(), check_number("token_weights", factor, TOKEN_WEIGHT)))
+    return weights
+
+
+def find_tokens(wanted: Sequence[int], tokens: Sequence[int]) -> Iterator[int]:
+    """Every index of `tokens` that belongs to an occurrence of the sequence `wanted`."""
+    length = len(wanted)
+    seen: set[int] = set()
+    for first in range(len(tokens) - length + 1 if length else 0):
+        if list(tokens[first : first + length]) == list(wanted):
+            seen.update(range(first, first + length))
+    yield from sorted(seen)

@@ -1,0 +1,131 @@
+"""One call of one cross-attention layer, and the hooks that follow it.
+
+    pre-hook on the layer        hand it the cascade's current context instead of the static one
+    hooks on to_q and to_k       note query and key as they pass, so that none is computed twice
+    pre-hook on to_out[0]        replace the heads' output by its CACAO average
+    hook on the layer            take the BCU step for the next layer
+
+Other people's code may call the linears in another way, replace them (LoRA) or hook them too. A
+note is only believed if nothing of that kind was seen; otherwise the visit calls the linears
+itself: slower, same result. Shape letters as in `ebca.energy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from ebca.layers import Layer
+
+_CONTEXT_NAMES = ("encoder_hidden_states", "context")
+
+
+@dataclass
+class Visit:
+    """What is known of the call of `layer` under way; dropped when the call ends."""
+
+    layer: Layer
+    hidden: Tensor  # [b, n, *]
+    start: Tensor  # the context that the host handed in, [b, t, c]
+    context: Tensor  # the one that the layer sees, [b, t, c]
+    composed: bool = False
+    _noted: dict[str, list[Tensor]] = field(default_factory=dict)
+    _projecting: bool = False
+
+    @property
+    def query(self) -> Tensor:
+        """[b, n, h*d]"""
+        return self._believed("to_q", self.hidden)
+
+    @property
+    def key(self) -> Tensor:
+        """[b, t, h*d], of the main contexts"""
+        return self._believed("to_k", self.context)
+
+    def project(self, name: str, tensor: Tensor) -> Tensor:
+        """The layer's linear of that name applied by the engine rather than by the host."""
+        self._projecting = True
+        try:
+            return self.layer.linear(name)(tensor)  # type: ignore[no-any-return]
+        finally:
+            self._projecting = False
+
+    def note(self, name: str, linear: nn.Module, hook: object, output: Tensor) -> None:
+        """Take down what `linear` put out when the host called it."""
+        ours_is_last = next(reversed(linear._forward_hooks.values())) == hook
+        in_place = self.layer.linear(name) is linear
+        if ours_is_last and in_place and not self._projecting:
+            self._noted.setdefault(name, []).append(output)
+
+    def _believed(self, name: str, given: Tensor) -> Tensor:
+        notes = self._noted.get(name, [])
+        if len(notes) != 1 or notes[0].shape[:2] != given.shape[:2]:
+            self._noted[name] = notes = [self.project(name, given)]
+        return notes[0]
+
+
+class Listener(Protocol):
+    """Who is told about visits: the engine."""
+
+    def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> Visit | None: ...
+    def visiting(self, layer: Layer) -> Visit | None: ...
+    def compose_heads(self, visit: Visit, heads_out: Tensor) -> Tensor: ...
+    def depart(self, visit: Visit, output: Tensor) -> Tensor: ...
+
+
+class LayerHooks:
+    """The hooks of one layer."""
+
+    def __init__(self, layer: Layer, listener: Listener) -> None:
+        self._layer, self._listener = layer, listener
+
+    def registrations(self) -> Iterator[tuple[Callable[..., Any], Callable[..., Any], bool]]:
+        """(where to register, hook, whether it takes keyword arguments)"""
+        layer, module = self._layer, self._layer.module
+        yield module.register_forward_pre_hook, self._arrive, True
+        yield layer.linear("to_q").register_forward_hook, self._note_query, False
+        yield layer.linear("to_k").register_forward_hook, self._note_key, False
+        yield layer.output[0].register_forward_pre_hook, self._compose, False
+        yield module.register_forward_hook, self._depart, False
+
+    def _arrive(
+        self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        name = next((name for name in _CONTEXT_NAMES if name in kwargs), None)
+        context = kwargs[name] if name else args[1] if len(args) > 1 else None
+        hidden = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
+        if not (isinstance(context, Tensor) and isinstance(hidden, Tensor)):
+            return None  # self-attention, or a host that speaks of something else
+        visit = self._listener.arrive(self._layer, hidden, context)
+        if visit is None or visit.context is context:
+            return None
+        if name:
+            return args, {**kwargs, name: visit.context}
+        return (args[0], visit.context, *args[2:]), kwargs
+
+    def _note_query(self, linear: nn.Module, _args: Any, output: Tensor) -> None:
+        if visit := self._listener.visiting(self._layer):
+            visit.note("to_q", linear, self._note_query, output)
+
+    def _note_key(self, linear: nn.Module, _args: Any, output: Tensor) -> None:
+        if visit := self._listener.visiting(self._layer):
+            visit.note("to_k", linear, self._note_key, output)
+
+    def _compose(self, linear: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        visit = self._listener.visiting(self._layer)
+        expected = visit and visit.hidden.shape[:2] == args[0].shape[:2]
+        if visit is None or visit.composed or not expected:
+            return None
+        if self._layer.output[0] is not linear:
+            return (
+                None  # it is inside a wrapper (LoRA), whose other parts would not see the average
+            )
+        composed = self._listener.compose_heads(visit, args[0])
+        return None if composed is args[0] else (composed, *args[1:])
+
+    def _depart(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        visit = self._listener.visiting(self._layer)
+        return self._listener.depart(visit, output) if visit is not None else None
