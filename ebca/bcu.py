@@ -57,4 +57,5 @@ def limit_update(update: Tensor, context: Tensor, max_relative_update: float) ->
     length = torch.linalg.vector_norm(
         update, dim=(1, 2), keepdim=True, dtype=torch.promote_types(update.dtype, torch.float32)
     )
-    return update * (allowed / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(max=1.0)
+    shortening: Tensor = (allowed / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(max=1.0)
+    return update * shortening

@@ -1,0 +1,181 @@
+"""The command line: `python -m ebca generate "a red star AND at night :0.8" --out outputs`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ebca.settings import Edit, Range, Settings, SettingsError
+
+EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
+
+_EDIT_FIELDS = ("gamma_attn", "gamma_norm", "start", "stop")
+_FLAGS = {"mask": "--masked-update"}  # of settings whose name another flag has
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; every flag of a setting is made from the setting's own field."""
+    parser = argparse.ArgumentParser(
+        prog="ebca", description="Energy-Based Cross-Attention: images that follow their prompts."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    generate = commands.add_parser(
+        "generate",
+        help="make pictures",
+        description="Make pictures. `AND` joins prompts: the first is the main one, the others are"
+        " composed into it with the weight after their colon.",
+    )
+    add = generate.add_argument
+    add("prompt", help="e.g. 'a red star and a blue moon AND at night :0.8'")
+    add("--negative", default="", help="what should not be there")
+    add("--model", help="diffusers folder, .safetensors file or hub id; default: the small model")
+    add("--model-config", help="folder or hub id that has the configuration of a single file")
+    add("--steps", type=int, default=20, help="denoising steps (default %(default)s)")
+    add("--cfg", type=float, help="guidance scale (default 4 for the small model, else 7.5)")
+    add("--seed", type=int, default=0, help="seed of the first image (default %(default)s)")
+    add("--images", type=int, default=1, help="number of images, with seeds one apart")
+    add("--width", type=int, help="in pixels; default: the model's own")
+    add("--height", type=int, help="in pixels; default: the model's own")
+    add("--init", type=Path, metavar="IMAGE", help="start from this image")
+    add("--strength", type=float, default=0.6, help="how much of it to change (%(default)s)")
+    add("--mask", type=Path, metavar="IMAGE", help="repaint only where this image is white")
+    add("--compare", action="store_true", help="also write off | on side by side, same seed")
+    add("--energies", action="store_true", help="also draw the energies per step and layer")
+    add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="where to write")
+    add("--device", help="cuda, mps or cpu; default: the best there is")
+    _add_settings(generate.add_argument_group("Bayesian Context Update"))
+    _add_edit_settings(generate.add_argument_group("editorial prompts (after AND)"))
+    return parser
+
+
+def _add_settings(group: Any) -> None:
+    for field in dataclasses.fields(Settings):
+        flag = _FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
+        text = field.metadata["help"]
+        if field.name == "token_weights":
+            text = "Factors on gamma_attn for words of the main prompt: 'crown:2.5, red hat:1.5'."
+            group.add_argument(flag, default="", metavar="WORDS", help=text)
+        elif isinstance(field.default, bool):
+            group.add_argument(
+                flag,
+                action=argparse.BooleanOptionalAction,
+                dest=_dest(field.name),
+                default=field.default,
+                help=text,
+            )
+        else:
+            _add_value(group, flag, field, text)
+
+
+def _add_edit_settings(group: Any) -> None:
+    fields = {field.name: field for field in dataclasses.fields(Edit)}
+    for name in _EDIT_FIELDS:
+        flag = "--edit-" + name.replace("_", "-")
+        _add_value(group, flag, fields[name], fields[name].metadata["help"])
+
+
+def _add_value(group: Any, flag: str, field: Any, text: str) -> None:
+    legal: Range | None = field.metadata.get("range")
+    group.add_argument(
+        flag,
+        type=float if legal else str,
+        default=field.default,
+        metavar=f"{legal.low:g}..{legal.high:g}" if legal else None,
+        choices=field.metadata.get("choices"),
+        help=f"{text} (default {field.default})".replace("%", "%%"),
+    )
+
+
+def _dest(setting: str) -> str:
+    """Where the parser keeps the value of a setting."""
+    return _FLAGS.get(setting, setting).lstrip("-").replace("-", "_")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. One line on stderr says what went wrong."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return _generate(options)
+    except SettingsError as error:
+        return _fail(str(error).removeprefix("EBCA: "), EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", EXIT_INTERRUPTED)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    job_settings = Settings(
+        **{
+            field.name: getattr(options, _dest(field.name))
+            for field in dataclasses.fields(Settings)
+            if field.name != "token_weights"
+        }
+    )
+    edit = {name: getattr(options, f"edit_{name}") for name in _EDIT_FIELDS}
+    Edit(prompt="", **edit)  # check the values before anything is loaded
+
+    import torch
+    from tqdm import tqdm
+
+    from ebca.generate import Job, ModelError, load_pipeline, run
+
+    names = {field.name for field in dataclasses.fields(Job)} - {"settings", "word_weights", "edit"}
+    job = Job(
+        settings=job_settings,
+        word_weights=options.token_weights,
+        edit=edit,
+        **{name: getattr(options, name) for name in names - {"cfg"}},
+        cfg=options.cfg if options.cfg is not None else 7.5 if options.model else 4.0,
+    )
+    _quiet_libraries()
+    device = options.device or _best_device()
+    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    try:
+        pipe = load_pipeline(options.model, options.model_config, device, dtype)
+        with tqdm(unit="step", leave=False) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            written = list(run(pipe, job, show))
+    except ModelError as error:
+        return _fail(str(error), EXIT_NO_MODEL)
+    except torch.cuda.OutOfMemoryError as error:
+        hint = "smaller --width and --height, or --device cpu, need less"
+        return _fail(f"out of memory: {str(error).splitlines()[0]}; {hint}", EXIT_OUT_OF_MEMORY)
+    for path in written:
+        print(path)
+    return 0
+
+
+def _best_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _quiet_libraries() -> None:
+    """The libraries' advice to their own developers is no help to who makes a picture."""
+    import diffusers
+    import transformers
+
+    warnings.simplefilter("ignore")
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"ebca: error: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

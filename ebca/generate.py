@@ -1,0 +1,281 @@
+"""The job behind `python -m ebca generate`: load a model, make pictures, write them down."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, PngImagePlugin
+
+from ebca.infotext import write_fields, write_parameters
+from ebca.plots import Labelled, side_by_side
+from ebca.prompts import compose, find_tokens, read_word_weights
+from ebca.session import apply_patch
+from ebca.settings import Edit, Settings, SettingsError
+from ebca.trace import Trace
+
+EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
+_LATENT_SCALE = 8  # pixels per latent pixel
+
+
+class ModelError(Exception):
+    """A model that cannot be loaded; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to generate. Sizes are in pixels; None means the model's own."""
+
+    prompt: str
+    negative: str = ""
+    settings: Settings = dataclasses.field(default_factory=Settings)
+    word_weights: str = ""
+    edit: dict[str, float] = dataclasses.field(default_factory=dict)
+    steps: int = 20
+    cfg: float = 4.0
+    seed: int = 0
+    images: int = 1
+    width: int | None = None
+    height: int | None = None
+    init: Path | None = None
+    strength: float = 0.6
+    mask: Path | None = None
+    compare: bool = False
+    energies: bool = False
+    out: Path = Path("outputs")
+
+    def __post_init__(self) -> None:
+        at_least = {"steps": 1, "images": 1, "seed": 0, "cfg": 0}
+        for name, low in at_least.items():
+            if not low <= getattr(self, name) < 2**63:
+                raise SettingsError(name, getattr(self, name), f"a number of at least {low}")
+        if not 0.0 < self.strength <= 1.0:
+            raise SettingsError("strength", self.strength, "a number above 0 and at most 1")
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if value is not None and (value < _LATENT_SCALE or value % _LATENT_SCALE):
+                raise SettingsError(name, value, f"a multiple of {_LATENT_SCALE} pixels")
+        if self.mask is not None and self.init is None:
+            raise SettingsError("mask", str(self.mask), "given together with init, the image")
+
+
+def load_pipeline(model: str | None, config: str | None, device: str, dtype: torch.dtype) -> Any:
+    """A diffusers pipeline from a folder, a single file, a hub id; None: the embedded model.
+
+    Raises ModelError, saying in one line what is wrong.
+    """
+    import diffusers
+
+    source = str(EMBEDDED_MODEL) if model is None else model
+    options: dict[str, Any] = {"torch_dtype": dtype}
+    try:
+        if Path(source).is_file():
+            kind = diffusers.StableDiffusionPipeline
+            if _is_xl(Path(source)):
+                kind = diffusers.StableDiffusionXLPipeline
+            if config is not None:
+                options["config"] = config
+            pipe = kind.from_single_file(source, **options)
+        else:
+            pipe = diffusers.DiffusionPipeline.from_pretrained(source, **options)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"cannot load the model {source!r}: {reason}") from error
+    if getattr(pipe, "safety_checker", None) is not None:
+        pipe.safety_checker = None  # it would blacken pictures of small models
+    return pipe.to(device)
+
+
+def _is_xl(file: Path) -> bool:
+    """Whether a single-file checkpoint has SDXL's second text encoder."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return any(name.startswith("conditioner.embedders.1.") for name in tensors.keys())  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelError(f"{str(file)!r} is not a .safetensors file: {error}") from error
+
+
+def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[Path]:
+    """Make the pictures of `job` and yield the path of each file written.
+
+    `progress(done, total)` is called after each denoising step. Raises SettingsError before
+    anything is sampled if the job cannot be done.
+    """
+    composed = compose(job.prompt, **job.edit)
+    assert isinstance(composed.main, str)
+    settings = dataclasses.replace(
+        job.settings, token_weights=_token_weights(pipe, composed.main, job.word_weights)
+    )
+    painter = _Painter(pipe, job, progress)
+    job.out.mkdir(parents=True, exist_ok=True)
+    number = _next_number(job.out)
+    rows: list[list[Labelled]] = []
+    for seed in range(job.seed, job.seed + job.images):
+        row = []
+        if job.compare:
+            off = painter.paint(composed.main, seed)
+            row.append(Labelled(f"off: {composed.main.strip()}", off))
+            yield _save(off, job.out / f"{number:05d}-{seed}-off.png", painter, composed.main, {})
+        trace = Trace() if job.energies else None
+        edits = [edit for edit in composed.edits if isinstance(edit, Edit)]
+        with apply_patch(
+            painter.pipe, settings, edits=edits, mask=painter.mask_latent, trace=trace
+        ):
+            on = painter.paint(composed.main, seed)
+        row.append(Labelled(f"on: {job.prompt.strip()}", on))
+        rows.append(row)
+        fields = write_fields(_effective(job))
+        yield _save(on, job.out / f"{number:05d}-{seed}.png", painter, job.prompt, fields)
+        if trace is not None:
+            path = job.out / f"{number:05d}-{seed}-energies.png"
+            trace.plot(path)
+            path.with_suffix(".json").write_text(json.dumps(trace.table(), indent=1))
+            yield path
+        number += 1
+    if job.compare:
+        path = job.out / f"{number - 1:05d}-compare.png"
+        side_by_side(rows).save(path)
+        yield path
+
+
+class _Painter:
+    """Calls the pipeline of the job's kind: text to image, image to image, or inpainting."""
+
+    def __init__(self, pipe: Any, job: Job, progress: Callable[[int, int], None]) -> None:
+        import diffusers
+
+        self.pipe, self._job, self._progress = pipe, job, progress
+        self._done = 0
+        native = pipe.unet.config.sample_size * _LATENT_SCALE
+        self._size = (job.width or native, job.height or native)
+        self._inputs: dict[str, Any] = {}
+        self._init: Image.Image | None = None
+        self._mask: Image.Image | None = None
+        self.mask_latent: torch.Tensor | None = None
+        steps = job.steps
+        if job.init is not None:
+            self._init = _open_picture("init", job.init).convert("RGB")
+            if job.width is None and job.height is None:
+                self._size = _latent_multiple(self._init.size)
+            self._init = self._init.resize(self._size, Image.Resampling.LANCZOS)
+            steps = min(int(job.steps * job.strength), job.steps)
+            if steps < 1:
+                legal = f"large enough for one of the {job.steps} steps"
+                raise SettingsError("strength", job.strength, legal)
+            self._inputs = {"image": self._init, "strength": job.strength}
+            if job.mask is None:
+                self.pipe = diffusers.AutoPipelineForImage2Image.from_pipe(pipe)
+        if job.mask is not None:
+            mask = _open_picture("mask", job.mask).convert("L")
+            self._mask = mask.resize(self._size, Image.Resampling.NEAREST)
+            self._inputs["mask_image"] = self._mask
+            pixels = torch.frombuffer(bytearray(self._mask.tobytes()), dtype=torch.uint8)
+            self.mask_latent = (pixels.reshape(self._size[1], self._size[0]) > 127).float()
+            self.pipe = diffusers.AutoPipelineForInpainting.from_pipe(pipe)
+        if self._init is None or self._mask is not None:
+            self._inputs |= {"width": self._size[0], "height": self._size[1]}
+        self.pipe.set_progress_bar_config(disable=True)
+        self._total = steps * job.images * (1 + job.compare)
+
+    def paint(self, prompt: str, seed: int) -> Image.Image:
+        """One picture. The seed alone decides its noise, on any device."""
+        picture: Image.Image = self.pipe(
+            prompt=prompt,
+            negative_prompt=self._job.negative,
+            num_inference_steps=self._job.steps,
+            guidance_scale=self._job.cfg,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            callback_on_step_end=self._step,
+            **self._inputs,
+        ).images[0]
+        if self._mask is not None and self._init is not None:
+            picture = Image.composite(picture, self._init, self._mask)
+        return picture
+
+    def _step(self, _pipe: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        self._done += 1
+        self._progress(min(self._done, self._total), self._total)
+        return tensors
+
+    def parameters(self, seed: int) -> dict[str, object]:
+        """What the WebUI writes of a picture of that seed."""
+        job = self._job
+        values: dict[str, object] = {
+            "Steps": job.steps,
+            "Sampler": type(self.pipe.scheduler).__name__.removesuffix("Scheduler"),
+            "CFG scale": job.cfg,
+            "Seed": seed,
+            "Size": f"{self._size[0]}x{self._size[1]}",
+        }
+        if job.init is not None:
+            values["Denoising strength"] = job.strength
+        return values
+
+
+def _effective(job: Job) -> dict[str, object]:
+    """The values of the settings that made the picture, by field name."""
+    values = {
+        field.name: getattr(job.settings, field.name)
+        for field in dataclasses.fields(Settings)
+        if field.name != "token_weights"
+    }
+    return {
+        **values,
+        "token_weights": job.word_weights,
+        **{f"edit_{name}": value for name, value in job.edit.items()},
+    }
+
+
+def _save(
+    picture: Image.Image, path: Path, painter: _Painter, prompt: str, fields: dict[str, str]
+) -> Path:
+    seed = int(path.stem.split("-")[1])
+    text = write_parameters(
+        prompt.strip(), painter._job.negative, {**painter.parameters(seed), **fields}
+    )
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("parameters", text)
+    picture.save(path, pnginfo=chunks)
+    return path
+
+
+def _token_weights(pipe: Any, prompt: str, word_weights: str) -> dict[int, float]:
+    """Token index -> factor for words of `prompt`. Raises SettingsError for a word not in it."""
+    tokens = pipe.tokenizer(prompt, truncation=True).input_ids
+    weights: dict[int, float] = {}
+    for word, factor in read_word_weights(word_weights):
+        wanted = pipe.tokenizer(word, add_special_tokens=False).input_ids
+        indices = list(find_tokens(wanted, tokens))
+        if not indices:
+            raise SettingsError("token_weights", word, f"words of the prompt {prompt.strip()!r}")
+        weights.update(dict.fromkeys(indices, factor))
+    return weights
+
+
+def _open_picture(field: str, path: Path) -> Image.Image:
+    try:
+        picture = Image.open(path)
+        picture.load()
+    except (OSError, ValueError) as error:
+        raise SettingsError(field, str(path), "an image file that can be read") from error
+    return picture
+
+
+def _latent_multiple(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = (
+        max(_LATENT_SCALE, round(side / _LATENT_SCALE) * _LATENT_SCALE) for side in size
+    )
+    return width, height
+
+
+def _next_number(folder: Path) -> int:
+    """One more than the highest number that a file there begins with, so nothing is overwritten."""
+    numbers = [path.name[:5] for path in folder.glob("[0-9]" * 5 + "-*")]
+    return max(map(int, numbers), default=-1) + 1
