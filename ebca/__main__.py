@@ -136,7 +136,7 @@ def _generate(options: argparse.Namespace) -> int:
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     try:
         pipe = load_pipeline(options.model, options.model_config, device, dtype)
-        with tqdm(unit="step", leave=False) as bar:
+        with tqdm(unit="step", leave=False, delay=1e-3) as bar:  # nothing before the first
 
             def show(done: int, total: int) -> None:
                 bar.total = total

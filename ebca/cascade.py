@@ -18,8 +18,8 @@ from ebca.composition import Evaluation
 from ebca.settings import Edit, Settings, SettingsError
 
 _REACH = 16.0
-"""A context stays within this multiple of its largest starting value. Step sizes that would carry
-it further have long destroyed the picture; the bound keeps half precision from overflowing too."""
+"""In fp16 a context stays within this multiple of its largest starting value. Step sizes that carry
+it further have long destroyed the picture, but must not overflow; wider types get a wider bound."""
 
 Rows = slice | Tensor
 """Row indices of a batch: a slice where they are contiguous (no copy), else an index tensor."""
@@ -51,7 +51,8 @@ class DriftingContext:
             update = limit_update(update, self.current(start)[rows], self._cap)
         if self._update is None:
             self._update = torch.zeros_like(start, dtype=precise)
-            self._bound = _REACH * start.abs().amax().clamp(min=1.0).to(precise)
+            room = torch.finfo(start.dtype).max ** 0.25  # 16 in fp16, 4e9 in bf16 and fp32
+            self._bound = (_REACH * start.abs().amax()).to(precise).clamp(min=room)
         total = self._update.clone()
         total[rows] += update
         self._update = total
@@ -131,8 +132,10 @@ class Cascade:
         if not self.settings.mask or all(image.mask is None for image in images):
             return None
         if pixels not in self._masks:
-            size = level_size(self.evaluation.size, pixels)
-            levels = [_at_level(image.mask, size, like) for image in images]
+            size = self.evaluation.size
+            levels = [
+                _at_level(image.mask, size, level_size(size, pixels), like) for image in images
+            ]
             self._masks[pixels] = torch.stack([levels[row.image] for row in self.evaluation.rows])
         return self._masks[pixels]
 
@@ -192,12 +195,19 @@ def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
     return height, width
 
 
-def _at_level(mask: Tensor | None, size: tuple[int, int], like: Tensor) -> Tensor:
-    """A mask [h, w] at a UNet level, [n], resampled as the authors' code does; ones for None."""
+def _at_level(
+    mask: Tensor | None, latent: tuple[int, int], level: tuple[int, int], like: Tensor
+) -> Tensor:
+    """A mask [h, w] at a UNet level, [n]; ones for None.
+
+    First to the latent's size, nearest, as diffusers does (nothing to do for a latent mask), then
+    to the level's, bilinear, as the authors' code does.
+    """
+    precise = torch.promote_types(like.dtype, torch.float32)
     if mask is None:
-        return like.new_ones(size[0] * size[1], dtype=torch.float32)
-    mask = mask.to(like.device, torch.float32)[None, None]
-    return F.interpolate(mask, size=size, mode="bilinear", align_corners=True).flatten()
+        return like.new_ones(level[0] * level[1], dtype=precise)
+    mask = F.interpolate(mask.to(like.device, precise)[None, None], size=latent)
+    return F.interpolate(mask, size=level, mode="bilinear", align_corners=True).flatten()
 
 
 def _likeness(edit: Edit) -> tuple[object, ...]:
@@ -212,7 +222,8 @@ def _token_weights(
     wanted = [evaluation.images[row.image].token_weights if row.conditional else {} for row in rows]
     if not any(wanted):
         return None
-    weights = torch.ones(len(rows), context.shape[1], 1)
+    precise = torch.promote_types(context.dtype, torch.float32)
+    weights = torch.ones(len(rows), context.shape[1], 1, dtype=precise)
     for row, factors in enumerate(wanted):
         for token, factor in factors.items():
             if token >= context.shape[1]:

@@ -7,6 +7,7 @@ as in `ebca.energy`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -105,7 +106,14 @@ class Engine:
             if self.trace:
                 self.trace.begin()
 
-    def _end(self, _unet: nn.Module, _args: Any, _output: Any) -> None:
+    def _end(self, unet: nn.Module, _args: Any, output: Any) -> None:
+        unseen = self._cascade is not None and not self._cascade.begun
+        if unseen and output is not None:  # there is none after an exception
+            warnings.warn(
+                f"EBCA: no effect: {type(unet).__name__} ran without calling its cross-attention"
+                " layers with the expected rows (a compiled UNet must be compiled after patching).",
+                stacklevel=2,
+            )
         self._cascade = self._visit = None
 
     # One layer, as told by its hooks
@@ -143,11 +151,17 @@ class Engine:
     # CACAO
 
     def _compose(self, visit: Visit, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
-        for bundle in self._active_cascade.bundles:
+        bundles = self._active_cascade.bundles
+        extra: Tensor | None = None
+        if bundles and visit.extras:  # only what comes from the text is averaged
+            value = visit.project("to_v", visit.context)
+            text = finish(_attend(visit.layer, visit.query, visit.key, value))
+            output, extra = text, output - text
+        for bundle in bundles:
             editorial = ((alpha, finish(heads)) for alpha, heads in self._editorial(visit, bundle))
             rows = bundle.rows
             output = _with_rows(output, rows, average(output[rows], editorial))
-        return output
+        return output if extra is None else output + extra
 
     def _editorial(self, visit: Visit, bundle: Bundle) -> Iterator[tuple[float, Tensor]]:
         """(alpha, heads' output [rows, n, h*d]) of each editorial prompt of a bundle."""

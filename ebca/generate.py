@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from ebca.infotext import write_fields, write_parameters
 from ebca.plots import Labelled, side_by_side
 from ebca.prompts import compose, find_tokens, read_word_weights
-from ebca.session import apply_patch
+from ebca.session import Patch, apply_patch
 from ebca.settings import Edit, Settings, SettingsError
 from ebca.trace import Trace
 
@@ -114,6 +114,14 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
         job.settings, token_weights=_token_weights(pipe, composed.main, job.word_weights)
     )
     painter = _Painter(pipe, job, progress)
+    edits = [edit for edit in composed.edits if isinstance(edit, Edit)]
+
+    def patched(trace: Trace | None = None) -> Patch:
+        return apply_patch(
+            painter.pipe, settings, edits=edits, mask=painter.mask_latent, trace=trace
+        )
+
+    patched().remove()  # what the model refuses, it refuses here
     job.out.mkdir(parents=True, exist_ok=True)
     number = _next_number(job.out)
     rows: list[list[Labelled]] = []
@@ -124,10 +132,7 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
             row.append(Labelled(f"off: {composed.main.strip()}", off))
             yield _save(off, job.out / f"{number:05d}-{seed}-off.png", painter, composed.main, {})
         trace = Trace() if job.energies else None
-        edits = [edit for edit in composed.edits if isinstance(edit, Edit)]
-        with apply_patch(
-            painter.pipe, settings, edits=edits, mask=painter.mask_latent, trace=trace
-        ):
+        with patched(trace):
             on = painter.paint(composed.main, seed)
         row.append(Labelled(f"on: {job.prompt.strip()}", on))
         rows.append(row)

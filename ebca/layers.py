@@ -91,12 +91,10 @@ def select_layers(layers: list[Layer], text: str) -> list[Layer]:
     if rules is None:
         return layers
     for rule in rules:
-        if not any(rule.matches(layer.place, layer.index) for layer in layers):
-            raise SettingsError(
-                "layers",
-                text,
-                f"made of parts that name layers of this model (0-{len(layers) - 1})",
-            )
+        matching = any(rule.matches(layer.place, layer.index) for layer in layers)
+        if not matching or rule.last >= len(layers):
+            legal = f"made of parts that name layers of this model (0-{len(layers) - 1})"
+            raise SettingsError("layers", text, legal)
     return [
         layer for layer in layers if any(rule.matches(layer.place, layer.index) for rule in rules)
     ]

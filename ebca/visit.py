@@ -31,6 +31,7 @@ class Visit:
     hidden: Tensor  # [b, n, *]
     start: Tensor  # the context that the host handed in, [b, t, c]
     context: Tensor  # the one that the layer sees, [b, t, c]
+    extras: bool = False  # the host adds more than text to the heads' output (IP-Adapter)
     composed: bool = False
     _noted: dict[str, list[Tensor]] = field(default_factory=dict)
     _projecting: bool = False
@@ -97,14 +98,19 @@ class LayerHooks:
         name = next((name for name in _CONTEXT_NAMES if name in kwargs), None)
         context = kwargs[name] if name else args[1] if len(args) > 1 else None
         hidden = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
+        extras: tuple[Any, ...] = ()
+        if isinstance(context, tuple) and context:  # diffusers' IP-Adapters: (text, images)
+            context, extras = context[0], context[1:]
         if not (isinstance(context, Tensor) and isinstance(hidden, Tensor)):
             return None  # self-attention, or a host that speaks of something else
         visit = self._listener.arrive(self._layer, hidden, context)
-        if visit is None or visit.context is context:
+        if visit is None:
             return None
+        visit.extras = bool(extras)
+        handed = (visit.context, *extras) if extras else visit.context
         if name:
-            return args, {**kwargs, name: visit.context}
-        return (args[0], visit.context, *args[2:]), kwargs
+            return args, {**kwargs, name: handed}
+        return (args[0], handed, *args[2:]), kwargs
 
     def _note_query(self, linear: nn.Module, _args: Any, output: Tensor) -> None:
         if visit := self._listener.visiting(self._layer):
