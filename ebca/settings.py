@@ -274,7 +274,7 @@ def check_alphas(edits: Iterable[Edit]) -> None:
     edits = list(edits)
     for progress in sorted({0.0, *(edit.start for edit in edits), *(edit.stop for edit in edits)}):
         alphas = [edit.alpha for edit in edits if edit.active(progress)]
-        if 1.0 + math.fsum(alphas) < MIN_DENOMINATOR:
+        if math.fsum([1.0, *alphas]) < MIN_DENOMINATOR - 1e-9:
             values = " + ".join(f"({alpha:g})" for alpha in alphas)
             raise SettingsError(
                 "alpha",

@@ -25,7 +25,7 @@ _MASK_CHANNEL = 4
 
 def is_pipeline(model: Any) -> bool:
     """Whether `model` is a pipeline of the kind that this module can serve."""
-    return isinstance(getattr(model, "unet", None), nn.Module) and hasattr(model, "encode_prompt")
+    return isinstance(getattr(model, "unet", None), nn.Module) and hasattr(model, "scheduler")
 
 
 class Pipeline:
@@ -105,6 +105,9 @@ class Pipeline:
     def _with_context(self, edit: Edit, clip_skip: int | None) -> Edit:
         if edit.context is not None or not (edit.prompt or "").strip():
             return edit
+        if not hasattr(self._pipe, "encode_prompt"):
+            legal = f"given as a context: {type(self._pipe).__name__} cannot encode it by itself"
+            raise SettingsError("prompt", edit.prompt, legal)
         skip = {} if clip_skip is None else {"clip_skip": clip_skip}
         encoded = self._pipe.encode_prompt(
             edit.prompt,

@@ -1,0 +1,144 @@
+"""The maths of EBCA once more, slow and obvious: the oracle of the golden tests.
+
+`oracle` walks a copy of a UNet2DConditionModel with attention processors that compute everything
+row by row and head by head with explicit softmaxes, and carry the updated contexts from one
+cross-attention layer to the next. Nothing of `ebca` is used.
+"""
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import Tensor
+
+
+@dataclass
+class Text:
+    """One encoded prompt [t, c] on its way through the layers."""
+
+    context: Tensor
+    gamma_attn: float = 0.0
+    gamma_norm: float = 0.0
+    alpha: float = 1.0
+    token_weights: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class Rows:
+    """What happens in every row of the batch; all the mutable state of a walk."""
+
+    mains: list[Text]
+    edits: list[list[Text]]
+    formulation: str = "reference"
+    masks: list[Tensor | None] | None = None
+    cap: float | None = None
+    layers: set[int] | None = None
+    scale_with_depth: bool = True
+    visited: int = 0
+    size: tuple[int, int] = (0, 0)
+
+
+def oracle(
+    unet: UNet2DConditionModel, sample: Tensor, timestep: float, text: Tensor, rows: Rows
+) -> Tensor:
+    """The output of `unet` under BCU and CACAO as `rows` says."""
+    walk = copy.deepcopy(unet)
+    cross = sum(name.endswith("attn2") for name, _ in walk.named_modules())
+    depth_scale = 16 / cross if rows.scale_with_depth else 1.0
+    walk.set_attn_processor(_Processor(rows, depth_scale))
+    for module in walk.modules():
+        if isinstance(module, Transformer2DModel):
+
+            def note_size(_module: object, args: tuple[Tensor, ...]) -> None:
+                rows.size = (args[0].shape[2], args[0].shape[3])
+
+            module.register_forward_pre_hook(note_size)
+    with torch.no_grad():
+        output: Tensor = walk(sample, timestep, encoder_hidden_states=text, return_dict=False)[0]
+    assert rows.visited == cross
+    return output
+
+
+class _Processor:
+    def __init__(self, rows: Rows, depth_scale: float) -> None:
+        self.rows, self.depth_scale = rows, depth_scale
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        **_: object,
+    ) -> Tensor:
+        assert attention_mask is None
+        if encoder_hidden_states is None:
+            out = [_attention(attn, pixels, pixels) for pixels in hidden_states]
+        else:
+            out = [self._cross(attn, row, pixels) for row, pixels in enumerate(hidden_states)]
+            self.rows.visited += 1
+        return attn.to_out[0](torch.stack(out))
+
+    def _cross(self, attn: Attention, row: int, pixels: Tensor) -> Tensor:
+        rows, main = self.rows, self.rows.mains[row]
+        total, denominator = _attention(attn, pixels, main.context), 1.0
+        for edit in rows.edits[row]:
+            total = total + edit.alpha * _attention(attn, pixels, edit.context)
+            denominator += edit.alpha
+        if rows.layers is None or rows.visited in rows.layers:
+            for text in (main, *rows.edits[row]):
+                self._step(attn, row, pixels, text)
+        return total / denominator
+
+    def _step(self, attn: Attention, row: int, pixels: Tensor, text: Text) -> None:
+        mask = self.rows.masks[row] if self.rows.masks else None
+        if mask is not None:
+            mask = F.interpolate(
+                mask[None, None], self.rows.size, mode="bilinear", align_corners=True
+            ).flatten()
+        update = self.depth_scale * gradient_step(
+            attn.to_q(pixels), attn.to_k(text.context), attn.to_k.weight, attn.heads, text,
+            self.rows.formulation, mask,
+        )  # fmt: skip
+        if self.rows.cap is not None and update.norm() > self.rows.cap * text.context.norm():
+            update = update / update.norm() * self.rows.cap * text.context.norm()
+        text.context = text.context + update
+
+
+def _attention(attn: Attention, pixels: Tensor, text: Tensor) -> Tensor:
+    """softmax_t(Q K^T / sqrt(d)) V of one row, [n, h*d]."""
+    query, key, value = attn.to_q(pixels), attn.to_k(text), attn.to_v(text)
+    heads = zip(*(packed.chunk(attn.heads, dim=-1) for packed in (query, key, value)), strict=True)
+    return torch.cat([(q @ k.T / q.shape[-1] ** 0.5).softmax(1) @ v for q, k, v in heads], dim=1)
+
+
+def gradient_step(
+    query: Tensor, key: Tensor, key_weight: Tensor, heads: int, text: Text,
+    formulation: str, mask: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """The update of one row's context, [t, c]: query [n, h*d], key [t, h*d], W_K^T [h*d, c]."""
+    width = query.shape[1] // heads
+    factor = torch.ones(len(key), 1)
+    for token, weight in text.token_weights.items():
+        factor[token] = weight
+    norms = key.square().sum(1)
+    prior = (norms if formulation == "reference" else norms / 2).softmax(0)
+    update = torch.zeros(len(key), key_weight.shape[1])
+    for head in range(heads):
+        part = slice(head * width, (head + 1) * width)
+        q, k, w = query[:, part], key[:, part], key_weight[part]
+        score = k @ q.T / width**0.5  # [t, n]
+        if mask is None:
+            pull = score.softmax(1) @ q
+        elif formulation == "reference":
+            pull = score.softmax(1) @ (mask[:, None] * q)
+        else:
+            weights = mask * (score - score.amax(1, keepdim=True)).exp()
+            pull = weights / weights.sum(1, keepdim=True) @ q
+        step = text.gamma_attn * factor * pull - text.gamma_norm * prior[:, None] * k
+        update = update + step @ w
+    return update

@@ -1,0 +1,153 @@
+"""The public face of the package, and the direction of its imports."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import ebca
+
+PACKAGE = Path(ebca.__file__).parent
+CORE = {
+    "attention", "bcu", "cacao", "cascade", "composition", "energy", "engine", "layers",
+    "prompts", "settings", "trace", "visit",
+}  # fmt: skip
+PURE = ["attention", "energy", "bcu", "cacao"]
+WEBUI_ONLY = {"gradio", "modules", "modules_forge", "backend", "ldm_patched", "ldm", "sgm"}
+
+
+def test_all_is_sorted_and_true():
+    assert ebca.__all__ == sorted(ebca.__all__)
+    assert ebca.__all__ == [
+        "Composed", "Edit", "NoCrossAttentionError", "Patch", "Settings", "SettingsError",
+        "Trace", "apply_patch", "compose", "remove_patch",
+    ]  # fmt: skip
+    assert all(hasattr(ebca, name) for name in ebca.__all__)
+
+
+def parameters(function: object) -> list[tuple[str, object, bool]]:
+    """(name, default, whether by keyword only)"""
+    return [
+        (p.name, None if p.default is p.empty else p.default, p.kind is p.KEYWORD_ONLY)
+        for p in inspect.signature(function).parameters.values()
+    ]
+
+
+def test_signatures_are_stable():
+    assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-2] == [
+        ("gamma_attn", 0.01),
+        ("gamma_norm", 0.02),
+        ("start", 0.0),
+        ("stop", 1.0),
+        ("formulation", "reference"),
+        ("update_unconditional", False),
+        ("scale_with_depth", True),
+        ("max_relative_update", None),
+        ("layers", "all"),
+    ]
+    assert [name for name, *_ in parameters(ebca.Settings)][-2:] == ["token_weights", "mask"]
+    assert (ebca.Settings().token_weights, ebca.Settings().mask) == ({}, True)
+    assert [(name, default) for name, default, _ in parameters(ebca.Edit)] == [
+        ("prompt", None),
+        ("context", None),
+        ("alpha", 1.0),
+        ("gamma_attn", 0.0),
+        ("gamma_norm", 0.0),
+        ("start", 0.0),
+        ("stop", 1.0),
+    ]
+    assert parameters(ebca.apply_patch) == [
+        ("model", None, False),
+        ("settings", None, False),
+        ("edits", (), True),
+        ("conditional_rows", None, True),
+        ("mask", None, True),
+        ("trace", None, True),
+    ]
+    assert parameters(ebca.remove_patch) == [("model", None, False)]
+    assert parameters(ebca.compose) == [
+        ("prompt", None, False),
+        ("gamma_attn", 0.0, True),
+        ("gamma_norm", 0.0, True),
+        ("start", 0.0, True),
+        ("stop", 1.0, True),
+    ]
+
+
+def imports(path: Path, *, at_run_time: bool = True) -> set[str]:
+    """Full names of what a file imports; of `from a import b` both `a` and `a.b`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if at_run_time:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def own(path: Path) -> set[str]:
+    """First parts below `ebca` that a file imports."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("ebca.")}
+
+
+def core(name: str) -> Path:
+    return PACKAGE / f"{name}.py"
+
+
+def test_settings_import_neither_torch_nor_anything_of_the_package():
+    assert "torch" not in roots(core("settings"))
+    assert not own(core("settings"))
+
+
+def test_the_core_imports_torch_and_nothing_of_a_host():
+    for name in sorted(CORE):
+        foreign = roots(core(name)) - {"ebca", "torch"} - set(_standard_library())
+        assert not foreign, f"{name} imports {foreign}"
+        outside = own(core(name)) - CORE - {"plots"}  # trace.plot draws only when asked to
+        assert not outside, f"{name} imports {outside}"
+
+
+def _standard_library() -> frozenset[str]:
+    import sys
+
+    return frozenset(sys.stdlib_module_names)
+
+
+def test_no_arrow_points_back():
+    """settings, energy -> bcu, cacao -> the engine -> session <- hosts"""
+    order = [{"settings"}, set(PURE), {"composition", "cascade", "layers", "trace", "visit"},
+             {"engine"}, {"hosts"}, {"session"}]  # fmt: skip
+    for level, names in enumerate(order):
+        later = set().union(*order[level + 1 :])
+        for name in names:
+            files = sorted((PACKAGE / name).glob("*.py")) if name == "hosts" else [core(name)]
+            for path in files:
+                assert not own(path) & later, f"{path.name} imports {own(path) & later}"
+
+
+def test_the_maths_knows_only_tensors():
+    for name in PURE:
+        assert own(core(name)) <= set(PURE)
+        assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(ast.parse(
+            core(name).read_text(encoding="utf-8"))))  # fmt: skip
+
+
+def test_only_the_webui_parts_import_gradio_or_the_webui():
+    for path in PACKAGE.rglob("*.py"):
+        if "webui" not in path.relative_to(PACKAGE).as_posix():
+            assert not roots(path) & WEBUI_ONLY, path
+
+
+def test_the_import_walk_sees_what_it_should():
+    assert {"torch", "ebca"} <= roots(core("engine"))
+    assert {"energy", "attention"} <= own(core("bcu"))
+    assert "torch" in {n.split(".")[0] for n in imports(core("settings"), at_run_time=False)}

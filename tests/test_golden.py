@@ -1,0 +1,151 @@
+"""The engine on a whole UNet against the materialised oracle of golden.py."""
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from golden import Rows, Text, oracle
+from models import LAYERS, context, distance, encoding, evaluate, latent, tiny_unet
+from torch import Tensor
+
+from ebca import Edit, Settings, apply_patch
+
+FORMULATIONS = pytest.mark.parametrize("formulation", ["reference", "paper"])
+GAMMA_ATTN, GAMMA_NORM = 0.03, 0.05
+BOTH = (GAMMA_ATTN, GAMMA_NORM)
+TWO_PROMPTS = (
+    Edit(context=encoding(seed=3), alpha=0.7),
+    Edit(context=encoding(seed=4), alpha=-0.4),
+)
+
+
+def compare(
+    unet: UNet2DConditionModel,
+    settings: Settings,
+    *,
+    edits: tuple[Edit, ...] = (),
+    mask: Tensor | None = None,
+    size: tuple[int, int] = (8, 8),
+    rows: int = 2,
+    conditional: tuple[int, ...] = (1,),
+    layers: set[int] | None = None,
+) -> None:
+    """Assert that engine and oracle agree to 1e-5, on an effect that is far larger than that."""
+    sample, text = latent(rows, *size), context(rows)
+    mains = [Text(main) for main in text]
+    for row in range(rows) if settings.update_unconditional else conditional:
+        mains[row].gamma_attn, mains[row].gamma_norm = settings.gamma_attn, settings.gamma_norm
+        mains[row].token_weights = dict(settings.token_weights) if row in conditional else {}
+    asked = Rows(
+        mains,
+        [
+            [Text(e.encoding, e.gamma_attn, e.gamma_norm, e.alpha) for e in edits]
+            if row in conditional
+            else []
+            for row in range(rows)
+        ],
+        settings.formulation,
+        [mask] * rows,
+        settings.max_relative_update,
+        layers,
+        settings.scale_with_depth,
+    )
+    off = evaluate(unet, sample, text)
+    expected = oracle(unet, sample, 500, text, asked)
+    with apply_patch(unet, settings, edits=edits, conditional_rows=conditional, mask=mask):
+        actual = evaluate(unet, sample, text)
+    assert distance(expected, off) > 1e-3
+    assert distance(actual, expected) < 1e-5
+
+
+@FORMULATIONS
+@pytest.mark.parametrize("gammas", [BOTH, (GAMMA_ATTN, 0.0), (0.0, GAMMA_NORM)])
+def test_bcu_with_both_terms_or_one(unet, formulation, gammas):
+    compare(unet, Settings(*gammas, formulation=formulation))
+
+
+@FORMULATIONS
+def test_bcu_of_both_rows(unet, formulation):
+    compare(unet, Settings(*BOTH, formulation=formulation, update_unconditional=True))
+
+
+@FORMULATIONS
+@pytest.mark.parametrize("update_unconditional", [False, True])
+def test_token_weights_multiply_the_attention_term(unet, formulation, update_unconditional):
+    compare(
+        unet,
+        Settings(
+            *BOTH,
+            formulation=formulation,
+            token_weights={2: 5.0, 4: 0.0},
+            update_unconditional=update_unconditional,
+        ),
+    )
+
+
+def test_cacao_alone(unet):
+    compare(unet, Settings(0.0, 0.0), edits=TWO_PROMPTS)
+
+
+@FORMULATIONS
+def test_cacao_on_top_of_bcu(unet, formulation):
+    compare(unet, Settings(*BOTH, formulation=formulation), edits=TWO_PROMPTS)
+
+
+@FORMULATIONS
+@pytest.mark.parametrize("gammas", [BOTH, (0.0, 0.0)])
+def test_editorial_contexts_take_their_own_steps(unet, formulation, gammas):
+    edits = (
+        Edit(context=encoding(5, seed=3), alpha=0.7, gamma_attn=0.06, gamma_norm=0.01),
+        Edit(context=encoding(9, seed=4), alpha=-0.4, gamma_norm=0.08),
+        Edit(context=encoding(9, seed=5), alpha=0.3),
+    )
+    compare(unet, Settings(*gammas, formulation=formulation), edits=edits)
+
+
+@FORMULATIONS
+@pytest.mark.parametrize("edits", [(), TWO_PROMPTS])
+def test_soft_mask_on_an_odd_latent(unet, formulation, edits):
+    mask = torch.zeros(9, 13)
+    mask[2:6, 3:9] = 1.0
+    mask[5, 4] = 0.25
+    edits = tuple(Edit(context=e.context, alpha=e.alpha, gamma_attn=0.03) for e in edits)
+    settings = Settings(*BOTH, formulation=formulation)
+    compare(unet, settings, edits=edits, mask=mask, size=(9, 13))
+
+
+@FORMULATIONS
+def test_cap_shortens_every_long_update(unet, formulation):
+    edits = (Edit(context=encoding(), alpha=0.7, gamma_attn=0.5),)
+    settings = Settings(0.5, 0.5, formulation=formulation, max_relative_update=0.02)
+    compare(unet, settings, edits=edits)
+
+
+@pytest.mark.parametrize(
+    ("layers", "updating"),
+    [
+        ("down", {0, 1}),
+        ("mid, up", {2, 3, 4, 5, 6}),
+        ("0-1, 4", {0, 1, 4}),
+        ("all", set(range(LAYERS))),
+    ],
+)
+def test_only_the_layers_asked_for_update(unet, layers, updating):
+    edits = (Edit(context=encoding(), alpha=0.7, gamma_attn=0.05),)
+    compare(unet, Settings(*BOTH, layers=layers), edits=edits, layers=updating)
+
+
+def test_step_sizes_as_they_are_without_depth_scaling(unet):
+    edits = (Edit(context=encoding(), alpha=0.7, gamma_attn=0.05),)
+    compare(unet, Settings(*BOTH, scale_with_depth=False), edits=edits)
+
+
+@pytest.mark.parametrize(("rows", "conditional"), [(2, (0,)), (3, (2, 0)), (4, (0, 2)), (1, (0,))])
+def test_conditional_rows_anywhere_in_the_batch(unet, rows, conditional):
+    edits = (Edit(context=encoding(5), alpha=0.7, gamma_attn=0.05),)
+    compare(unet, Settings(*BOTH), edits=edits, rows=rows, conditional=conditional)
+
+
+def test_several_blocks_and_layers_per_stage():
+    """SDXL-like: linear projections, two transformer blocks per stage, two stages per level."""
+    unet = tiny_unet(layers_per_block=2, transformer_layers_per_block=2, use_linear_projection=True)
+    compare(unet, Settings(*BOTH), edits=TWO_PROMPTS)

@@ -1,0 +1,183 @@
+"""The command line on the embedded model: what it writes, and what it says of bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ebca.generate
+from ebca.__main__ import main
+from ebca.infotext import read_parameters
+
+pytestmark = [
+    pytest.mark.diffusers,
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # of diffusers, about itself
+]
+
+_PROMPT = "a red star and a blue moon AND at night :0.8"
+
+
+def generate(out: Path, *arguments: str) -> int:
+    return main(["generate", "--steps", "2", "--device", "cpu", "--out", str(out), *arguments])
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+@pytest.fixture
+def flat_picture(tmp_path: Path) -> Path:
+    path = tmp_path / "init.png"
+    Image.new("RGB", (64, 48), (200, 220, 240)).save(path)
+    return path
+
+
+def test_compare_writes_both_pictures_and_a_sheet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(tmp_path, _PROMPT, "--compare", "--seed", "7") == 0
+    on, off, sheet = (tmp_path / f"00000-{name}.png" for name in ("7", "7-off", "compare"))
+    assert capsys.readouterr().out.split() == [str(off), str(on), str(sheet)]
+    assert (pixels(on) != pixels(off)).any()
+    assert pixels(sheet).shape[1] > 2 * pixels(on).shape[1]
+
+
+def test_png_carries_what_made_it(tmp_path: Path) -> None:
+    arguments = ("--gamma-attn", "0.004", "--token-weights", "moon:2.5", "--negative", "a fish")
+    assert generate(tmp_path, _PROMPT, "--seed", "3", *arguments) == 0
+    text = Image.open(tmp_path / "00000-3.png").info["parameters"]
+    prompt, negative, parameters = read_parameters(text)
+    assert (prompt, negative) == (_PROMPT, "a fish")
+    expected = {"Steps": "2", "Seed": "3", "Size": "64x64", "CFG scale": "4"}
+    expected |= {"EBCA gamma_attn": "0.004", "EBCA token_weights": "moon:2.5"}
+    assert expected.items() <= parameters.items()
+
+
+def test_off_picture_names_no_setting(tmp_path: Path) -> None:
+    assert generate(tmp_path, _PROMPT, "--compare") == 0
+    assert "EBCA" not in Image.open(tmp_path / "00000-0-off.png").info["parameters"]
+
+
+def test_zero_step_sizes_without_and_change_nothing(tmp_path: Path) -> None:
+    zero = ("--gamma-attn", "0", "--gamma-norm", "0")
+    assert generate(tmp_path, "a red star", "--compare", *zero) == 0
+    assert (pixels(tmp_path / "00000-0.png") == pixels(tmp_path / "00000-0-off.png")).all()
+
+
+def test_token_weights_find_their_words(tmp_path: Path) -> None:
+    for folder, weights in (("plain", ""), ("moon", "moon:9"), ("star", "red star:9")):
+        assert generate(tmp_path / folder, _PROMPT, "--token-weights", weights) == 0
+    plain, moon, star = (
+        pixels(tmp_path / name / "00000-0.png") for name in ("plain", "moon", "star")
+    )
+    assert (plain != moon).any()
+    assert (moon != star).any()
+
+
+def test_images_have_consecutive_seeds_and_do_not_depend_on_their_number(tmp_path: Path) -> None:
+    assert generate(tmp_path / "two", "a red star", "--images", "2", "--seed", "5") == 0
+    assert generate(tmp_path / "one", "a red star", "--seed", "6") == 0
+    both = pixels(tmp_path / "two" / "00001-6.png")
+    assert (both == pixels(tmp_path / "one" / "00000-6.png")).all()
+
+
+def test_earlier_pictures_are_kept(tmp_path: Path) -> None:
+    assert generate(tmp_path, "a red star") == 0
+    first = (tmp_path / "00000-0.png").read_bytes()
+    assert generate(tmp_path, "a blue moon") == 0
+    assert (tmp_path / "00000-0.png").read_bytes() == first
+    assert (tmp_path / "00001-0.png").exists()
+
+
+def test_energies_are_drawn_and_listed(tmp_path: Path) -> None:
+    assert generate(tmp_path, _PROMPT, "--energies", "--gamma-attn", "0.001") == 0
+    assert Image.open(tmp_path / "00000-0-energies.png").width > 500
+    table = json.loads((tmp_path / "00000-0-energies.json").read_text())
+    layers = {row["layer"] for row in table}
+    assert len(table) == 2 * len(layers)
+    steps = [row for row in table if row["conditional_after"] is not None]
+    falls = [
+        row["conditional_after"] + row["prior_after"] < row["conditional"] + row["prior"]
+        for row in steps
+    ]
+    assert all(falls)
+    assert len(steps) == 2 * (len(layers) - 1)  # no layer would see the last one's update
+
+
+def test_image_to_image_keeps_the_size_of_the_image(tmp_path: Path, flat_picture: Path) -> None:
+    start = ("--init", str(flat_picture), "--strength", "0.5")
+    assert generate(tmp_path / "out", "a red star", *start) == 0
+    assert pixels(tmp_path / "out" / "00000-0.png").shape == (48, 64, 3)
+
+
+def test_inpainting_changes_only_what_the_mask_shows(tmp_path: Path, flat_picture: Path) -> None:
+    mask = tmp_path / "mask.png"
+    white = np.zeros((48, 64), np.uint8)
+    white[16:32, 8:32] = 255
+    Image.fromarray(white).save(mask)
+    start = ("--init", str(flat_picture), "--strength", "1.0", "--mask", str(mask))
+    assert generate(tmp_path / "out", "a red star", *start, "--compare") == 0
+    before = pixels(flat_picture)
+    after = pixels(tmp_path / "out" / "00000-0.png")
+    assert (after[white == 0] == before[white == 0]).all()
+    assert (after[white > 0] != before[white > 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((_PROMPT, "--gamma-attn", "-1"), "gamma_attn is -1.0, but must be a number from 0 to 10"),
+        ((_PROMPT, "--start", "0.5", "--stop", "0.5"), "start is 0.5, but must be less than stop"),
+        (("a AND b :-1",), "alpha is '(-1)', but must be such that 1 + their sum is at least 0.1"),
+        (("a :0 AND b",), "prompt is 'a :0', but must be a main prompt"),
+        ((_PROMPT, "--token-weights", "crown:2"), "token_weights is 'crown', but must be words of"),
+        ((_PROMPT, "--token-weights", "moon:x"), "token_weights is 'moon:x', but must be words"),
+        ((_PROMPT, "--layers", "middle"), "layers is 'middle', but must be 'all', or a list"),
+        ((_PROMPT, "--layers", "0-99"), "layers is '0-99', but must be made of parts that name"),
+        ((_PROMPT, "--steps", "0"), "steps is 0, but must be a number of at least 1"),
+        ((_PROMPT, "--width", "65"), "width is 65, but must be a multiple of 8 pixels"),
+        ((_PROMPT, "--mask", "m.png"), "mask is 'm.png', but must be given together with init"),
+        ((_PROMPT, "--init", "no.png"), "init is 'no.png', but must be an image file"),
+        ((_PROMPT, "--edit-stop", "2"), "stop is 2.0, but must be a number from 0 to 1"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    assert generate(tmp_path / "out", *arguments) == 2
+    message = capsys.readouterr().err.strip()
+    assert message.startswith(f"ebca: error: {told}")
+    assert "\n" not in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["no-such-folder", "empty", "text.safetensors"])
+def test_a_model_that_cannot_be_loaded_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.safetensors").write_text("this is no model")
+    assert generate(tmp_path / "out", "a red star", "--model", str(tmp_path / name)) == 3
+    message = capsys.readouterr().err.strip()
+    assert message.startswith("ebca: error: ")
+    assert name in message
+    assert "\n" not in message
+
+
+def test_out_of_memory_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> list[Path]:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nDetails")
+
+    monkeypatch.setattr(ebca.generate, "run", run)
+    assert generate(tmp_path, "a red star") == 4
+    assert capsys.readouterr().err.strip() == (
+        "ebca: error: out of memory: CUDA out of memory. Tried to allocate 2 GiB.;"
+        " smaller --width and --height, or --device cpu, need less"
+    )
