@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements.txt"
 DEMO = ["generate", "a red star and a blue moon AND at night :0.8", "--compare"]
-DEMO += ["--out", "outputs/demo"]
+DEMO += ["--max-relative-update", "0.01", "--images", "2", "--out", "outputs/demo"]
 CHECKS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", "-q"])
 
 

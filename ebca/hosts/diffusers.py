@@ -73,7 +73,7 @@ class Pipeline:
         """Fraction done of the steps that this run of the pipeline makes."""
         if not self._timed:
             return 0.0
-        run = self._run()
+        run = dict.fromkeys(self._run())  # second-order schedulers list a timestep twice
         timestep = float(torch.as_tensor(call.timestep).flatten()[0])
         return sum(step > timestep for step in run) / len(run)
 
