@@ -34,7 +34,7 @@ class Pipeline:
     def __init__(self, pipe: Any, settings: Settings, images: Sequence[Composition]) -> None:
         """`images` has one composition a prompt, or one that all prompts share."""
         if not hasattr(type(pipe), "do_classifier_free_guidance"):
-            legal = f"given: {type(pipe).__name__} does not tell which rows of its batch are the prompt's"
+            legal = f"given: {type(pipe).__name__} does not tell which rows are the prompt's"
             raise SettingsError("conditional_rows", None, legal)
         self.unet: nn.Module = pipe.unet
         self._pipe, self._images = pipe, images
