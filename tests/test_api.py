@@ -151,3 +151,8 @@ def test_the_import_walk_sees_what_it_should():
     assert {"torch", "ebca"} <= roots(core("engine"))
     assert {"energy", "attention"} <= own(core("bcu"))
     assert "torch" in {n.split(".")[0] for n in imports(core("settings"), at_run_time=False)}
+
+
+def test_the_changelog_names_this_version() -> None:
+    changelog = Path(ebca.__file__).parent.parent / "CHANGELOG.md"
+    assert f"## {ebca.__version__}\n" in changelog.read_text()
