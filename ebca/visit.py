@@ -126,9 +126,7 @@ class LayerHooks:
         if visit is None or visit.composed or not expected:
             return None
         if self._layer.output[0] is not linear:
-            return (
-                None  # it is inside a wrapper (LoRA), whose other parts would not see the average
-            )
+            return None  # inside a wrapper (LoRA), whose other parts would not see the average
         composed = self._listener.compose_heads(visit, args[0])
         return None if composed is args[0] else (composed, *args[1:])
 
