@@ -142,14 +142,13 @@ def _generate(options: argparse.Namespace) -> int:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            written = list(run(pipe, job, show))
+            for path in run(pipe, job, show):
+                bar.write(str(path))  # at once: what is written is known, whatever comes after
     except ModelError as error:
         return _fail(str(error), EXIT_NO_MODEL)
     except torch.cuda.OutOfMemoryError as error:
         hint = "smaller --width and --height, or --device cpu, need less"
         return _fail(f"out of memory: {str(error).splitlines()[0]}; {hint}", EXIT_OUT_OF_MEMORY)
-    for path in written:
-        print(path)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""CACAO, the Compositional Averaging of Cross-Attention Output (arXiv 2306.09869, section 3.3).
+"""CACAO, the Compositional Averaging of Cross-Attention Output (arXiv 2306.09869).
 
     out = ( attn(Q, C_main) + sum_s alpha_s attn(Q, C_s) ) / ( 1 + sum_s alpha_s )
 

@@ -43,8 +43,11 @@ class DriftingContext:
         moved = start.to(self._update.dtype) + self._update
         return moved.clamp(-self._bound, self._bound).to(start.dtype)
 
-    def advance(self, start: Tensor, update: Tensor, rows: Rows) -> None:
-        """Add `update` to `rows`; `start` is the context as it was before the first layer."""
+    def advance(self, start: Tensor, update: Tensor, rows: Rows) -> Tensor:
+        """Add `update` to `rows`; `start` is the context as it was before the first layer.
+
+        Returns the update as it was taken, which the cap may have shortened.
+        """
         precise = torch.promote_types(start.dtype, torch.float32)
         update = update.to(precise)
         if self._cap is not None:
@@ -56,6 +59,7 @@ class DriftingContext:
         total = self._update.clone()
         total[rows] += update
         self._update = total
+        return update
 
 
 @dataclass

@@ -1,14 +1,14 @@
-"""Energies of a cross-attention layer and their analytic gradients (arXiv 2306.09869, section 3).
+"""Energies of a cross-attention layer and their analytic gradients (arXiv 2306.09869).
 
 Shape letters: `b` rows of the UNet's batch, `h` heads, `n` pixels, `t` text tokens, `d` width of
 a head, `c` width of the context. Query Q [b, h, n, d] comes from the image, key K = C W_K
 [b, h, t, d] from the text context C [b, t, c]; beta = 1/sqrt(d).
 
-    E(Q; K) = - sum_t (1/beta)   logsumexp_n( beta <k_t, q_n> )     summed over heads      (eq. 6)
-    E(K)    =   (1/beta_p) logsumexp_t( beta_p |k_t|^2 / 2 )        over all heads together (eq. 7)
+    E(Q; K) = - sum_t (1/beta)   logsumexp_n( beta <k_t, q_n> )     summed over heads
+    E(K)    =   (1/beta_p) logsumexp_t( beta_p |k_t|^2 / 2 )        over all heads together
     log p(C | Q) = - E(Q; K) - E(K) + const
 
-    d log p / dK = softmax_n(beta K Q^T) Q  -  diag(softmax_t(beta_p |k_t|^2 / 2)) K        (eq. 9)
+    d log p / dK = softmax_n(beta K Q^T) Q  -  diag(softmax_t(beta_p |k_t|^2 / 2)) K
 
 Mind the axes: the first softmax runs over pixels for each token, the second over tokens. An
 *energy* is a scalar to lower, a *gradient* is of log p, so an *update* is added.

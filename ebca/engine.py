@@ -193,7 +193,7 @@ class Engine:
             if updating and any(cascade.step_sizes):
                 update = self._update(visit, visit.key[rows], weight, rows, cascade.step_sizes,
                                       mask, cascade.token_weights)  # fmt: skip
-                cascade.main.advance(visit.start, update, rows)
+                update = cascade.main.advance(visit.start, update, rows)
             for bundle in cascade.bundles if updating else ():
                 for stack in bundle.stacks:
                     self._advance_stack(visit, bundle.rows, stack, weight, mask)
@@ -201,6 +201,7 @@ class Engine:
                 self.trace.record(
                     layer, cascade.evaluation.progress, self.settings.formulation,
                     visit.query[rows], visit.key[rows], visit.context[rows], update, weight,
+                    None if mask is None else mask[rows],
                 )  # fmt: skip
 
     def _advance_stack(

@@ -130,14 +130,15 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
         if job.compare:
             off = painter.paint(composed.main, seed)
             row.append(Labelled(f"off: {composed.main.strip()}", off))
-            yield _save(off, job.out / f"{number:05d}-{seed}-off.png", painter, composed.main, {})
+            path = job.out / f"{number:05d}-{seed}-off.png"
+            yield painter.save(off, path, composed.main, seed, {})
         trace = Trace() if job.energies else None
         with patched(trace):
             on = painter.paint(composed.main, seed)
         row.append(Labelled(f"on: {job.prompt.strip()}", on))
         rows.append(row)
         fields = write_fields(_effective(job))
-        yield _save(on, job.out / f"{number:05d}-{seed}.png", painter, job.prompt, fields)
+        yield painter.save(on, job.out / f"{number:05d}-{seed}.png", job.prompt, seed, fields)
         if trace is not None:
             path = job.out / f"{number:05d}-{seed}-energies.png"
             trace.plot(path)
@@ -209,8 +210,10 @@ class _Painter:
         self._progress(min(self._done, self._total), self._total)
         return tensors
 
-    def parameters(self, seed: int) -> dict[str, object]:
-        """What the WebUI writes of a picture of that seed."""
+    def save(
+        self, picture: Image.Image, path: Path, prompt: str, seed: int, fields: dict[str, str]
+    ) -> Path:
+        """Write a picture with what made it, as the WebUI does; `fields` are EBCA's."""
         job = self._job
         values: dict[str, object] = {
             "Steps": job.steps,
@@ -221,7 +224,11 @@ class _Painter:
         }
         if job.init is not None:
             values["Denoising strength"] = job.strength
-        return values
+        chunks = PngImagePlugin.PngInfo()
+        text = write_parameters(prompt.strip(), job.negative, {**values, **fields})
+        chunks.add_itxt("parameters", text)
+        picture.save(path, pnginfo=chunks)
+        return path
 
 
 def _effective(job: Job) -> dict[str, object]:
@@ -236,19 +243,6 @@ def _effective(job: Job) -> dict[str, object]:
         "token_weights": job.word_weights,
         **{f"edit_{name}": value for name, value in job.edit.items()},
     }
-
-
-def _save(
-    picture: Image.Image, path: Path, painter: _Painter, prompt: str, fields: dict[str, str]
-) -> Path:
-    seed = int(path.stem.split("-")[1])
-    text = write_parameters(
-        prompt.strip(), painter._job.negative, {**painter.parameters(seed), **fields}
-    )
-    chunks = PngImagePlugin.PngInfo()
-    chunks.add_itxt("parameters", text)
-    picture.save(path, pnginfo=chunks)
-    return path
 
 
 def _token_weights(pipe: Any, prompt: str, word_weights: str) -> dict[int, float]:

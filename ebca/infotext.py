@@ -41,9 +41,7 @@ def write_parameters(prompt: str, negative: str, values: Mapping[str, object]) -
 def read_parameters(text: str) -> tuple[str, str, dict[str, str]]:
     """Prompt, negative prompt and parameters of such a text."""
     *lines, last = text.strip().split("\n")
-    parameters = {
-        match[1]: _unquoted(match[2]) for match in _PARAMETER.finditer(last)
-    }  # the last line
+    parameters = {match[1]: _unquoted(match[2]) for match in _PARAMETER.finditer(last)}
     prompt, _, negative = "\n".join(lines).partition("Negative prompt: ")
     return prompt.rstrip("\n"), negative, parameters
 

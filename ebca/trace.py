@@ -50,15 +50,20 @@ class Trace:
     def record(
         self, layer: Layer, progress: float, formulation: str,
         query: Tensor, key: Tensor, context: Tensor, update: Tensor | None, key_weight: Tensor,
+        mask: Tensor | None = None,
     ) -> None:  # fmt: skip
-        """Take down one layer: query [b, n, h*d], key [b, t, h*d], context and update [b, t, c]."""
+        """Take down one layer: query [b, n, h*d], key [b, t, h*d], context and update [b, t, c].
+
+        A `mask` [b, n] belongs to the energy in the paper's formulation alone, see `ebca.energy`.
+        """
         beta = layer.beta(key.shape[-1])
+        mask = mask if formulation == "paper" else None
         heads_query = split_heads(query, layer.heads)
 
         def energies(key: Tensor) -> tuple[Tensor, Tensor]:
             apart = split_heads(key, layer.heads)
             return (
-                conditional_energy(heads_query, apart, beta),
+                conditional_energy(heads_query, apart, beta, mask),
                 prior_energy(apart, PRIOR_BETA[formulation]),
             )
 

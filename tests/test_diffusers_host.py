@@ -285,6 +285,26 @@ def test_sdxl(xl_pipe: Any) -> None:
     assert torch.equal(sample(xl_pipe, "a red star"), before)
 
 
+def test_sd2_with_v_prediction_and_upcast_attention(pipe: StableDiffusionPipeline) -> None:
+    """SD2's features on a UNet of the embedded model's size."""
+    torch.manual_seed(4)
+    config = {**pipe.unet.config, "use_linear_projection": True, "upcast_attention": True}
+    unet = type(pipe.unet).from_config(config).eval()
+    scheduler = pipe.scheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
+    sd2 = StableDiffusionPipeline(
+        **{**pipe.components, "unet": unet, "scheduler": scheduler}, requires_safety_checker=False
+    )
+    sd2.set_progress_bar_config(disable=True)
+    prompt = ebca.compose("a red star AND at night :0.8", gamma_attn=0.05)
+    before = sample(sd2, prompt.main)
+    with Recorder(unet) as seen, ebca.apply_patch(sd2, _STRONG, edits=prompt.edits):
+        assert not torch.equal(sample(sd2, prompt.main), before)
+    assert torch.equal(sample(sd2, prompt.main), before)
+    night = pipe.encode_prompt("at night", "cpu", 1, False)[0][0]
+    edits = [ebca.Edit(context=night, alpha=0.8, gamma_attn=0.05)]
+    assert torch.equal(seen.calls[0][2], replayed(unet, seen.calls[0], [1], edits=edits))
+
+
 def test_edits_of_the_wrong_width_are_refused_before_sampling(
     pipe: StableDiffusionPipeline,
 ) -> None:

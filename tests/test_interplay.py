@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -38,6 +39,21 @@ def cross_attention(unet: nn.Module) -> list[nn.Module]:
     return [module for name, module in unet.named_modules() if name.endswith("attn2")]
 
 
+def output_beside(unet: nn.Module, first: str, register: Callable[[nn.Module], Any]) -> Tensor:
+    """The patched output with someone's hook on every layer, from before or after the patch."""
+
+    def install() -> list[Any]:
+        return [register(module) for module in cross_attention(unet)]
+
+    handles = install() if first == "theirs" else []
+    with patched(unet):
+        handles = handles or install()
+        actual = output_of(unet)
+    for handle in handles:
+        handle.remove()
+    return actual
+
+
 @pytest.mark.parametrize("first", ["theirs", "ours"])
 @pytest.mark.parametrize(("linear", "factor"), [("to_k", 1.5), ("to_q", 0.7), ("to_v", 1.4)])
 def test_a_hook_that_changes_a_projection_acts_as_changed_weights(unet, first, linear, factor):
@@ -47,18 +63,11 @@ def test_a_hook_that_changes_a_projection_acts_as_changed_weights(unet, first, l
     expected = patched_output(changed)
     assert distance(expected, patched_output(unet)) > 1e-2
 
-    def install() -> list[torch.utils.hooks.RemovableHandle]:
-        return [
-            getattr(module, linear).register_forward_hook(lambda *call: call[-1] * factor)
-            for module in cross_attention(unet)
-        ]
-
-    handles = install() if first == "theirs" else []
-    with patched(unet):
-        handles = handles or install()
-        actual = output_of(unet)
-    for handle in handles:
-        handle.remove()
+    actual = output_beside(
+        unet,
+        first,
+        lambda module: getattr(module, linear).register_forward_hook(lambda *c: c[-1] * factor),
+    )
     assert distance(actual, expected) < 1e-5
 
 
@@ -68,18 +77,11 @@ def test_a_pre_hook_that_changes_the_input_of_to_k_counts_in_the_gradient(unet, 
     for module in cross_attention(changed):
         module.to_k.weight.mul_(1.5)
 
-    def install() -> list[torch.utils.hooks.RemovableHandle]:
-        return [
-            module.to_k.register_forward_pre_hook(lambda _module, args: (args[0] * 1.5,))
-            for module in cross_attention(unet)
-        ]
-
-    handles = install() if first == "theirs" else []
-    with patched(unet):
-        handles = handles or install()
-        actual = output_of(unet)
-    for handle in handles:
-        handle.remove()
+    actual = output_beside(
+        unet,
+        first,
+        lambda module: module.to_k.register_forward_pre_hook(lambda _, args: (args[0] * 1.5,)),
+    )
     assert distance(actual, patched_output(changed)) < 1e-5
 
 

@@ -29,7 +29,6 @@ class BareUNet:
         images: Sequence[Composition],
         conditional_rows: Sequence[int] | None,
     ) -> None:
-        self.unet = unet
         self._images = images
         self._rows = None if conditional_rows is None else _checked_rows(conditional_rows)
         self._timed = is_timed(settings, images)
