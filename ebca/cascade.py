@@ -6,7 +6,7 @@ evaluation ends, so that every evaluation starts again from the encoded prompts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ebca.bcu import limit_update
 from ebca.composition import Evaluation
+from ebca.layers import Layer
 from ebca.settings import Edit, Settings, SettingsError
 
 _REACH = 16.0
@@ -50,7 +51,7 @@ class DriftingContext:
         """
         precise = torch.promote_types(start.dtype, torch.float32)
         update = update.to(precise)
-        if self._cap is not None:
+        if self._cap:
             update = limit_update(update, self.current(start)[rows], self._cap)
         if self._update is None:
             self._update = torch.zeros_like(start, dtype=precise)
@@ -74,6 +75,7 @@ class Stack:
     alphas: tuple[float, ...]
     step_sizes: tuple[float, float]
     context: DriftingContext
+    token_weights: Tensor | None = None  # [s*r, t, 1]
     key: Tensor | None = None  # of the layer being visited
 
     def slot(self, packed: Tensor, index: int) -> Tensor:
@@ -99,13 +101,10 @@ class Cascade:
     depth_scale: float
     main: DriftingContext = field(init=False)
     bundles: list[Bundle] = field(default_factory=list, init=False)
-    begun: bool = field(default=False, init=False)
+    first: Layer | None = field(default=None, init=False)
     update_rows: Rows = field(default_factory=lambda: slice(0, 0), init=False)
     token_weights: Tensor | None = field(default=None, init=False)
     _masks: dict[int, Tensor] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
-        self.main = DriftingContext(self.settings.max_relative_update)
 
     @property
     def moves(self) -> bool:
@@ -113,9 +112,19 @@ class Cascade:
         stacks = (stack.step_sizes for bundle in self.bundles for stack in bundle.stacks)
         return any(self.step_sizes) or any(map(any, stacks))
 
-    def begin(self, context: Tensor) -> None:
-        """Prepare for contexts like `context` [b, t, c]: its device, precision and length."""
-        self.begun = True
+    @property
+    def begun(self) -> bool:
+        """Whether a layer has been visited."""
+        return self.first is not None
+
+    def begin(self, context: Tensor, first: Layer) -> None:
+        """Prepare for contexts like `context` [b, t, c]: its device, precision and length.
+
+        `first` is the layer that is visited first. A host that visits it again within one
+        evaluation (the WebUI's ControlNet, for a reference picture) starts over.
+        """
+        self.first = first
+        self.main = DriftingContext(self.settings.max_relative_update)
         rows, images = self.evaluation.rows, self.evaluation.images
         updated = [
             index
@@ -123,7 +132,14 @@ class Cascade:
             if row.conditional or self.settings.update_unconditional
         ]
         self.update_rows = as_rows(updated, context.device)
-        self.token_weights = _token_weights(self.evaluation, updated, context)
+        self.token_weights = _token_weights(
+            [
+                images[rows[index].image].token_weights if rows[index].conditional else {}
+                for index in updated
+            ],
+            context,
+            context.shape[1],
+        )
         alike: dict[tuple[object, ...], list[int]] = {}
         for index, row in enumerate(rows):
             if row.conditional and (edits := self._active(images[row.image].edits)):
@@ -164,12 +180,13 @@ class Cascade:
 
     def _stack(self, slots: list[list[Edit]], context: Tensor) -> Stack:
         first = slots[0][0]
-        contexts = [edit.encoding.to(context) for slot in slots for edit in slot]
+        edits = [edit for slot in slots for edit in slot]
         return Stack(
-            torch.stack(contexts),
+            torch.stack([edit.encoding.to(context) for edit in edits]),
             tuple(slot[0].alpha for slot in slots),
             (first.gamma_attn * self.depth_scale, first.gamma_norm * self.depth_scale),
             DriftingContext(self.settings.max_relative_update),
+            _token_weights([edit.token_weights for edit in edits], context, len(first.encoding)),
         )
 
 
@@ -219,20 +236,16 @@ def _likeness(edit: Edit) -> tuple[object, ...]:
 
 
 def _token_weights(
-    evaluation: Evaluation, updated: Sequence[int], context: Tensor
+    wanted: Sequence[Mapping[int, float]], like: Tensor, tokens: int
 ) -> Tensor | None:
-    """Factors on gamma_attn, [updated rows, t, 1], 1 for unconditional rows; None if all are."""
-    rows = [evaluation.rows[index] for index in updated]
-    wanted = [evaluation.images[row.image].token_weights if row.conditional else {} for row in rows]
+    """Factors on gamma_attn, [rows, tokens, 1], of the rows' `wanted` ones; None if all are 1."""
     if not any(wanted):
         return None
-    precise = torch.promote_types(context.dtype, torch.float32)
-    weights = torch.ones(len(rows), context.shape[1], 1, dtype=precise)
+    precise = torch.promote_types(like.dtype, torch.float32)
+    weights = torch.ones(len(wanted), tokens, 1, dtype=precise)
     for row, factors in enumerate(wanted):
         for token, factor in factors.items():
-            if token >= context.shape[1]:
-                raise SettingsError(
-                    "token_weights", token, f"a token index below {context.shape[1]}"
-                )
+            if token >= tokens:
+                raise SettingsError("token_weights", token, f"a token index below {tokens}")
             weights[row, token] = factor
-    return weights.to(context.device)
+    return weights.to(like.device)

@@ -20,7 +20,7 @@ from ebca.bcu import context_update
 from ebca.cacao import average
 from ebca.cascade import Bundle, Cascade, Rows, Stack
 from ebca.composition import Evaluation
-from ebca.layers import Layer, find_layers, key_weight, select_layers
+from ebca.layers import Layer, Projections, find_layers, select_layers
 from ebca.settings import Settings
 from ebca.trace import Trace
 from ebca.visit import LayerHooks, Visit
@@ -57,14 +57,15 @@ class Engine:
         *,
         composes: bool,
         trace: Trace | None = None,
-        weight_of: Callable[..., Tensor] = key_weight,
+        projections: Projections | None = None,
     ) -> None:
         """`describe` is asked at every UNet call; None leaves the call alone. `composes` tells
-        whether any evaluation may have editorial prompts. `weight_of` finds W_K (see
-        `ebca.layers.key_weight`). Raises NoCrossAttentionError or SettingsError."""
+        whether any evaluation may have editorial prompts. `projections` are the host's. Raises
+        NoCrossAttentionError or SettingsError."""
         self.unet, self.settings, self.trace = unet, settings, trace
         self.layers = find_layers(unet)
-        self._describe, self._composes, self._weight_of = describe, composes, weight_of
+        self._describe, self._composes = describe, composes
+        self._projections = projections or Projections()
         self._updating = {layer.index for layer in select_layers(self.layers, settings.layers)}
         self._depth_scale = REFERENCE_DEPTH / len(self.layers) if settings.scale_with_depth else 1.0
         self._cascade: Cascade | None = None
@@ -80,7 +81,7 @@ class Engine:
         with ExitStack() as hooks:
             begin = self.unet.register_forward_pre_hook(self._begin, with_kwargs=True)
             hooks.callback(begin.remove)
-            hooks.callback(self.unet.register_forward_hook(self._end, always_call=True).remove)
+            hooks.callback(self.unet.register_forward_hook(self._end).remove)
             for layer in self.layers:
                 for register, hook, with_kwargs in LayerHooks(layer, self).registrations():
                     handle = register(hook, **({"with_kwargs": True} if with_kwargs else {}))
@@ -106,9 +107,8 @@ class Engine:
             if self.trace:
                 self.trace.begin()
 
-    def _end(self, unet: nn.Module, _args: Any, output: Any) -> None:
-        unseen = self._cascade is not None and not self._cascade.begun
-        if unseen and output is not None:  # there is none after an exception
+    def _end(self, unet: nn.Module, _args: Any, _output: Any) -> None:
+        if self._cascade is not None and not self._cascade.begun:
             warnings.warn(
                 f"EBCA: no effect: {type(unet).__name__} ran without calling its cross-attention"
                 " layers with the expected rows (a compiled UNet must be compiled after patching).",
@@ -124,9 +124,11 @@ class Engine:
         cascade = self._cascade
         if cascade is None or context.shape[0] != len(cascade.evaluation.rows):
             return None
-        if not cascade.begun:
-            cascade.begin(context)
-        self._visit = Visit(layer, hidden, context, cascade.main.current(context))
+        if not cascade.begun or layer is cascade.first:
+            cascade.begin(context, layer)
+        self._visit = Visit(
+            layer, hidden, context, cascade.main.current(context), self._projections
+        )
         return self._visit
 
     def visiting(self, layer: Layer) -> Visit | None:
@@ -155,7 +157,7 @@ class Engine:
         extra: Tensor | None = None
         if bundles and visit.extras:  # only what comes from the text is averaged
             value = visit.project("to_v", visit.context)
-            text = finish(_attend(visit.layer, visit.query, visit.key, value))
+            text = finish(self._attend(visit.layer, visit.query, visit.key, value))
             output, extra = text, output - text
         for bundle in bundles:
             editorial = ((alpha, finish(heads)) for alpha, heads in self._editorial(visit, bundle))
@@ -168,11 +170,20 @@ class Engine:
         query = visit.query[bundle.rows]
         for stack in bundle.stacks:
             context = stack.context.current(stack.start)
-            stack.key = visit.project("to_k", context)
-            value = visit.project("to_v", context)
+            to_k, to_v = self._projections.inputs(context)
+            stack.key = visit.project("to_k", to_k)
+            value = visit.project("to_v", to_v)
             for slot, alpha in enumerate(stack.alphas):
                 key_value = stack.slot(stack.key, slot), stack.slot(value, slot)
-                yield alpha, _attend(visit.layer, query, *key_value)
+                yield alpha, self._attend(visit.layer, query, *key_value)
+
+    def _attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """The heads' output [b, n, h*d], computed as precisely as the host does for its own."""
+        dtype, beta = query.dtype, layer.beta(query.shape[-1])
+        if self._projections.upcast(layer):
+            query, key, value = query.float(), key.float(), value.float()
+        query, key, value = (split_heads(packed, layer.heads) for packed in (query, key, value))
+        return merge_heads(attend(query, key, value, beta)).to(dtype)
 
     # BCU
 
@@ -185,14 +196,14 @@ class Engine:
         if not updating and self.trace is None:
             return
         with torch.autocast(visit.hidden.device.type, enabled=False):
-            weight = self._weight_of(
+            weight = self._projections.key_weight(
                 layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
             )
             mask = cascade.mask(visit.query)
             rows, update = cascade.update_rows, None
             if updating and any(cascade.step_sizes):
-                update = self._update(visit, visit.key[rows], weight, rows, cascade.step_sizes,
-                                      mask, cascade.token_weights)  # fmt: skip
+                update = self._update(visit, visit.context[rows], visit.key[rows], weight, rows,
+                                      cascade.step_sizes, mask, cascade.token_weights)  # fmt: skip
                 update = cascade.main.advance(visit.start, update, rows)
             for bundle in cascade.bundles if updating else ():
                 for stack in bundle.stacks:
@@ -209,17 +220,21 @@ class Engine:
     ) -> None:
         if not any(stack.step_sizes) or stack.key is None:
             return
-        slots = (stack.slot(stack.key, index) for index in range(len(stack.alphas)))
-        updates = [
-            self._update(visit, key, weight, rows, stack.step_sizes, mask, None) for key in slots
-        ]
+        current, factors = stack.context.current(stack.start), stack.token_weights
+        updates = []
+        for index in range(len(stack.alphas)):
+            context, key = stack.slot(current, index), stack.slot(stack.key, index)
+            weights = None if factors is None else stack.slot(factors, index)
+            updates.append(
+                self._update(visit, context, key, weight, rows, stack.step_sizes, mask, weights)
+            )
         stack.context.advance(stack.start, torch.cat(updates), _ALL)
 
     def _update(
-        self, visit: Visit, key: Tensor, weight: Tensor, rows: Rows,
+        self, visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Rows,
         step_sizes: tuple[float, float], mask: Tensor | None, token_weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
-        return context_update(
+        update = context_update(
             visit.query[rows],
             key,
             weight,
@@ -231,6 +246,7 @@ class Engine:
             token_weights=token_weights,
             mask=None if mask is None else mask[rows],
         )
+        return self._projections.pull_back(context, update)
 
     @property
     def _active_cascade(self) -> Cascade:
@@ -239,15 +255,6 @@ class Engine:
 
     def _scaled(self, step_sizes: tuple[float, float]) -> tuple[float, float]:
         return step_sizes[0] * self._depth_scale, step_sizes[1] * self._depth_scale
-
-
-def _attend(layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The heads' output [b, n, h*d], computed as precisely as the host does for its own."""
-    dtype, beta = query.dtype, layer.beta(query.shape[-1])
-    if layer.upcast:
-        query, key, value = query.float(), key.float(), value.float()
-    query, key, value = (split_heads(packed, layer.heads) for packed in (query, key, value))
-    return merge_heads(attend(query, key, value, beta)).to(dtype)
 
 
 def _project_out(visit: Visit, heads: Tensor) -> Tensor:

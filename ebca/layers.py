@@ -57,11 +57,6 @@ class Layer:
         scale = getattr(self.module, "scale", None)
         return float(scale) if scale is not None else (width // self.heads) ** -0.5
 
-    @property
-    def upcast(self) -> bool:
-        """Whether the host computes this layer's scores in fp32 (SD2.1)."""
-        return bool(getattr(self.module, "upcast_attention", False))
-
 
 def find_layers(unet: nn.Module) -> list[Layer]:
     """The cross-attention layers of `unet` in the order in which an evaluation visits them.
@@ -100,20 +95,45 @@ def select_layers(layers: list[Layer], text: str) -> list[Layer]:
     ]
 
 
-def key_weight(to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
-    """W_K^T [h*d, c] of a layer's key projection as it acts now.
+class Projections:
+    """How a host's layers use their contexts and linears; this one is how they are by nature.
 
-    A plain `nn.Linear` has it at hand. For anything else (LoRA, quantised or offloaded weights,
-    other people's hooks) `project`, which calls `to_k`, maps the unit vectors: exact whatever
-    the linear map is made of, for c tokens' worth of work.
+    A host that puts something in between (the WebUI has hypernetworks and its own kinds of LoRA)
+    has a subclass.
     """
-    weight = getattr(to_k, "weight", None)
-    if isinstance(weight, Tensor) and weight.device == context.device and is_plain(to_k):
-        return weight
-    width = context.shape[-1]
-    units = torch.eye(width, device=context.device, dtype=context.dtype)[None]
-    offset = project(torch.zeros_like(units[:, :1]))
-    return (project(units) - offset)[0].mT
+
+    def inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """What the layers give to to_k and to_v for `context` [b, t, c]."""
+        return context, context
+
+    def pull_back(self, context: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient by `context`, given the one by the first of its `inputs`; [b, t, c]."""
+        return gradient
+
+    def key_weight(
+        self, to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """W_K^T [h*d, c] of a layer's key projection as it acts now.
+
+        A plain `nn.Linear` has it at hand. For anything else (LoRA, quantised or offloaded
+        weights, other people's hooks) `project`, which calls `to_k`, maps the unit vectors:
+        exact whatever the linear map is made of, for c tokens' worth of work.
+        """
+        weight = getattr(to_k, "weight", None)
+        if isinstance(weight, Tensor) and weight.device == context.device and is_plain(to_k):
+            return weight
+        return self.acting_weight(context, project)
+
+    def acting_weight(self, context: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
+        """`key_weight` of any linear map, found out by calling it."""
+        width = context.shape[-1]
+        units = torch.eye(width, device=context.device, dtype=context.dtype)[None]
+        offset = project(torch.zeros_like(units[:, :1]))
+        return (project(units) - offset)[0].mT
+
+    def upcast(self, layer: Layer) -> bool:
+        """Whether the layer's scores are computed in fp32 (SD2.1)."""
+        return bool(getattr(layer.module, "upcast_attention", False))
 
 
 def is_plain(linear: nn.Module) -> bool:

@@ -100,7 +100,7 @@ def read_word_weights(text: str) -> list[tuple[str, float]]:
     return weights
 
 
-def find_tokens(wanted: Sequence[int], tokens: Sequence[int]) -> Iterator[int]:
+def find_tokens(wanted: Sequence[object], tokens: Sequence[object]) -> Iterator[int]:
     """Every index of `tokens` that belongs to an occurrence of the sequence `wanted`."""
     length = len(wanted)
     seen: set[int] = set()

@@ -47,10 +47,11 @@ class Range(NamedTuple):
 
 
 GAMMA = Range(0.0, 10.0, slider=(0.0, 0.1, 0.001))
+EDIT_GAMMA = Range(0.0, 10.0, slider=(0.0, 0.02, 0.0001))
 FRACTION = Range(0.0, 1.0, slider=(0.0, 1.0, 0.01))
 ALPHA = Range(-100.0, 100.0, slider=(-2.0, 2.0, 0.05))
 TOKEN_WEIGHT = Range(0.0, 100.0, slider=(0.0, 10.0, 0.1))
-CAP = Range(0.0001, 1.0, slider=(0.0001, 0.2, 0.001))
+CAP = Range(0.0, 1.0, slider=(0.0, 0.2, 0.001))
 
 
 def check_number(field: str, value: object, legal: Range) -> float:
@@ -162,7 +163,7 @@ class Settings:
     max_relative_update: float | None = _field(
         None,
         "Cap on the relative size |dC| / |C| of one layer's update; 0.02 is a careful value."
-        " None: no cap.",
+        " 0 or None: no cap.",
         range=CAP,
     )
     layers: str = _field(
@@ -226,15 +227,24 @@ class Edit:
     alpha: float = _field(
         1.0, "Weight relative to the main prompt's, which is 1; may be negative.", range=ALPHA
     )
-    gamma_attn: float = _field(0.0, "Step size of this context's attention term.", range=GAMMA)
-    gamma_norm: float = _field(0.0, "Step size of this context's prior term.", range=GAMMA)
+    gamma_attn: float = _field(0.0, "Step size of this context's attention term.", range=EDIT_GAMMA)
+    gamma_norm: float = _field(0.0, "Step size of this context's prior term.", range=EDIT_GAMMA)
     start: float = _field(0.0, "Fraction of the steps at which it is added.", range=FRACTION)
     stop: float = _field(1.0, "Fraction of the steps at which it is taken away.", range=FRACTION)
+    token_weights: Mapping[int, float] = dataclasses.field(
+        default_factory=dict,
+        hash=False,
+        metadata={
+            "help": "Factors on gamma_attn for single tokens of this prompt, by token index.",
+            "range": TOKEN_WEIGHT,
+        },
+    )
 
     def __post_init__(self) -> None:
         for name, span in number_ranges(type(self)).items():
             object.__setattr__(self, name, check_number(name, getattr(self, name), span))
         check_window("start", self.start, "stop", self.stop)
+        object.__setattr__(self, "token_weights", _checked_token_weights(self.token_weights))
         if (self.prompt is None) == (self.context is None):
             legal = "given, or else context (one of the two)"
             raise SettingsError("prompt", self.prompt, legal)

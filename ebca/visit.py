@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
-from ebca.layers import Layer
+from ebca.layers import Layer, Projections
 
 _CONTEXT_NAMES = ("encoder_hidden_states", "context")
 
@@ -31,6 +32,7 @@ class Visit:
     hidden: Tensor  # [b, n, *]
     start: Tensor  # the context that the host handed in, [b, t, c]
     context: Tensor  # the one that the layer sees, [b, t, c]
+    projections: Projections
     extras: bool = False  # the host adds more than text to the heads' output (IP-Adapter)
     composed: bool = False
     _noted: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -39,12 +41,14 @@ class Visit:
     @property
     def query(self) -> Tensor:
         """[b, n, h*d]"""
-        return self._believed("to_q", self.hidden)
+        return self._believed("to_q", lambda: self.hidden, self.hidden.shape[:2])
 
     @property
     def key(self) -> Tensor:
         """[b, t, h*d], of the main contexts"""
-        return self._believed("to_k", self.context)
+        return self._believed(
+            "to_k", lambda: self.projections.inputs(self.context)[0], self.context.shape[:2]
+        )
 
     def project(self, name: str, tensor: Tensor) -> Tensor:
         """The layer's linear of that name applied by the engine rather than by the host."""
@@ -61,10 +65,10 @@ class Visit:
         if ours_is_last and in_place and not self._projecting:
             self._noted.setdefault(name, []).append(output)
 
-    def _believed(self, name: str, given: Tensor) -> Tensor:
+    def _believed(self, name: str, given: Callable[[], Tensor], shape: torch.Size) -> Tensor:
         notes = self._noted.get(name, [])
-        if len(notes) != 1 or notes[0].shape[:2] != given.shape[:2]:
-            self._noted[name] = notes = [self.project(name, given)]
+        if len(notes) != 1 or notes[0].shape[:2] != shape:
+            self._noted[name] = notes = [self.project(name, given())]
         return notes[0]
 
 

@@ -1,0 +1,127 @@
+"""The prompts of a job, read by the WebUI's own parser, and what CACAO makes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modules import prompt_parser, shared  # type: ignore[import-not-found]
+
+from ebca.settings import SettingsError, check_alphas
+from ebca.webui.options import Options
+
+_FOREIGN = re.compile(r"\bAND_[A-Z]+\b")
+"""Keywords of other extensions: AND_PERP, AND_SALT, AND_TOPK, ..."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the AND-separated prompts of an image.
+
+    `schedule` is [(last step, text), ...] as the WebUI's prompt editing has it.
+    """
+
+    text: str
+    weight: float
+    schedule: tuple[tuple[int, str], ...]
+
+    def at(self, step: int) -> str:
+        """The text at a step of the denoiser, chosen as the WebUI chooses its encoding."""
+        return next((text for last, text in self.schedule if step <= last), self.schedule[0][1])
+
+
+@dataclass(frozen=True)
+class ImagePrompt:
+    """The prompt of one image: the main part, then the editorial ones."""
+
+    parts: tuple[Part, ...]
+    composed: bool
+    """Whether CACAO composes it; else the WebUI or another extension does."""
+
+    def active(self, step: int) -> list[tuple[int, float]]:
+        """(index, alpha) of the editorial parts that take part at `step`: a prompt that is empty
+        then does not."""
+        main, *editorial = self.parts
+        return [
+            (index, part.weight / main.weight)
+            for index, part in enumerate(editorial, start=1)
+            if part.at(step).strip()
+        ]
+
+    def check(self, options: Options) -> None:
+        """Raise SettingsError unless it can be composed, at every step of its schedule."""
+        if not self.composed:
+            return
+        main = self.parts[0]
+        if main.weight <= 0.0:
+            raise SettingsError(
+                "prompt", f"{main.text.strip()} :{main.weight:g}",
+                "a main prompt (the first of those joined by AND) with a weight above 0",
+            )  # fmt: skip
+        for step in sorted({0, *(last + 1 for part in self.parts for last, _ in part.schedule)}):
+            active = self.active(step)
+            check_alphas(options.edit(prompt=self.parts[i].text, alpha=a) for i, a in active)
+
+    def words(self) -> list[str]:
+        """All texts that are ever encoded for it."""
+        return [text for part in self.parts for _, text in part.schedule]
+
+
+def read_prompts(
+    prompts: Sequence[str], options: Options, steps: int, hires_steps: int | None = None
+) -> list[ImagePrompt]:
+    """`prompts`, one per image and free of extra networks, as the WebUI reads them.
+
+    steps: what the WebUI schedules the prompts over (twice the steps for second-order samplers);
+    hires_steps: the same for the pass of hires fix, when it is this pass's prompts that are read.
+    """
+    indices, flat, _ = prompt_parser.get_multicond_prompt_list(list(prompts))
+    schedules = prompt_parser.get_learned_conditioning_prompt_schedules(
+        flat, steps, hires_steps, shared.opts.use_old_scheduling
+    )
+    read = []
+    for prompt, parts in zip(prompts, indices, strict=True):
+        composed = options.compose == "cacao" and len(parts) > 1 and not left_to(prompt)
+        each = [
+            Part(flat[index], float(weight), tuple((end, text) for end, text in schedules[index]))
+            for index, weight in parts
+        ]
+        read.append(ImagePrompt(tuple(each), composed))
+    return read
+
+
+def left_to(prompt: str) -> str | None:
+    """Whose the composing of `prompt` is, if it is another extension's."""
+    if keyword := _FOREIGN.search(prompt):
+        return f"the extension that knows {keyword[0]}"
+    parser = str(prompt_parser.get_multicond_prompt_list.__module__)
+    if not parser.endswith("prompt_parser"):
+        return f"{parser}, which has replaced the WebUI's AND"
+    return None
+
+
+def describe(prompt: str, options: Options, steps: int = 20) -> str:
+    """One line on how `prompt` will be composed. Raises SettingsError if it cannot be."""
+    (image,) = read_prompts([prompt], options, steps)
+    image.check(options)
+    if len(image.parts) == 1:
+        return f"One prompt: {_shown(image.parts[0])}. Nothing to compose."
+    if not image.composed:
+        owner = left_to(prompt) or "the WebUI"
+        return f"{len(image.parts)} prompts, composed by {owner}, one UNet row for each."
+    main, *editorial = image.parts
+    shown, total = [], 1.0
+    for part in editorial:
+        alpha = part.weight / main.weight
+        if any(text.strip() for _, text in part.schedule):
+            shown.append(f"{alpha:+g} times {_shown(part)}")
+            total += alpha
+        else:
+            shown.append("an empty prompt, left out")
+    return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; divided by {total:g}."
+
+
+def _shown(part: Part) -> str:
+    text = " ".join(part.text.split())
+    return f"“{text if len(text) <= 60 else text[:57] + '...'}”"

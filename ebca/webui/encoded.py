@@ -1,0 +1,100 @@
+"""The WebUI's encoded prompts as the engine's compositions.
+
+The WebUI encodes all AND-separated prompts of an image, with their schedules, LoRAs, embeddings
+and whatever else it knows. For CACAO the main ones alone stay in what its denoiser is given, and
+the others come along as editorial contexts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ebca.composition import Composition
+from ebca.settings import Edit
+from ebca.webui.composing import ImagePrompt
+from ebca.webui.options import Options
+
+
+class _Whole(NamedTuple):
+    """What stands behind the `mains` that the denoiser is given."""
+
+    mains: Any  # kept, so that its id stays its own
+    cond: Any
+    texts: Sequence[ImagePrompt]
+
+
+class EncodedPrompts:
+    """One batch's encoded prompts during one sampling."""
+
+    def __init__(
+        self,
+        options: Options,
+        mask: Tensor | None,
+        read: Callable[[Any], Sequence[ImagePrompt]],
+        weigh: Callable[[str], dict[int, float]],
+    ) -> None:
+        """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` gives the
+        texts that belong to an encoded batch, `weigh` the factors on the tokens of a text."""
+        self._options, self._mask, self._read, self._weigh = options, mask, read, weigh
+        self._whole: dict[int, _Whole] = {}
+        self._made: dict[tuple[int, ...], list[Composition]] = {}
+
+    def mains(self, cond: Any) -> Any:
+        """What the denoiser gets instead of `cond`: without what CACAO composes into it."""
+        texts = self._read(cond)
+        mains = copy.copy(cond)
+        mains.batch = [
+            [_with_weight_one(prompts[0])] if image.composed else prompts
+            for image, prompts in zip(texts, cond.batch, strict=True)
+        ]
+        self._whole[id(mains)] = _Whole(mains, cond, texts)
+        return mains
+
+    def compositions(self, cond: Any, step: int) -> list[Composition]:
+        """One for each row of `cond`, which `mains` has given, at a step of the denoiser."""
+        whole = self._whole.get(id(cond))
+        if whole is None:  # another extension's: nothing is known of its texts
+            return [Composition(mask=self._mask) for image in cond.batch for _ in image]
+        batch = whole.cond.batch
+        key = (id(cond), *(_place(part.schedules, step) for image in batch for part in image))
+        if key not in self._made:
+            self._made[key] = [
+                composition
+                for image, prompts in zip(whole.texts, batch, strict=True)
+                for composition in self._compose(image, prompts, step)
+            ]
+        return self._made[key]
+
+    def _compose(self, image: ImagePrompt, prompts: Any, step: int) -> list[Composition]:
+        if image.composed:
+            edits = tuple(
+                self._edit(prompts[index], image.parts[index].at(step), alpha, step)
+                for index, alpha in image.active(step)
+            )
+            return [self._composition(image.parts[0].at(step), edits)]
+        return [self._composition(part.at(step)) for part in image.parts]
+
+    def _composition(self, text: str, edits: tuple[Edit, ...] = ()) -> Composition:
+        return Composition(edits, self._weigh(text), self._mask)
+
+    def _edit(self, prompt: Any, text: str, alpha: float, step: int) -> Edit:
+        encoding = prompt.schedules[_place(prompt.schedules, step)].cond
+        if isinstance(encoding, dict):  # SDXL
+            encoding = encoding["crossattn"]
+        return self._options.edit(context=encoding, alpha=alpha, token_weights=self._weigh(text))
+
+
+def _place(schedules: Sequence[Any], step: int) -> int:
+    """Which of a prompt's schedules is used at `step`, by the WebUI's own rule."""
+    return next((i for i, entry in enumerate(schedules) if step <= entry.end_at_step), 0)
+
+
+def _with_weight_one(prompt: Any) -> Any:
+    """The main prompt: its own weight divides the others' and does not multiply the guidance."""
+    main = copy.copy(prompt)
+    main.weight = 1.0
+    return main

@@ -1,0 +1,28 @@
+"""The WebUI's door to EBCA: an accordion in txt2img and img2img, and axes for the X/Y/Z plot."""
+
+from modules import script_callbacks, scripts
+
+from ebca.webui import accordion, axes, job
+
+
+class EBCA(scripts.Script):
+    def title(self):
+        return "EBCA"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img):
+        made = accordion.build("img2img" if is_img2img else "txt2img")
+        self.infotext_fields = made.infotext_fields
+        self.paste_field_names = made.paste_field_names
+        return made.controls
+
+    def process(self, p, *arguments):
+        job.take_part(p, arguments)
+
+    def postprocess(self, p, processed, *arguments):
+        job.leave(p)
+
+
+script_callbacks.on_before_ui(axes.register)
