@@ -38,7 +38,10 @@ def compare(
     asked = Rows(
         mains,
         [
-            [Text(e.encoding, e.gamma_attn, e.gamma_norm, e.alpha) for e in edits]
+            [
+                Text(e.encoding, e.gamma_attn, e.gamma_norm, e.alpha, dict(e.token_weights))
+                for e in edits
+            ]
             if row in conditional
             else []
             for row in range(rows)
@@ -100,6 +103,16 @@ def test_editorial_contexts_take_their_own_steps(unet, formulation, gammas):
         Edit(context=encoding(9, seed=5), alpha=0.3),
     )
     compare(unet, Settings(*gammas, formulation=formulation), edits=edits)
+
+
+@FORMULATIONS
+def test_token_weights_of_editorial_contexts(unet, formulation):
+    edits = (
+        Edit(context=encoding(9, seed=3), gamma_attn=0.06, token_weights={2: 5.0, 8: 0.0}),
+        Edit(context=encoding(9, seed=4), alpha=-0.4, gamma_attn=0.06),
+        Edit(context=encoding(5, seed=5), alpha=0.3, gamma_attn=0.06, token_weights={0: 2.0}),
+    )
+    compare(unet, Settings(*BOTH, formulation=formulation), edits=edits)
 
 
 @FORMULATIONS
