@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ebca.attention import merge_heads, split_heads
-from ebca.energy import PRIOR_BETA, conditional_gradient, prior_gradient
+from ebca.energy import PRIOR_BETA, conditional_gradient, prior_weight
 
 _MATMUL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -33,20 +33,32 @@ def context_update(
 
     query [b, n, h*d] and key [b, t, h*d] as the layer's linears put them out; key_weight W_K^T
     [h*d, c], the layout of `nn.Linear.weight`; token_weights [b or 1, t, 1] multiply gamma_attn;
-    mask [b, n]. The term whose step size is zero costs nothing.
+    mask [b, n]. The term whose step size is zero costs nothing. The key may have several times as
+    many rows as query and mask, see `ebca.energy.conditional_gradient`.
+
+    The larger of the two step sizes is applied last, so that in half precision neither term
+    leaves the range of its type.
     """
-    key_heads = split_heads(key, heads)
-    step = torch.zeros_like(key_heads, dtype=torch.promote_types(key.dtype, torch.float32))
+    largest = max(gamma_attn, gamma_norm)
+    step: Tensor | None = None
     if gamma_attn:
-        pull = conditional_gradient(split_heads(query, heads), key_heads, beta, formulation, mask)
-        weight = gamma_attn if token_weights is None else gamma_attn * token_weights[:, None]
-        step = step + weight * pull
+        query_heads, key_heads = split_heads(query, heads), split_heads(key, heads)
+        step = merge_heads(conditional_gradient(query_heads, key_heads, beta, formulation, mask))
+        if gamma_attn != largest:
+            step = step * (gamma_attn / largest)
+        if token_weights is not None:
+            step = step * token_weights.to(step.dtype)
     if gamma_norm:
-        step = step + gamma_norm * prior_gradient(key_heads, PRIOR_BETA[formulation])
+        weight = prior_weight(key, PRIOR_BETA[formulation]).to(key.dtype)[:, :, None]
+        hold = -gamma_norm / largest
+        step = hold * weight * key if step is None else step.addcmul(weight, key, value=hold)
     if key_weight.dtype not in _MATMUL_DTYPES:  # stored in fp8 and the like
         key_weight = key_weight.to(key.dtype)
-    update: Tensor = merge_heads(step).to(key_weight.dtype) @ key_weight
-    return update
+    if step is None:
+        return key.new_zeros(*key.shape[:2], key_weight.shape[1])
+    flat = step.flatten(0, 1).to(key_weight.dtype)
+    update = torch.addmm(key_weight[0], flat, key_weight, beta=0, alpha=largest)
+    return update.reshape(*step.shape[:2], -1)
 
 
 def limit_update(update: Tensor, context: Tensor, max_relative_update: float) -> Tensor:

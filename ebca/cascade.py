@@ -35,31 +35,32 @@ class DriftingContext:
     def __init__(self, max_relative_update: float | None) -> None:
         self._cap = max_relative_update
         self._update: Tensor | None = None
-        self._bound = torch.empty(0)
+        self._bounds = torch.empty(0), torch.empty(0)
 
     def current(self, start: Tensor) -> Tensor:
         """The context that the next layer sees, given the one that its host would hand it."""
         if self._update is None or self._update.shape != start.shape:
             return start
-        moved = start.to(self._update.dtype) + self._update
-        return moved.clamp(-self._bound, self._bound).to(start.dtype)
+        moved = (start + self._update).clamp_(*self._bounds)
+        return moved.to(start.dtype)
 
     def advance(self, start: Tensor, update: Tensor, rows: Rows) -> Tensor:
         """Add `update` to `rows`; `start` is the context as it was before the first layer.
 
         Returns the update as it was taken, which the cap may have shortened.
         """
-        precise = torch.promote_types(start.dtype, torch.float32)
-        update = update.to(precise)
         if self._cap:
             update = limit_update(update, self.current(start)[rows], self._cap)
         if self._update is None:
+            precise = torch.promote_types(start.dtype, torch.float32)
             self._update = torch.zeros_like(start, dtype=precise)
             room = torch.finfo(start.dtype).max ** 0.25  # 16 in fp16, 4e9 in bf16 and fp32
-            self._bound = (_REACH * start.abs().amax()).to(precise).clamp(min=room)
-        total = self._update.clone()
-        total[rows] += update
-        self._update = total
+            bound = (_REACH * start.abs().amax()).to(precise).clamp(min=room)
+            self._bounds = -bound, bound
+        if isinstance(rows, slice):
+            self._update[rows].add_(update)
+        else:
+            self._update[rows] += update
         return update
 
 
@@ -75,12 +76,14 @@ class Stack:
     alphas: tuple[float, ...]
     step_sizes: tuple[float, float]
     context: DriftingContext
-    token_weights: Tensor | None = None  # [s*r, t, 1]
-    key: Tensor | None = None  # of the layer being visited
+    token_weights: Tensor | None  # [s*r, t, 1]
+    current: Tensor = field(init=False)  # this and the next two: at the layer being visited
+    key: Tensor = field(init=False)
+    value: Tensor = field(init=False)
 
-    def slot(self, packed: Tensor, index: int) -> Tensor:
-        """The rows of one slot of a tensor whose first axis is like that of `start`."""
-        return packed.chunk(len(self.alphas))[index]
+    def slots(self, packed: Tensor) -> Sequence[Tensor]:
+        """The rows of every slot of a tensor whose first axis is like that of `start`."""
+        return packed.chunk(len(self.alphas))
 
 
 @dataclass

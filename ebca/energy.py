@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ebca.attention import attend
+from ebca.attention import attend, merge_heads
 
 PRIOR_BETA = {"reference": 2.0, "paper": 1.0}
 
@@ -57,8 +57,15 @@ def conditional_gradient(
 ) -> Tensor:
     """-dE(Q; K)/dK = softmax_n(beta K Q^T) Q, [b, h, t, d]; attention with the roles swapped.
 
-    `mask` [b, n] is 1 where a pixel may pull on the context, 0 where not.
+    `mask` [b, n] is 1 where a pixel may pull on the context, 0 where not. `key` may have several
+    times as many rows as `query`: for all rows of the query in turn, once more for each of
+    several contexts.
     """
+    if len(key) > len(query):
+        slots = torch.split(key, len(query))
+        return torch.cat(
+            [conditional_gradient(query, slot, beta, formulation, mask) for slot in slots]
+        )
     if mask is None:
         return attend(key, query, query, beta)
     mask = mask.to(query.dtype)
@@ -71,8 +78,16 @@ def conditional_gradient(
 
 def prior_gradient(key: Tensor, prior_beta: float) -> Tensor:
     """-dE(K)/dK = -diag(softmax_t(beta_p |k_t|^2 / 2)) K, [b, h, t, d], in fp32 or better."""
-    weight = (prior_beta * _square_norm(key) / 2).softmax(-1)  # [b, t]
-    return -weight[:, None, :, None] * _precise(key)
+    return -prior_weight(merge_heads(key), prior_beta)[:, None, :, None] * _precise(key)
+
+
+def prior_weight(key: Tensor, prior_beta: float) -> Tensor:
+    """softmax_t(beta_p |k_t|^2 / 2) of a packed key [b, t, h*d], [b, t], in fp32 or better."""
+    precise = torch.promote_types(key.dtype, torch.float32)  # fp16 ends at 65504
+    square_norm = torch.linalg.vector_norm(key, dim=-1, dtype=precise).square()
+    if prior_beta != 2.0:
+        square_norm = square_norm * (prior_beta / 2)
+    return torch.softmax(square_norm, -1)
 
 
 def mask_bias(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ebca.attention import attend, merge_heads, split_heads
 from ebca.bcu import context_update
 from ebca.cacao import average
-from ebca.cascade import Bundle, Cascade, Rows, Stack
+from ebca.cascade import Bundle, Cascade, Rows
 from ebca.composition import Evaluation
 from ebca.layers import Layer, Projections, find_layers, select_layers
 from ebca.settings import Settings
@@ -159,6 +159,7 @@ class Engine:
             value = visit.project("to_v", visit.context)
             text = finish(self._attend(visit.layer, visit.query, visit.key, value))
             output, extra = text, output - text
+        self._project_stacks(visit)
         for bundle in bundles:
             editorial = ((alpha, finish(heads)) for alpha, heads in self._editorial(visit, bundle))
             rows = bundle.rows
@@ -169,13 +170,25 @@ class Engine:
         """(alpha, heads' output [rows, n, h*d]) of each editorial prompt of a bundle."""
         query = visit.query[bundle.rows]
         for stack in bundle.stacks:
-            context = stack.context.current(stack.start)
-            to_k, to_v = self._projections.inputs(context)
-            stack.key = visit.project("to_k", to_k)
-            value = visit.project("to_v", to_v)
-            for slot, alpha in enumerate(stack.alphas):
-                key_value = stack.slot(stack.key, slot), stack.slot(value, slot)
-                yield alpha, self._attend(visit.layer, query, *key_value)
+            keys, values = stack.slots(stack.key), stack.slots(stack.value)
+            for alpha, key, value in zip(stack.alphas, keys, values, strict=True):
+                yield alpha, self._attend(visit.layer, query, key, value)
+
+    def _project_stacks(self, visit: Visit) -> None:
+        """Keys and values of all editorial contexts at this layer, in one projection each."""
+        stacks = [stack for bundle in self._active_cascade.bundles for stack in bundle.stacks]
+        if not stacks:
+            return
+        for stack in stacks:
+            stack.current = stack.context.current(stack.start)
+        packed = torch.cat([stack.current.flatten(0, 1) for stack in stacks])[None]
+        sizes = [stack.start.shape[0] * stack.start.shape[1] for stack in stacks]
+        to_k, to_v = self._projections.inputs(packed)
+        keys = torch.split(visit.project("to_k", to_k)[0], sizes)
+        values = torch.split(visit.project("to_v", to_v)[0], sizes)
+        for stack, key, value in zip(stacks, keys, values, strict=True):
+            stack.key = key.reshape(*stack.start.shape[:2], -1)
+            stack.value = value.reshape(*stack.start.shape[:2], -1)
 
     def _attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The heads' output [b, n, h*d], computed as precisely as the host does for its own."""
@@ -200,35 +213,22 @@ class Engine:
                 layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
             )
             mask = cascade.mask(visit.query)
-            rows, update = cascade.update_rows, None
+            rows, taken = cascade.update_rows, None
             if updating and any(cascade.step_sizes):
                 update = self._update(visit, visit.context[rows], visit.key[rows], weight, rows,
                                       cascade.step_sizes, mask, cascade.token_weights)  # fmt: skip
-                update = cascade.main.advance(visit.start, update, rows)
+                taken = cascade.main.advance(visit.start, update, rows)
             for bundle in cascade.bundles if updating else ():
-                for stack in bundle.stacks:
-                    self._advance_stack(visit, bundle.rows, stack, weight, mask)
+                for stack in filter(lambda stack: any(stack.step_sizes), bundle.stacks):
+                    update = self._update(visit, stack.current, stack.key, weight, bundle.rows,
+                                          stack.step_sizes, mask, stack.token_weights)  # fmt: skip
+                    stack.context.advance(stack.start, update, _ALL)
             if self.trace is not None:
                 self.trace.record(
                     layer, cascade.evaluation.progress, self.settings.formulation,
-                    visit.query[rows], visit.key[rows], visit.context[rows], update, weight,
+                    visit.query[rows], visit.key[rows], visit.context[rows], taken, weight,
                     None if mask is None else mask[rows],
                 )  # fmt: skip
-
-    def _advance_stack(
-        self, visit: Visit, rows: Rows, stack: Stack, weight: Tensor, mask: Tensor | None
-    ) -> None:
-        if not any(stack.step_sizes) or stack.key is None:
-            return
-        current, factors = stack.context.current(stack.start), stack.token_weights
-        updates = []
-        for index in range(len(stack.alphas)):
-            context, key = stack.slot(current, index), stack.slot(stack.key, index)
-            weights = None if factors is None else stack.slot(factors, index)
-            updates.append(
-                self._update(visit, context, key, weight, rows, stack.step_sizes, mask, weights)
-            )
-        stack.context.advance(stack.start, torch.cat(updates), _ALL)
 
     def _update(
         self, visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Rows,
