@@ -1,43 +1,37 @@
-// The line under EBCA's controls follows the prompt and the controls: shortly after a change the
-// hidden button is pressed, whose handler on the server knows the WebUI's own prompt parser.
+// The line under EBCA's controls follows the page: shortly after the prompt or a control has
+// changed, a hidden button is pressed, whose handler on the server knows the WebUI's own parser.
+// Nothing is asked while the line is not shown. Values that the WebUI sets (pasting, sending
+// between tabs) fire no events, so the page is looked at instead of listened to.
 
-const ebcaTabs = ["txt2img", "img2img"];
-const ebcaSeen = {};
+const ebcaAsked = {};
 
-function ebcaPrompt(tab) {
-    return gradioApp().querySelector(`#${tab}_prompt textarea`)?.value ?? "";
+function ebcaPage(tab) {
+    const text = (selector) => gradioApp().querySelector(`${selector} textarea`)?.value ?? "";
+    const styles = [...gradioApp().querySelectorAll(`#${tab}_styles .token > span`)];
+    const hires = tab == "txt2img" && gradioApp().querySelector("#txt2img_hr-visible-checkbox")?.checked;
+    return JSON.stringify({
+        prompt: text(`#${tab}_prompt`),
+        styles: styles.map((each) => each.textContent.trim()),
+        hires: hires ? text("#hires_prompt") : null
+    });
 }
 
-function ebcaLineInputs(tab, values) {
-    values.length = values.length - 1; // the last is the line itself
-    return [ebcaPrompt(tab), ...values.slice(1)];
-}
-
-function ebcaLineInputs_txt2img() {
-    return ebcaLineInputs("txt2img", [...arguments]);
-}
-
-function ebcaLineInputs_img2img() {
-    return ebcaLineInputs("img2img", [...arguments]);
-}
-
-function ebcaState(tab) {
-    const controls = gradioApp().querySelectorAll(
-        `#ebca_${tab}_enabled input, #ebca_${tab}_enabled textarea`
-    );
-    const values = [...controls].map((each) => (each.type == "checkbox" || each.type == "radio" ? each.checked : each.value));
-    return JSON.stringify([ebcaPrompt(tab), values]);
+// What the button sends: its first input becomes the page; the last value, the line, is no input.
+function ebcaWithPage(tab, values) {
+    return [ebcaPage(tab), ...values.slice(1, -1)];
 }
 
 function ebcaFollow(tab) {
-    const accordion = gradioApp().querySelector(`#ebca_${tab}_enabled`);
-    if (!accordion || accordion.offsetParent === null) return; // its tab is not shown
-    const state = ebcaState(tab);
-    if (state === ebcaSeen[tab]) return;
-    ebcaSeen[tab] = state;
-    gradioApp().querySelector(`#ebca_${tab}_tell`)?.click();
+    const line = gradioApp().querySelector(`#ebca_${tab}_line`);
+    if (!line || line.offsetParent === null) return;
+    const controls = gradioApp().querySelectorAll(`#ebca_${tab}_enabled :is(input, textarea)`);
+    const values = [...controls].map((each) => (each.type == "checkbox" || each.type == "radio" ? each.checked : each.value));
+    const state = ebcaPage(tab) + JSON.stringify(values);
+    if (state === ebcaAsked[tab]) return;
+    ebcaAsked[tab] = state;
+    gradioApp().querySelector(`#ebca_${tab}_tell`).click();
 }
 
 onUiLoaded(function() {
-    setInterval(() => ebcaTabs.forEach(ebcaFollow), 700);
+    setInterval(() => ["txt2img", "img2img"].forEach(ebcaFollow), 500);
 });

@@ -3,20 +3,18 @@ folded one for the rest, and a line that says how the prompt as it stands will b
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gradio as gr  # type: ignore[import-not-found]
 from modules.ui_components import InputAccordion  # type: ignore[import-not-found]
 
 from ebca.infotext import PREFIX
-from ebca.settings import SettingsError
 from ebca.webui import infotext
-from ebca.webui.composing import describe
-from ebca.webui.options import FIELDS, Options, preset_values
+from ebca.webui.options import FIELDS, preset_values
+from ebca.webui.status import status
 
-FIRST = ("preset", "gamma_attn", "gamma_norm", "compose", "token_weights")
+FIRST = (("preset", "compose"), ("gamma_attn", "gamma_norm"), ("token_weights",))
 ADVANCED = (
     ("start", "stop"),
     ("max_relative_update", "layers"),
@@ -26,6 +24,31 @@ ADVANCED = (
     ("edit_start", "edit_stop"),
 )
 """The folded controls, by row."""
+
+LABELS = {
+    "enabled": "EBCA",
+    "preset": "Preset",
+    "compose": "What AND means",
+    "gamma_attn": "gamma_attn (attention term)",
+    "gamma_norm": "gamma_norm (prior term)",
+    "token_weights": "Token weights",
+    "start": "Start (0 = first step)",
+    "stop": "Stop (1 = last step)",
+    "max_relative_update": "Cap on the relative update (0 = none)",
+    "layers": "Layers",
+    "formulation": "Formulation",
+    "hires": "Hires pass",
+    "scale_with_depth": "Scale with depth",
+    "update_unconditional": "Update unconditional",
+    "mask": "Inpaint mask",
+    "edit_gamma_attn": "Editorial gamma_attn",
+    "edit_gamma_norm": "Editorial gamma_norm",
+    "edit_start": "Editorial start",
+    "edit_stop": "Editorial stop",
+}
+"""What is written at the controls; the WebUI keys a user's own defaults by it."""
+
+HINTS = {"token_weights": "crown:2.5, red hat:1.5", "layers": "all"}
 
 PRESET_FIELDS = tuple(preset_values("multi-concept"))
 """The fields that choosing a preset sets."""
@@ -41,58 +64,59 @@ class Accordion(NamedTuple):
 
 def build(tab: str) -> Accordion:
     """Make the accordion of a tab, `txt2img` or `img2img`."""
-    made: dict[str, Any] = {}
-    with InputAccordion(False, label="EBCA", elem_id=_elem_id(tab, "enabled")) as made["enabled"]:
-        with gr.Row():
-            _control(tab, made, "preset")
-            _control(tab, made, "compose")
-        with gr.Row():
-            _control(tab, made, "gamma_attn")
-            _control(tab, made, "gamma_norm")
-        _control(tab, made, "token_weights")
-        line = gr.HTML(value="", elem_id=_elem_id(tab, "line"))
+    enabled = InputAccordion(False, label=LABELS["enabled"], elem_id=_elem_id(tab, "enabled"))
+    made: dict[str, Any] = {"enabled": enabled}
+    with enabled:
+        _rows(tab, made, FIRST)
+        line = gr.HTML(elem_id=_elem_id(tab, "line"), elem_classes=["ebca-line"])
         with gr.Accordion("Advanced", open=False, elem_id=_elem_id(tab, "advanced")):
-            for names in ADVANCED:
-                with gr.Row():
-                    for name in names:
-                        _control(tab, made, name)
-        prompt = gr.Textbox(visible=False, elem_id=_elem_id(tab, "prompt"))
-        tell = gr.Button(visible=False, elem_id=_elem_id(tab, "tell"))
-    prompt.do_not_save_to_config = True
+            _rows(tab, made, ADVANCED)
+        page = gr.Textbox(visible=False, elem_id=_elem_id(tab, "page"))
+        tell = gr.Button("Tell", visible=False, elem_id=_elem_id(tab, "tell"))
+    page.do_not_save_to_config = tell.do_not_save_to_config = True
     controls = [made[name] for name in FIELDS]
-    quick = {"queue": False, "show_progress": False}
-    made["preset"].input(
-        _on_preset, [made["preset"]], [made[name] for name in PRESET_FIELDS], **quick
-    )
-    tell.click(_line, [prompt, *controls], [line], _js=f"ebcaLineInputs_{tab}", **quick)
-    pasted = [(made[name], _reader(name)) for name in FIELDS]
-    return Accordion(controls, pasted, [PREFIX + name for name in FIELDS])
+    at_once = {"queue": False, "show_progress": False}
+    presets = [made[name] for name in PRESET_FIELDS]
+    made["preset"].input(_on_preset, [made["preset"]], presets, **at_once)
+    with_page = f"(...values) => ebcaWithPage('{tab}', values)"
+    tell.click(_on_tell, [page, *controls], [line], _js=with_page, **at_once)
+    labels = [_Label(PREFIX + name) for name in FIELDS]
+    return Accordion(controls, list(zip(controls, labels, strict=True)), [*labels])
 
 
-def _control(tab: str, made: dict[str, Any], name: str) -> None:
+class _Label(str):
+    """A field's label in the infotext, as the WebUI compares it, and what reads the field from
+    there, as the WebUI calls it."""
+
+    def __call__(self, parameters: Mapping[str, str]) -> Any:
+        return infotext.read(parameters, self.removeprefix(PREFIX))
+
+
+def _rows(tab: str, made: dict[str, Any], rows: tuple[tuple[str, ...], ...]) -> None:
+    for names in rows:
+        with gr.Row():
+            for name in names:
+                made[name] = _control(tab, name)
+
+
+def _control(tab: str, name: str) -> Any:
     field = FIELDS[name]
-    common = {"label": name, "elem_id": _elem_id(tab, name), "tooltip": field.metadata["help"]}
+    tooltip = f"{name}. {field.metadata['help']}"
+    common = {"label": LABELS[name], "elem_id": _elem_id(tab, name), "tooltip": tooltip}
     if "range" in field.metadata:
         low, high, step = field.metadata["range"].slider
-        control = gr.Slider(low, high, field.default, step=step, **common)
-    elif name == "preset":
-        control = gr.Dropdown(list(field.metadata["choices"]), value=field.default, **common)
-    elif "choices" in field.metadata:
-        control = gr.Radio(list(field.metadata["choices"]), value=field.default, **common)
-    elif isinstance(field.default, bool):
-        control = gr.Checkbox(field.default, **common)
-    else:
-        hint = {"token_weights": "crown:2.5, red hat:1.5", "layers": "all"}[name]
-        control = gr.Textbox(field.default, placeholder=hint, **common)
-    made[name] = control
+        return gr.Slider(low, high, field.default, step=step, **common)
+    if name == "preset":
+        return gr.Dropdown(list(field.metadata["choices"]), value=field.default, **common)
+    if "choices" in field.metadata:
+        return gr.Radio(list(field.metadata["choices"]), value=field.default, **common)
+    if isinstance(field.default, bool):
+        return gr.Checkbox(field.default, **common)
+    return gr.Textbox(field.default, placeholder=HINTS[name], max_lines=1, **common)
 
 
 def _elem_id(tab: str, name: str) -> str:
     return f"ebca_{tab}_{name}"
-
-
-def _reader(name: str) -> Any:
-    return lambda parameters: infotext.read(parameters, name)
 
 
 def _on_preset(preset: str) -> list[Any]:
@@ -100,13 +124,5 @@ def _on_preset(preset: str) -> list[Any]:
     return [gr.update(value=values[name]) if values else gr.update() for name in PRESET_FIELDS]
 
 
-def _line(prompt: str, *values: Any) -> str:
-    """How `prompt` will be composed, or what is wrong with it or with a value."""
-    try:
-        return f"<div>{html.escape(describe(prompt, _options(values)))}</div>"
-    except SettingsError as error:
-        return f"<div class='error'>{html.escape(str(error))}</div>"
-
-
-def _options(values: Sequence[Any]) -> Options:
-    return Options(**dict(zip(FIELDS, values, strict=True)))
+def _on_tell(page: str, *values: Any) -> str:
+    return status(page, dict(zip(FIELDS, values, strict=True)))

@@ -14,6 +14,12 @@ from ebca.prompts import find_tokens
 _CHUNK = 77
 
 
+def text_encoder(model: Any) -> Any:
+    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
+    encoders = getattr(model.cond_stage_model, "embedders", [model.cond_stage_model])
+    return next(each for each in encoders if hasattr(each, "tokenize_line"))
+
+
 def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
     """Token indices of all occurrences of `words` in the context of `prompt`.
 

@@ -1,0 +1,363 @@
+"""EBCA in the page of a live WebUI, at the address in EBCA_WEBUI, in the system's Chromium.
+
+With the project's small model: `EBCA_WEBUI=http://127.0.0.1:7860 python -m pytest
+tests/webui/test_browser.py --confcutdir tests/webui`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+URL = os.environ.get("EBCA_WEBUI", "")
+if not URL:
+    pytest.skip("EBCA_WEBUI, the address of a live WebUI, is not set", allow_module_level=True)
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+from ebca.webui.options import FIELDS, PRESETS, preset_values  # noqa: E402
+from webui.browser_page import CHROMIUM, Tab, WebUIPage, open_webui  # noqa: E402
+
+if not CHROMIUM:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
+
+PROMPT = "a red star and a blue moon AND on the grass :0.5"
+UNUSUAL = {
+    "enabled": True,
+    "preset": "stylise",
+    "gamma_attn": 0.013,
+    "gamma_norm": 0.017,
+    "start": 0.11,
+    "stop": 0.93,
+    "formulation": "paper",
+    "update_unconditional": True,
+    "scale_with_depth": False,
+    "max_relative_update": 0.043,
+    "layers": "0-2, up",
+    "token_weights": "red star:2.5, moon:0.5",
+    "compose": "webui",
+    "edit_gamma_attn": 0.0003,
+    "edit_gamma_norm": 0.0007,
+    "edit_start": 0.21,
+    "edit_stop": 0.87,
+    "mask": False,
+    "hires": "off",
+}
+"""A value for every field, none of them a default."""
+
+DEFAULTS = {name: field.default for name, field in FIELDS.items()}
+
+assert list(UNUSUAL) == list(FIELDS)
+assert all(UNUSUAL[name] != DEFAULTS[name] for name in FIELDS)
+
+
+@pytest.fixture(scope="module")
+def shared_webui() -> Iterator[WebUIPage]:
+    with open_webui(URL) as webui:
+        yield webui
+
+
+@pytest.fixture
+def webui(shared_webui: WebUIPage) -> Iterator[WebUIPage]:
+    """The page, freshly loaded, which afterwards has complained of nothing that is EBCA's."""
+    shared_webui.complaints.clear()
+    shared_webui.load()
+    yield shared_webui
+    assert not [text for text in shared_webui.complaints if "ebca" in text.lower()]
+
+
+@pytest.fixture
+def txt2img(webui: WebUIPage) -> Tab:
+    """Ready for a job that takes a moment."""
+    webui.txt2img.set_prompt(PROMPT)
+    webui.txt2img.small_job()
+    return webui.txt2img
+
+
+@pytest.fixture
+def unusual(txt2img: Tab) -> Tab:
+    """With `UNUSUAL` in all controls."""
+    txt2img.enable()
+    txt2img.unfold()
+    for name in [name for name in FIELDS if name != "enabled"]:  # the preset before the rest
+        txt2img.set(name, UNUSUAL[name])
+    assert txt2img.values() == UNUSUAL
+    return txt2img
+
+
+def test_a_new_user_sees_five_things_and_opening_enables(webui: WebUIPage) -> None:
+    tab = webui.txt2img
+    assert not tab.enabled
+    tab.enable()
+    assert tab.enabled
+    visible = {name for name in FIELDS if name != "enabled" and tab.control(name).is_visible()}
+    assert visible == {"preset", "gamma_attn", "gamma_norm", "compose", "token_weights"}
+    tab.unfold()
+    assert all(tab.control(name).is_visible() for name in FIELDS)
+
+
+@pytest.mark.parametrize("name", ["txt2img", "img2img"])
+def test_every_control_has_a_tooltip_and_a_label_of_its_own(webui: WebUIPage, name: str) -> None:
+    tab: Tab = getattr(webui, name)
+    for field in list(FIELDS)[1:]:
+        assert tab.control(field).get_attribute("title").startswith(f"{field}. ")
+    # what the pointer meets first has no other title
+    titled = "[id^=ebca_][title] [title]:not([title=''], .hide)"
+    assert tab.find(f"#ebca_{{}}_enabled {titled}").count() == 0
+    ids = tab.find("#ebca_{}_enabled [id^=ebca_]").evaluate_all("all => all.map(e => e.id)")
+    assert all(each.startswith(f"ebca_{name}_") for each in ids)
+    assert [each for each in ids if ids.count(each) > 1] in ([], [f"ebca_{name}_line"] * 2)
+
+
+def test_pasting_an_infotext_restores_every_control(unusual: Tab) -> None:
+    infotext = unusual.generate()
+    assert all(f"EBCA {name}: " in infotext for name in FIELDS)
+    unusual.find("#{}_prompt textarea").evaluate("box => box.scrollIntoView()")
+    for name in ("gamma_attn", "start", "token_weights", "layers", "compose", "mask", "preset"):
+        unusual.set(name, DEFAULTS[name])
+    unusual.enable(False)
+    unusual.paste(infotext)
+    assert unusual.values() == UNUSUAL
+    assert unusual.find("#{}_prompt textarea").input_value() == PROMPT
+    before = re.search("EBCA .*", infotext)
+    after = re.search("EBCA .*", unusual.generate(seed=8))
+    assert before
+    assert after
+    assert before[0] == after[0]
+
+
+def test_pasting_nothing_takes_the_last_picture_s_infotext(unusual: Tab, webui: WebUIPage) -> None:
+    unusual.generate()
+    webui.load()
+    webui.txt2img.paste("")
+    assert webui.txt2img.values() == UNUSUAL
+
+
+@pytest.mark.parametrize("target", ["txt2img", "img2img"])
+def test_png_info_sends_to_one_tab_alone(unusual: Tab, webui: WebUIPage, target: str) -> None:
+    unusual.generate()
+    picture = webui.picture(unusual)
+    webui.load()
+    webui.read_info(picture)
+    webui.page.locator(f"#tab_pnginfo #{target}_tab").click()
+    there = {"txt2img": webui.txt2img, "img2img": webui.img2img}
+    receiving = there.pop(target)
+    (other,) = there.values()
+    receiving.find("#ebca_{}_enabled.input-accordion-open").wait_for()
+    assert receiving.values() == UNUSUAL
+    assert other.values() == DEFAULTS
+
+
+def test_send_to_img2img_takes_the_controls_along(unusual: Tab, webui: WebUIPage) -> None:
+    unusual.generate()
+    unusual.find("#{}_send_to_img2img").click()
+    webui.img2img.find("#ebca_{}_enabled.input-accordion-open").wait_for()
+    assert webui.img2img.values() == UNUSUAL
+    assert unusual.values() == UNUSUAL
+
+
+def test_an_infotext_without_ebca_closes_the_accordion(txt2img: Tab) -> None:
+    infotext = txt2img.generate()
+    assert "EBCA" not in infotext
+    txt2img.enable()
+    txt2img.set("gamma_attn", 0.05)
+    txt2img.paste(infotext)
+    assert not txt2img.enabled
+    assert txt2img.get("gamma_attn") == 0.05
+    assert "EBCA" not in txt2img.generate(seed=8)
+
+
+def test_values_beyond_the_sliders_are_restored(txt2img: Tab) -> None:
+    """As an infotext has them that was made through the API."""
+    given = {**UNUSUAL, "gamma_attn": 0.25, "gamma_norm": 0.00015, "edit_gamma_attn": 0.5}
+    txt2img.enable()
+    infotext = txt2img.generate()
+    for name, value in given.items():
+        infotext = re.sub(f'EBCA {name}: ("[^"]*"|[^,]*)', f'EBCA {name}: "{value}"', infotext)
+    infotext = infotext.replace(
+        "EBCA stop", 'EBCA token_weights: "red star:2.5, moon:0.5", EBCA stop'
+    )
+    txt2img.paste(infotext)
+    assert txt2img.values() == given
+    again = txt2img.generate(seed=9)
+    for name in ("gamma_attn", "gamma_norm", "edit_gamma_attn"):
+        assert f"EBCA {name}: {given[name]}," in again
+
+
+def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPage) -> None:
+    clean = webui.pixels(txt2img) if txt2img.generate() else b""
+    txt2img.enable()
+    txt2img.set("token_weights", "tree:2")
+    message = "EBCA: token_weights is 'tree', but must be words of the prompt, as they stand there."
+    assert message in txt2img.generate()
+    assert txt2img.find("#html_log_{} .error").is_visible()
+    txt2img.set("token_weights", "star:2")
+    assert 'EBCA token_weights: "star:2"' in txt2img.generate()
+    assert webui.pixels(txt2img) != clean
+    txt2img.enable(False)
+    txt2img.generate()
+    assert webui.pixels(txt2img) == clean
+
+
+LINES = {
+    PROMPT: "CACAO: main “a red star and a blue moon”; +0.5 times “on the grass”; divided by 1.5.",
+    "a red star": "One prompt: “a red star”. Nothing to compose.",
+    "a AND b AND_PERP c": "2 prompts, composed by the extension that knows AND_PERP",
+    "a star AND grass :-2": "EBCA: alpha is",
+    "a star :0 AND grass": "EBCA: prompt is 'a star :0', but must be a main prompt",
+    "a star <lora:none:1> AND grass": "CACAO: main “a star”; +1 times “grass”; divided by 2.",
+    "": "One prompt: “”. Nothing to compose.",
+}
+
+
+@pytest.mark.parametrize("name", ["txt2img", "img2img"])
+def test_the_line_follows_the_prompt(webui: WebUIPage, name: str) -> None:
+    tab: Tab = getattr(webui, name)
+    webui.open(name)
+    tab.enable()
+    for prompt, line in LINES.items():
+        tab.set_prompt(prompt)
+        tab.line.get_by_text(line).wait_for(timeout=5000)
+        assert (tab.line.locator(".error").count() == 1) == line.startswith("EBCA: ")
+
+
+def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
+    def says(text: str) -> None:
+        txt2img.line.get_by_text(text).wait_for(timeout=5000)
+
+    txt2img.enable()
+    says("CACAO: main")
+    txt2img.set("compose", "webui")
+    says("2 prompts, composed by the WebUI, one UNet row for each.")
+    txt2img.set("token_weights", "tree:2")
+    says("token_weights is 'tree', but must be words of the prompt")
+    txt2img.set("token_weights", "red star:-2")
+    says("EBCA: token_weights is -2.0, but must be a number from 0 to 100.")
+    txt2img.set("token_weights", "")
+    txt2img.unfold()
+    txt2img.set("layers", "90-99")
+    says("layers is '90-99', but must be made of parts that name layers of this model")
+    txt2img.set("layers", "all")
+    txt2img.set("start", 1)
+    says("EBCA: start is 1.0, but must be less than stop, which is 1.")
+    txt2img.set("start", 0)
+    txt2img.set("preset", "stylise")
+    says("The step sizes are 0 and nothing is composed, so the picture stays as it is.")
+    txt2img.set("hires", "only")
+    says("Nothing to do: the hires pass is set to 'only' and hires fix is off.")
+    txt2img.find("#{}_hr > .label-wrap").click()
+    says("Hires pass: 2 prompts, composed by the WebUI")
+    webui.page.locator("#ebca_txt2img_enabled-visible-checkbox").uncheck()
+    says("Off: tick the box beside the title to use EBCA.")
+
+
+def test_the_line_follows_what_is_pasted(unusual: Tab, webui: WebUIPage) -> None:
+    infotext = unusual.generate()
+    webui.load()
+    webui.txt2img.paste(infotext)
+    webui.txt2img.line.get_by_text("2 prompts, composed by the WebUI").wait_for(timeout=5000)
+
+
+def test_the_line_costs_nothing_while_nothing_changes(txt2img: Tab, webui: WebUIPage) -> None:
+    asked: list[str] = []
+    txt2img.enable()
+    txt2img.line.get_by_text("CACAO: main").wait_for()
+    webui.page.on("request", lambda request: asked.append(request.url))
+    webui.page.wait_for_timeout(3000)
+    assert asked == []
+    txt2img.set("gamma_attn", 0.02)
+    webui.page.wait_for_timeout(1500)
+    (only,) = asked
+    assert only.endswith("/run/predict")  # at once: what is queued goes through a socket
+    once = (
+        "() => { const t = performance.now(); for (let i = 0; i < 200; i++) ebcaFollow('txt2img');"
+    )
+    assert webui.page.evaluate(once + " return (performance.now() - t) / 200; }") < 2  # ms
+
+
+def test_a_preset_sets_its_fields_and_only_those(txt2img: Tab) -> None:
+    txt2img.enable()
+    txt2img.unfold()
+    kept = {"stop": 0.9, "layers": "up", "compose": "webui"}
+    for name, value in kept.items():
+        txt2img.set(name, value)
+    for preset in [*reversed(PRESETS), "custom"]:
+        wanted = {**txt2img.values(), **preset_values(preset), "preset": preset}
+        txt2img.set("preset", preset)
+        txt2img.find("#ebca_{}_enabled").page.wait_for_timeout(600)
+        assert txt2img.values() == wanted
+        assert kept.items() <= wanted.items()
+
+
+def test_a_grid_over_an_axis_of_ebca(txt2img: Tab, webui: WebUIPage) -> None:
+    txt2img.enable()
+    txt2img.find("#{}_script_container #script_list input").click()
+    txt2img.find("#{}_script_container li[data-value='X/Y/Z plot']").click()
+    axis = txt2img.find("#script_{}_xyz_plot_x_type")
+    axis.locator("input").click()
+    axis.locator("li[data-value='[EBCA] gamma_attn']").click()
+    webui.page.wait_for_timeout(2000)  # choosing an axis empties its values, in a while
+    txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 0.01, 0.05")
+    txt2img.generate()
+    infotext = Image.open(io.BytesIO(webui.picture(txt2img))).info["parameters"]  # the grid's
+    assert 'X Type: [EBCA] gamma_attn, X Values: "0, 0.01, 0.05"' in infotext
+    assert txt2img.get("gamma_attn") == 0.01
+    # a value that is not legal stops the plot before its first cell
+    txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 11")
+    message = txt2img.generate(seed=8)
+    assert "EBCA: gamma_attn is 11.0, but must be a number from 0 to 10." in message
+
+
+def test_interrupting_leaves_nothing(txt2img: Tab, webui: WebUIPage) -> None:
+    clean = webui.pixels(txt2img) if txt2img.generate() else b""
+    txt2img.enable()
+    txt2img.set_number("steps", 150)
+    txt2img.find("#{}_generate").click()
+    txt2img.find("#{}_interrupt").wait_for(state="visible")
+    webui.page.wait_for_timeout(1000)
+    txt2img.find("#{}_interrupt").click()
+    txt2img.wait()
+    txt2img.find("#html_info_{}:has-text('Steps: 150')").first.wait_for()
+    txt2img.enable(False)
+    txt2img.small_job()
+    txt2img.generate()
+    assert webui.pixels(txt2img) == clean
+
+
+def test_generating_forever_leaves_nothing(txt2img: Tab, webui: WebUIPage) -> None:
+    clean = webui.pixels(txt2img) if txt2img.generate() else b""
+    txt2img.enable()
+    changed = webui.pixels(txt2img) if txt2img.generate(seed=8) else b""
+    for entry in ("Generate forever", "Cancel generate forever"):
+        txt2img.find("#{}_generate").click(button="right", force=True)
+        webui.page.get_by_text(entry, exact=True).click()
+        webui.page.wait_for_timeout(4000)
+        txt2img.wait()
+    assert webui.pixels(txt2img) == changed  # the same seed again and again
+    txt2img.enable(False)
+    txt2img.generate()
+    assert webui.pixels(txt2img) == clean
+
+
+def test_inpainting_has_the_accordion_too(webui: WebUIPage) -> None:
+    webui.open("img2img")
+    webui.page.locator("#mode_img2img > .tab-nav").get_by_text("Inpaint", exact=True).click()
+    webui.img2img.enable()
+    webui.img2img.unfold()
+    assert all(webui.img2img.control(name).is_visible() for name in FIELDS)
+
+
+def test_what_is_hidden_is_no_default_of_the_user_s(webui: WebUIPage) -> None:
+    """The file is only at hand where the WebUI runs; EBCA_WEBUI_CONFIG names it."""
+    config = os.environ.get("EBCA_WEBUI_CONFIG")
+    if not config:
+        pytest.skip("EBCA_WEBUI_CONFIG, the path of the WebUI's ui-config.json, is not set")
+    text = Path(config).read_text(encoding="utf8")
+    labels = set(re.findall(r'"customscript/ebca\.py/\w+/([^/]*)/', text))
+    assert {"EBCA", "Preset", "Token weights"} <= labels
+    assert not labels & {"Tell", "Run", "Textbox", "page", "None", ""}
