@@ -1,0 +1,196 @@
+"""A WebUI's API: jobs in, pictures and infotexts out."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+PROMPT = "a red star and a blue moon"
+JOB = {
+    "prompt": PROMPT,
+    "steps": 5,
+    "width": 64,
+    "height": 64,
+    "cfg_scale": 4,
+    "seed": 7,
+    "sampler_name": "DDIM",
+}
+"""What a job is where a test does not say otherwise."""
+
+ON = {"gamma_attn": 0.03, "gamma_norm": 0.02}
+"""Step sizes that every checkpoint of the suite notices within few steps."""
+
+_BRIEF = {"prompt": "", "steps": 1, "mask": None, "alwayson_scripts": {}, "script_name": None}
+
+ZERO = {"gamma_attn": 0, "gamma_norm": 0}
+
+_LABEL = re.compile(r'(EBCA \w+): ("(?:\\.|[^\\"])*"|[^,]*)')
+
+
+class RefusedError(Exception):
+    """The WebUI answered with an error status."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status, self.body = status, body
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of a job."""
+
+    pictures: list[np.ndarray] = field(repr=False)
+    infotexts: list[str]
+
+    @property
+    def picture(self) -> np.ndarray:
+        (picture,) = self.pictures
+        return picture
+
+    @property
+    def infotext(self) -> str:
+        return self.infotexts[0]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return labels(self.infotext)
+
+
+def labels(infotext: str) -> dict[str, str]:
+    """EBCA's labels in an infotext, free of their prefix."""
+    found = _LABEL.findall(infotext.rpartition("\n")[2])
+    return {
+        label.removeprefix("EBCA "): json.loads(text) if text.startswith('"') else text
+        for label, text in found
+    }
+
+
+class WebUI:
+    """A live WebUI at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._checkpoint = url.rstrip("/"), ""
+
+    # Jobs
+
+    def txt2img(self, *, ebca: Any = None, **job: Any) -> Result:
+        """A job; `ebca` are the fields with which EBCA is on, or its list of arguments."""
+        return self.job("txt2img", {**JOB, **job}, ebca)
+
+    def img2img(self, picture: np.ndarray, *, ebca: Any = None, **job: Any) -> Result:
+        """A job on `picture`; `mask`, if there is one, is an array too."""
+        job = {"init_images": [encoded(picture)], "denoising_strength": 0.7, **JOB, **job}
+        if "mask" in job:
+            job["mask"] = encoded(job["mask"])
+        self.job("img2img", {**job, **_BRIEF})
+        # since the WebUI encodes a picture with whatever random numbers the last job has left
+        return self.job("img2img", job, ebca)
+
+    def job(self, tab: str, job: Mapping[str, Any], ebca: Any = None) -> Result:
+        """A job of nothing but what `job` and `ebca` say."""
+        if ebca is not None:
+            arguments = [{"enabled": True, **ebca}] if isinstance(ebca, dict) else ebca
+            scripts = job.get("alwayson_scripts", {})
+            job = {**job, "alwayson_scripts": {**scripts, "EBCA": {"args": arguments}}}
+        answer = self.post(f"/sdapi/v1/{tab}", job)
+        pictures = [decoded(each) for each in answer["images"]]
+        return Result(pictures, json.loads(answer["info"])["infotexts"])
+
+    # The state of the WebUI
+
+    def load(self, checkpoint: str) -> None:
+        """Switch to a checkpoint, unless it is in use."""
+        if checkpoint != self._checkpoint:
+            self.set_options(sd_model_checkpoint=checkpoint)
+            self._checkpoint = checkpoint
+
+    def set_options(self, **wanted: Any) -> None:
+        self.post("/sdapi/v1/options", wanted)
+
+    @contextmanager
+    def options(self, **wanted: Any) -> Iterator[None]:
+        """The WebUI's settings, for a while."""
+        now = self.get("/sdapi/v1/options")
+        self.set_options(**wanted)
+        try:
+            yield
+        finally:
+            self.set_options(**{name: now[name] for name in wanted})
+
+    def names(self, path: str, key: str = "name") -> list[str]:
+        """What the WebUI lists under a path of its API."""
+        return [each[key] for each in self.get(f"/sdapi/v1/{path}")]
+
+    def choices(self, option: str) -> list[str]:
+        """What a setting can be, as its page offers it."""
+        for component in self.get("/config")["components"]:
+            if component["props"].get("elem_id") == f"setting_{option}":
+                return [c[0] if isinstance(c, list) else c for c in component["props"]["choices"]]
+        return []
+
+    def get(self, path: str) -> Any:
+        return self._call(urllib.request.Request(self._url + path))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        data = json.dumps(body or {}).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._call(urllib.request.Request(self._url + path, data, headers))
+
+    def _call(self, request: urllib.request.Request) -> Any:
+        try:
+            with urllib.request.urlopen(request, timeout=300) as answer:
+                return json.loads(answer.read() or "null")
+        except urllib.error.HTTPError as error:
+            raise RefusedError(error.code, error.read().decode()) from None
+
+
+def encoded(picture: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def decoded(text: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+
+
+# Comparing pictures
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean difference of two pictures, in levels of 0 to 255."""
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+def same(one: Result, other: Result) -> bool:
+    """Whether all pictures are equal, bit by bit."""
+    pairs = zip(one.pictures, other.pictures, strict=True)
+    return all(np.array_equal(*pair) for pair in pairs)
+
+
+def alike(one: Result, other: Result) -> bool:
+    """Whether all pictures are equal but for the rounding of another order of computing."""
+    pairs = zip(one.pictures, other.pictures, strict=True)
+    return all(distance(*pair) < 0.05 for pair in pairs)
+
+
+def differ(*results: Result) -> bool:
+    """Whether any two of the results differ in every picture, by more than rounding could."""
+    return all(
+        distance(*pair) > 0.1
+        for index, one in enumerate(results)
+        for other in results[index + 1 :]
+        for pair in zip(one.pictures, other.pictures, strict=True)
+    )

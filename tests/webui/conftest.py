@@ -1,0 +1,99 @@
+"""The live WebUI, with a checkpoint loaded and its settings as they were before the suite."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from webui.client import WebUI
+
+CHECKPOINTS = {
+    "sd1": "tiny-sd15",
+    "other": "tiny-sd15-b",  # another one of SD1's kind
+    "sd2": "tiny-sd2",
+    "sdxl": "tiny-sdxl",
+    "small": "ebca-small",
+    "inpaint": "tiny-inpaint",
+    "edit": "tiny-ip2p",
+}
+"""Kind -> the name of a checkpoint; EBCA_WEBUI_SD1=name and so on choose others."""
+
+FOUR_CHANNELS = ("sd1", "other", "sd2", "sdxl", "small")
+"""Kinds that make pictures from a prompt alone."""
+
+URL = os.environ.get("EBCA_WEBUI")
+
+
+def checkpoint(host: WebUI, kind: str) -> str:
+    """The name of the host's checkpoint of a kind; skips the test if it has none."""
+    name = os.environ.get(f"EBCA_WEBUI_{kind.upper()}", CHECKPOINTS[kind])
+    if name not in host.names("sd-models", "model_name"):
+        pytest.skip(f"the WebUI has no checkpoint {name} ({kind})")
+    return name
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[WebUI]:
+    host = WebUI(URL)
+    before = host.get("/sdapi/v1/options")["sd_model_checkpoint"]
+    yield host
+    host.set_options(sd_model_checkpoint=before)
+
+
+@pytest.fixture
+def webui(host: WebUI) -> WebUI:
+    """The host with an SD1 checkpoint."""
+    host.load(checkpoint(host, "sd1"))
+    return host
+
+
+@pytest.fixture(scope="session", params=FOUR_CHANNELS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """In session scope, so that all tests with one checkpoint follow each other."""
+    return request.param
+
+
+@pytest.fixture
+def any_webui(host: WebUI, kind: str) -> WebUI:
+    """The host with each of its checkpoints that make pictures from a prompt alone."""
+    host.load(checkpoint(host, kind))
+    return host
+
+
+@pytest.fixture
+def other(host: WebUI) -> str:
+    return checkpoint(host, "other")
+
+
+@pytest.fixture(scope="session")
+def sketch() -> np.ndarray:
+    """Something to begin img2img with."""
+    rows, columns = np.mgrid[0:64, 0:64]
+    picture = np.stack([4 * rows, 4 * columns, 255 - 2 * (rows + columns)], axis=-1)
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def half() -> np.ndarray:
+    """A mask that repaints the right half."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, 32:] = 255
+    return mask
+
+
+def pytest_runtest_setup() -> None:
+    """One line for all tests, where a skip in a fixture would be one for each."""
+    if not URL:
+        pytest.skip("no live WebUI: EBCA_WEBUI is not set (e.g. http://127.0.0.1:7860)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of what the host lists run once for each of it."""
+    lists = {
+        "sampler": lambda host: host.names("samplers"),
+        "scheduler": lambda host: host.names("schedulers", "label"),
+        "attention": lambda host: host.choices("cross_attention_optimization"),
+    }
+    for name in set(lists) & set(metafunc.fixturenames):
+        metafunc.parametrize(name, lists[name](WebUI(URL)) if URL else ["of no host"])

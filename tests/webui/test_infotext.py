@@ -1,0 +1,160 @@
+"""What made the picture is in its infotext, and the infotext makes the picture again."""
+
+import pytest
+
+from webui.client import JOB, ON, PROMPT, differ, encoded, labels, same
+
+BOTH = f"{PROMPT} AND a green hat :0.5"
+UNUSUAL = {
+    "enabled": True,
+    "preset": "compose / edit",
+    "gamma_attn": 0.0123,
+    "gamma_norm": 0.0371,
+    "start": 0.15,
+    "stop": 0.85,
+    "formulation": "paper",
+    "update_unconditional": True,
+    "scale_with_depth": False,
+    "max_relative_update": 0.013,
+    "layers": "0-3, 8, up",
+    "token_weights": "red star:2.5, moon:0.25",
+    "compose": "webui",
+    "edit_gamma_attn": 0.0017,
+    "edit_gamma_norm": 0.0019,
+    "edit_start": 0.1,
+    "edit_stop": 0.9,
+    "mask": False,
+    "hires": "only",
+}
+"""Every field away from its default."""
+
+
+def written(value):
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def test_every_value_is_in_the_infotext(webui):
+    result = webui.txt2img(ebca=UNUSUAL)
+    assert result.labels == {name: written(value) for name, value in UNUSUAL.items()}
+
+
+def test_the_defaults_are_in_the_infotext_too(webui):
+    (fields, _) = [s["args"] for s in webui.get("/sdapi/v1/script-info") if s["name"] == "ebca"]
+    defaults = {field["label"]: field["value"] for field in fields[1:]}
+    wanted = {name: written(value) for name, value in defaults.items() if value != ""}
+    assert webui.txt2img(ebca={}).labels == {"enabled": "True", **wanted}
+
+
+@pytest.mark.parametrize("ebca", [None, {"enabled": False}, [False]])
+def test_nothing_is_in_the_infotext_when_off(webui, ebca):
+    assert "EBCA" not in webui.txt2img(ebca=ebca).infotext
+
+
+def test_every_picture_of_a_batch_has_it(webui):
+    result = webui.txt2img(ebca=ON, batch_size=2, n_iter=2, steps=2)
+    assert len(result.infotexts) == 4
+    assert {labels(text)["gamma_attn"] for text in result.infotexts} == {"0.03"}
+
+
+def from_infotext(webui, infotext, **job):
+    """A job of nothing but an infotext."""
+    return webui.job("txt2img", {"infotext": infotext, **job})
+
+
+@pytest.mark.parametrize("change", [{}, {"compose": "cacao"}, {"hires": "same"}])
+def test_an_infotext_restores_everything(webui, change):
+    before = webui.txt2img(prompt=BOTH, ebca={**UNUSUAL, **change})
+    after = from_infotext(webui, before.infotext)
+    assert same(before, after)
+    assert before.labels == after.labels
+    assert before.infotext == after.infotext
+
+
+@pytest.mark.parametrize("field", [name for name in UNUSUAL if name != "enabled"])
+def test_an_infotext_restores_each_value(webui, field):
+    job = {"steps": 1, "ebca": {field: UNUSUAL[field]}}
+    before = webui.txt2img(**job)
+    assert from_infotext(webui, before.infotext).labels == before.labels
+
+
+def test_an_infotext_restores_a_hires_pass(webui):
+    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "steps": 3}
+    hires |= {"denoising_strength": 0.6, "hr_prompt": f"{PROMPT} AND a moon :0.7"}
+    before = webui.txt2img(prompt=BOTH, ebca={**ON, "hires": "only"}, **hires)
+    after = from_infotext(webui, before.infotext)
+    assert same(before, after)
+    assert before.labels == after.labels
+
+
+def test_an_infotext_without_ebca_switches_it_off(webui):
+    before = webui.txt2img()
+    webui.txt2img(ebca=UNUSUAL)
+    after = from_infotext(webui, before.infotext)
+    assert same(before, after)
+    assert after.labels == {}
+
+
+def test_what_a_job_says_itself_wins_over_its_infotext(webui):
+    infotext = webui.txt2img(ebca=UNUSUAL).infotext
+    job = {**JOB, "infotext": infotext}
+    assert same(webui.job("txt2img", job, {**ON}), webui.txt2img(ebca=ON))
+
+
+def test_an_infotext_of_an_older_version_takes_the_defaults_for_what_it_lacks(webui):
+    line = "EBCA enabled: True, EBCA gamma_attn: 0.03, EBCA gamma_norm: 0.02, EBCA gone: 3"
+    old = webui.txt2img().infotext.replace(", Version:", f", {line}, Version:")
+    after = from_infotext(webui, old)
+    assert same(after, webui.txt2img(ebca=ON))
+    assert after.labels == webui.txt2img(ebca=ON).labels
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "EBCA gamma_attn: 99",
+        "EBCA gamma_attn: much",
+        "EBCA gamma_attn: nan",
+        "EBCA hires: sometimes",
+        "EBCA mask: perhaps",
+        "EBCA preset: none of them",
+    ],
+)
+def test_values_that_are_no_longer_legal_become_the_defaults(webui, line):
+    old = webui.txt2img(steps=2).infotext
+    old = old.replace(", Version:", f", EBCA enabled: True, {line}, Version:")
+    after = from_infotext(webui, old)
+    wanted = webui.txt2img(steps=2, ebca={})
+    field = line.split(":")[0].removeprefix("EBCA ")
+    assert {**after.labels, field: ""} == {**wanted.labels, field: ""}
+    if field != "mask":
+        assert after.labels == wanted.labels
+
+
+def test_an_infotext_of_img2img_restores_img2img(webui, sketch):
+    before = webui.img2img(sketch, prompt=BOTH, ebca=UNUSUAL)
+    job = {"infotext": before.infotext, "init_images": [encoded(sketch)]}
+    webui.img2img(sketch, steps=1)  # which leaves the same random numbers
+    after = webui.job("img2img", job)
+    assert before.labels == after.labels
+    assert same(before, after)
+
+
+def test_values_of_one_tab_do_not_leak_into_the_other(webui, sketch):
+    plain = webui.img2img(sketch)
+    webui.txt2img(ebca=UNUSUAL)
+    after = webui.img2img(sketch)
+    assert same(plain, after)
+    assert after.labels == {}
+
+
+def test_png_info_reads_what_was_written(webui):
+    infotext = webui.txt2img(prompt=BOTH, ebca=UNUSUAL).infotext
+    picture = webui.post("/sdapi/v1/txt2img", {**JOB, "steps": 1, "infotext": infotext})
+    read = webui.post("/sdapi/v1/png-info", {"image": picture["images"][0]})
+    parameters = {k: v for k, v in read["parameters"].items() if k.startswith("EBCA ")}
+    assert parameters == {f"EBCA {name}": written(value) for name, value in UNUSUAL.items()}
+
+
+def test_differences_in_the_infotext_are_differences_in_the_picture(webui):
+    fields = [{}, {"formulation": "paper"}, {"layers": "mid"}, {"token_weights": "red:5"}]
+    assert differ(*(webui.txt2img(ebca={**ON, **field}) for field in fields))

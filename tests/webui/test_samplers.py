@@ -1,0 +1,97 @@
+"""Every sampler and scheduler of the host; windows follow the schedule as the user sees it."""
+
+import pytest
+
+from webui.client import ON, PROMPT, ZERO, alike, differ, same
+
+FULL, FIRST, LAST = ON, {**ON, "stop": 0.5}, {**ON, "start": 0.5}
+FAR = {"gamma_attn": 0.2, "gamma_norm": 0.02}
+"""For windows at the end, where a step is small."""
+
+
+def job_of(sampler):
+    return {"sampler_name": sampler, "steps": 6}
+
+
+def test_a_window_of_all_steps_is_no_window(webui, sampler):
+    """Editorial prompts' window makes EBCA look at the time, but there are none."""
+    timed = {**FULL, "edit_start": 0.3, "edit_stop": 0.7}
+    one = webui.txt2img(**job_of(sampler), ebca=timed)
+    assert same(one, webui.txt2img(**job_of(sampler), ebca=FULL))
+
+
+def test_each_half_of_the_steps_counts(webui, sampler):
+    windows = [FAR, {**FAR, "stop": 0.5}, {**FAR, "start": 0.5}]
+    off = webui.txt2img(**job_of(sampler))
+    assert differ(off, *(webui.txt2img(**job_of(sampler), ebca=window) for window in windows))
+    assert same(off, webui.txt2img(**job_of(sampler), ebca=ZERO))
+
+
+def test_a_window_after_the_last_step_has_begun_is_off(webui, sampler):
+    if sampler in ("DPM adaptive", "DPM fast"):
+        pytest.skip(f"{sampler} chooses its steps by itself")
+    late = webui.txt2img(sampler_name=sampler, steps=4, ebca={**FAR, "start": 0.99})
+    assert same(late, webui.txt2img(sampler_name=sampler, steps=4))
+
+
+def test_two_halves_of_a_window_are_told_apart_step_by_step(webui, sampler):
+    """Six steps: a window from 0.5 on and one from just before the fourth step are the same."""
+    if sampler in ("DPM adaptive", "DPM fast"):
+        pytest.skip(f"{sampler} chooses its steps by itself")
+    one = webui.txt2img(**job_of(sampler), ebca={**FAR, "start": 0.5})
+    assert same(one, webui.txt2img(**job_of(sampler), ebca={**FAR, "start": 0.4}))
+
+
+def test_cacao_of_a_prompt_and_itself_is_the_prompt(webui, sampler):
+    twice = webui.txt2img(**job_of(sampler), prompt=f"{PROMPT} AND {PROMPT}", ebca=ZERO)
+    assert alike(twice, webui.txt2img(**job_of(sampler)))
+
+
+def test_rows_together_or_apart(webui, sampler):
+    apart = {"override_settings": {"batch_cond_uncond": False}}
+    job = {**job_of(sampler), "ebca": FIRST}
+    assert alike(webui.txt2img(**job), webui.txt2img(**job, **apart))
+
+
+def test_every_scheduler_has_windows(webui, scheduler):
+    job = {"sampler_name": "Euler", "scheduler": scheduler, "steps": 6}
+    off = webui.txt2img(**job)
+    windows = [FAR, {**FAR, "stop": 0.5}, {**FAR, "start": 0.5}]
+    assert differ(off, *(webui.txt2img(**job, ebca=window) for window in windows[:2]))
+    assert not same(off, webui.txt2img(**job, ebca=windows[2]))
+    assert same(off, webui.txt2img(**job, ebca={**FAR, "start": 0.99}))
+
+
+@pytest.mark.parametrize("sampler_name", ["DDIM", "Euler", "DPM++ 2M"])
+def test_windows_of_one_step_are_where_they_should_be(any_webui, sampler_name):
+    job = {"sampler_name": sampler_name, "steps": 4}
+    first = any_webui.txt2img(**job, ebca={**FAR, "stop": 0.01})
+    assert same(first, any_webui.txt2img(**job, ebca={**FAR, "stop": 0.25}))
+    assert not same(first, any_webui.txt2img(**job, ebca={**FAR, "stop": 0.26}))
+    last = any_webui.txt2img(**job, ebca={**FAR, "start": 0.75})
+    assert same(last, any_webui.txt2img(**job, ebca={**FAR, "start": 0.51}))
+    assert not same(last, any_webui.txt2img(**job))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_few_steps(webui, steps):
+    assert differ(webui.txt2img(steps=steps), webui.txt2img(steps=steps, ebca=ON))
+
+
+# img2img
+
+
+@pytest.mark.parametrize("sampler_name", ["DDIM", "Euler", "DPM++ SDE", "UniPC"])
+@pytest.mark.parametrize("denoising", [0, 0.3, 1])
+def test_img2img_at_any_strength(webui, sketch, sampler_name, denoising):
+    job = {"denoising_strength": denoising, "sampler_name": sampler_name, "steps": 12}
+    off, on = webui.img2img(sketch, **job), webui.img2img(sketch, **job, ebca=FAR)
+    assert not same(off, on)
+    assert same(off, webui.img2img(sketch, **job, ebca=ZERO))
+
+
+@pytest.mark.parametrize("sampler_name", ["DDIM", "Euler", "DPM++ SDE"])
+def test_windows_of_img2img_are_of_the_steps_that_are_done(webui, sketch, sampler_name):
+    job = {"denoising_strength": 0.5, "sampler_name": sampler_name, "steps": 12}
+    windows = [FAR, {**FAR, "stop": 0.5}, {**FAR, "start": 0.5}, ZERO]
+    assert differ(*(webui.img2img(sketch, **job, ebca=window) for window in windows))

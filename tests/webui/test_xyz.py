@@ -1,0 +1,202 @@
+"""The X/Y/Z plot: each cell is the single picture with that value, and no cell leaks."""
+
+import pytest
+
+from webui.client import ON, PROMPT, RefusedError, Result, differ, same
+
+BOTH = f"{PROMPT} AND a green hat :0.5"
+EBCA = {**ON, "edit_gamma_attn": 0.005}
+
+
+@pytest.fixture(scope="module")
+def axes(host):
+    """The plot's axes by label."""
+    plot = next(s for s in host.get("/sdapi/v1/script-info") if s["name"] == "x/y/z plot")
+    return {label: index for index, label in enumerate(plot["args"][0]["choices"])}
+
+
+@pytest.fixture
+def plot(webui, axes):
+    """The cells of a plot of one or two axes, (label, values)."""
+
+    def plot(*wanted, ebca=EBCA, **job):
+        arguments = []
+        for label, values in [*wanted, *[("Nothing", "")] * (3 - len(wanted))]:
+            arguments += [axes[label], values, []]
+        arguments += [False, True, False, False, False, False, False, 0, True]
+        job = {"prompt": BOTH, "steps": 3, "script_name": "x/y/z plot", **job}
+        result = webui.txt2img(ebca=ebca, script_args=arguments, **job)
+        return [
+            Result([picture], [infotext])
+            for picture, infotext in zip(result.pictures[1:], result.infotexts[1:], strict=True)
+        ]
+
+    return plot
+
+
+@pytest.fixture
+def single(webui):
+    def single(ebca, **job):
+        return webui.txt2img(**{"prompt": BOTH, "steps": 3, "ebca": ebca, **job})
+
+    return single
+
+
+def assert_cell(cell, alone):
+    assert same(cell, alone)
+    assert cell.labels == alone.labels
+    assert cell.infotext.split("\n")[0] == alone.infotext.split("\n")[0]
+
+
+AXES = {
+    "gamma_attn": [0, 0.02, 0.05],
+    "gamma_norm": [0, 0.05],
+    "start": [0, 0.5],
+    "stop": [0.3, 1],
+    "formulation": ["reference", "paper"],
+    "update_unconditional": [True, False],
+    "scale_with_depth": [True, False],
+    "max_relative_update": [0, 0.01],
+    "layers": ["all", "mid", "0-3"],
+    "token_weights": ["red:3", "blue moon:2"],
+    "compose": ["cacao", "webui"],
+    "edit_gamma_attn": [0, 0.02],
+    "edit_gamma_norm": [0, 0.02],
+    "edit_start": [0, 0.5],
+    "edit_stop": [0.3, 1],
+    "mask": [True, False],
+    "hires": ["same", "off", "only"],
+}
+
+
+def test_there_is_an_axis_for_every_field(webui, axes):
+    (fields, _) = [s["args"] for s in webui.get("/sdapi/v1/script-info") if s["name"] == "ebca"]
+    names = ["enabled", *(field["label"] for field in fields[1:])]
+    assert [label for label in axes if "EBCA" in label] == [f"[EBCA] {name}" for name in names]
+
+
+@pytest.mark.parametrize("field", AXES)
+def test_each_cell_is_the_single_picture_with_that_value(plot, single, field):
+    values = AXES[field]
+    cells = plot((f"[EBCA] {field}", ", ".join(map(str, values))))
+    for cell, value in zip(cells, values, strict=True):
+        assert_cell(cell, single({**EBCA, field: value}))
+
+
+def test_two_axes(plot, single):
+    cells = plot(("[EBCA] gamma_attn", "0.01, 0.05"), ("[EBCA] compose", "webui, cacao"))
+    wanted = [(gamma, how) for how in ("webui", "cacao") for gamma in (0.01, 0.05)]
+    for cell, (gamma, how) in zip(cells, wanted, strict=True):
+        assert_cell(cell, single({**EBCA, "gamma_attn": gamma, "compose": how}))
+    assert differ(*cells)
+
+
+@pytest.mark.parametrize("values", ["False, True, False", "true, FALSE"])
+def test_the_axis_enabled_compares_with_off(plot, single, values):
+    cells = plot(("[EBCA] enabled", values))
+    for cell, value in zip(cells, values.split(", "), strict=True):
+        assert_cell(cell, single(EBCA if value.lower() == "true" else {"enabled": False}))
+
+
+def test_the_axis_enabled_switches_a_closed_accordion_on(plot, single):
+    off, on = plot(("[EBCA] enabled", "False, True"), ebca=[False, "custom", 0.05, 0.01])
+    assert_cell(off, single(None))
+    assert_cell(on, single({"preset": "custom", "gamma_attn": 0.05, "gamma_norm": 0.01}))
+
+
+def test_a_closed_accordion_stays_closed_on_other_axes(plot, single):
+    for cell in plot(("[EBCA] gamma_attn", "0.01, 0.05"), ebca=[False]):
+        assert_cell(cell, single(None))
+
+
+@pytest.mark.parametrize("preset", ["inpainting", "compose / edit", "stylise", "multi-concept"])
+def test_the_axis_preset_sets_its_fields(plot, single, preset):
+    """What the accordion holds of them gives way, as if the preset had been chosen in it."""
+    filled_in = [True, "custom", 0.07, 0.07]
+    (cell,) = plot(("[EBCA] preset", preset), ebca=filled_in)
+    assert_cell(cell, single({"preset": preset}))
+
+
+def test_a_preset_and_another_axis(plot, single):
+    cells = plot(("[EBCA] preset", "stylise"), ("[EBCA] gamma_attn", "0.02"), ebca=[True])
+    assert_cell(cells[0], single({"preset": "stylise", "gamma_attn": 0.02}))
+
+
+def test_values_may_be_ranges(plot, single):
+    cells = plot(("[EBCA] gamma_attn", "0-0.04 [3]"))
+    for cell, value in zip(cells, (0, 0.02, 0.04), strict=True):
+        assert_cell(cell, single({**EBCA, "gamma_attn": value}))
+
+
+def test_axes_of_the_host_go_with_it(plot, single):
+    cells = plot(("Steps", "2, 3"), ("[EBCA] gamma_attn", "0.01, 0.05"))
+    wanted = [(steps, gamma) for gamma in (0.01, 0.05) for steps in (2, 3)]
+    for cell, (steps, gamma) in zip(cells, wanted, strict=True):
+        assert_cell(cell, single({**EBCA, "gamma_attn": gamma}, steps=steps))
+
+
+def test_prompts_may_change_from_cell_to_cell(plot, single):
+    cells = plot(("Prompt S/R", '"AND a green hat :0.5", , AND moon :-0.3'))
+    for cell, rest in zip(cells, ("AND a green hat :0.5", "", "AND moon :-0.3"), strict=True):
+        assert_cell(cell, single(EBCA, prompt=f"{PROMPT} {rest}"))
+
+
+def test_checkpoints_may_change_from_cell_to_cell(plot, single, other, webui):
+    before = single(EBCA)
+    cells = plot(("Checkpoint name", f"{other}, {_name(before)}"))
+    assert_cell(cells[1], before)
+    assert differ(*cells)
+    assert same(before, single(EBCA))
+
+
+def _name(result):
+    return result.infotext.split("Model: ")[1].split(",")[0]
+
+
+def test_no_cell_leaks_into_the_next_job(plot, single):
+    off, on = single(None), single(EBCA)
+    plot(("[EBCA] gamma_attn", "0.05, 0"), ("[EBCA] enabled", "True, False"))
+    assert_cell(off, single(None))
+    assert_cell(on, single(EBCA))
+
+
+BAD = {
+    "gamma_attn": "-1",
+    "gamma_norm": "11",
+    "start": "1.5",
+    "stop": "0",
+    "formulation": "papier",
+    "update_unconditional": "perhaps",
+    "layers": "sideways",
+    "token_weights": "red",
+    "compose": "mix",
+    "edit_gamma_attn": "nan",
+    "preset": "none of them",
+    "hires": "never",
+    "mask": "2",
+}
+
+
+@pytest.mark.parametrize("field", BAD)
+def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
+    before = single(EBCA)
+    good = str(AXES.get(field, ["stylise"])[-1])
+    with pytest.raises(RefusedError, match=field):
+        plot((f"[EBCA] {field}", f"{good}, {BAD[field]}"))
+    assert_cell(single(EBCA), before)
+
+
+@pytest.mark.parametrize(
+    ("ebca", "axis", "values"),
+    [
+        ({"stop": 0.5}, "start", "0.1, 0.7"),
+        ({"start": 0.5}, "stop", "0.9, 0.2"),
+        ({}, "layers", "all, 0-99"),
+        ({}, "token_weights", "red:2, crown:2"),
+    ],
+)
+def test_a_value_that_does_not_go_with_the_job_is_refused(plot, single, ebca, axis, values):
+    before = single(EBCA)
+    with pytest.raises(RefusedError, match=axis):
+        plot((f"[EBCA] {axis}", values), ebca={**EBCA, **ebca})
+    assert_cell(single(EBCA), before)
