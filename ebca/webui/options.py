@@ -181,7 +181,7 @@ def read_arguments(arguments: Sequence[Any], axes: Mapping[str, Any]) -> Options
     if arguments and isinstance(arguments[0], Mapping):
         return read_object({**arguments[0], **axes})
     values = {**dict(zip(FIELDS, arguments, strict=False)), **axes}
-    if values["enabled"] is False:
+    if values.get("enabled", False) is False:
         return Options()  # closed is closed, whatever was typed into it
     changed = preset_values(axes["preset"]) if "preset" in axes else {}
     return Options(**{**values, **changed, **axes})

@@ -1,0 +1,211 @@
+"""What a user of the WebUI can set: fields, defaults, presets, and how values are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from ebca.settings import Edit, Settings, SettingsError
+from ebca.webui.options import (
+    FIELDS,
+    PRESETS,
+    Options,
+    preset_values,
+    read_arguments,
+    read_object,
+)
+
+NAMES = [
+    "enabled", "preset", "gamma_attn", "gamma_norm", "start", "stop", "formulation",
+    "update_unconditional", "scale_with_depth", "max_relative_update", "layers", "token_weights",
+    "compose", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
+]  # fmt: skip
+NUMBERS = [name for name, field in FIELDS.items() if "range" in field.metadata]
+CHOICES = [name for name, field in FIELDS.items() if "choices" in field.metadata]
+FLAGS = [name for name, field in FIELDS.items() if isinstance(field.default, bool)]
+TEXTS = ["layers", "token_weights"]
+DEFAULTS = {name: field.default for name, field in FIELDS.items()}
+
+
+def message(values: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as raised:
+        read_object(values)
+    return str(raised.value)
+
+
+def test_the_order_of_the_fields_is_stable() -> None:
+    """It is that of the API's list and of the accordion's values."""
+    assert list(FIELDS) == NAMES
+    assert sorted(NUMBERS + CHOICES + FLAGS + TEXTS) == sorted(NAMES)
+
+
+def test_fields_of_the_core_keep_its_defaults_ranges_and_help() -> None:
+    core = {field.name: field for field in dataclasses.fields(Settings)}
+    for name in core.keys() & FIELDS.keys() - {"token_weights"}:
+        ours, theirs = FIELDS[name], core[name]
+        assert ours.default == (0.0 if name == "max_relative_update" else theirs.default)
+        assert ours.metadata == theirs.metadata
+    assert core.keys() - FIELDS.keys() == set()
+
+
+def test_editorial_fields_keep_the_cores_defaults_and_ranges() -> None:
+    core = {field.name: field for field in dataclasses.fields(Edit)}
+    for name in ("gamma_attn", "gamma_norm", "start", "stop"):
+        ours, theirs = FIELDS[f"edit_{name}"], core[name]
+        assert (ours.default, ours.metadata["range"]) == (
+            theirs.default,
+            theirs.metadata["range"],
+        )
+
+
+def test_defaults_are_legal_and_make_the_cores_defaults() -> None:
+    options = Options()
+    assert options.settings() == dataclasses.replace(Settings(), max_relative_update=0.0)
+    assert options.edit(prompt="a cat", alpha=0.5) == Edit("a cat", None, 0.5)
+    assert options.values() == DEFAULTS
+    assert not options.enabled
+
+
+def test_every_field_has_a_help_text() -> None:
+    assert all(field.metadata["help"].strip().endswith(".") for field in FIELDS.values())
+
+
+def test_editorial_values_reach_the_edits() -> None:
+    options = Options(edit_gamma_attn=0.1, edit_gamma_norm=0.2, edit_start=0.3, edit_stop=0.4)
+    edit = options.edit(prompt="a cat")
+    assert (edit.gamma_attn, edit.gamma_norm, edit.start, edit.stop) == (0.1, 0.2, 0.3, 0.4)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "value", [None, math.nan, math.inf, -0.001, 1e9, "0.5", True, [0.5], 1 + 2j], ids=repr
+)
+def test_a_number_outside_its_range_or_no_number_is_refused(name: str, value: Any) -> None:
+    text = message({name: value})
+    assert name in text
+    assert repr(value) in text
+    assert str(FIELDS[name].metadata["range"]) in text
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("value", [None, 1, 0, "true", ""], ids=repr)
+def test_a_flag_is_true_or_false(name: str, value: Any) -> None:
+    assert message({name: value}) == f"EBCA: {name} is {value!r}, but must be true or false."
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", [None, 1, "", "CACAO", ["same"]], ids=repr)
+def test_a_choice_is_one_of_its_choices(name: str, value: Any) -> None:
+    text = message({name: value})
+    assert all(choice in text for choice in FIELDS[name].metadata["choices"])
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [None, 1, ["all"], "a:b:c, "], ids=repr)
+def test_a_text_that_cannot_be_read_is_refused(name: str, value: Any) -> None:
+    assert name in message({name: value})
+
+
+@pytest.mark.parametrize("prefix", ["", "edit_"])
+def test_a_window_must_begin_before_it_ends(prefix: str) -> None:
+    text = message({f"{prefix}start": 0.5, f"{prefix}stop": 0.5})
+    assert f"{prefix}start" in text
+
+
+def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
+    text = message({"gamma": 0.1})
+    assert "'gamma'" in text
+    assert all(name in text for name in NAMES)
+
+
+# Presets
+
+
+def test_presets_are_offered_and_legal() -> None:
+    assert FIELDS["preset"].metadata["choices"] == ("custom", *PRESETS)
+    for preset in PRESETS:
+        assert read_object({"preset": preset}).preset == preset
+
+
+def test_presets_differ_from_the_defaults_as_they_say() -> None:
+    for preset, fields in PRESETS.items():
+        values = read_object({"preset": preset}).values()
+        assert {name: values[name] for name in fields} == dict(fields)
+        others = NAMES[:1] + [name for name in NAMES[2:] if name not in fields]
+        assert all(values[name] == DEFAULTS[name] for name in others)
+
+
+def test_no_two_presets_are_the_same() -> None:
+    made = [tuple(preset_values(preset).items()) for preset in PRESETS]
+    assert len(set(made)) == len(PRESETS)
+
+
+def test_the_first_preset_is_the_defaults() -> None:
+    assert Options().preset == "multi-concept"
+    assert read_object({"preset": "multi-concept"}) == Options()
+
+
+def test_choosing_a_preset_takes_back_what_another_has_set() -> None:
+    for one in PRESETS:
+        assert preset_values(one).keys() == preset_values("inpainting").keys()
+    assert preset_values("custom") == {}
+
+
+def test_what_is_given_goes_before_the_preset() -> None:
+    options = read_object({"preset": "stylise", "gamma_attn": 0.3})
+    assert (options.gamma_attn, options.edit_start) == (0.3, 0.2)
+
+
+# Arguments of the script
+
+
+def test_an_object_takes_the_defaults_for_what_it_lacks() -> None:
+    given = {"enabled": True, "gamma_attn": 0.3}
+    assert read_arguments([given], {}) == Options(enabled=True, gamma_attn=0.3)
+    assert read_arguments([{}], {}) == Options()
+    rest = list(DEFAULTS.values())[1:]  # which the WebUI fills in
+    assert read_arguments([given, *rest], {}) == Options(enabled=True, gamma_attn=0.3)
+
+
+def test_a_list_is_in_the_order_of_the_fields() -> None:
+    values = {**DEFAULTS, "enabled": True, "stop": 0.5, "hires": "off"}
+    assert read_arguments(list(values.values()), {}) == Options(enabled=True, stop=0.5, hires="off")
+
+
+def test_a_short_list_takes_the_defaults() -> None:
+    assert read_arguments([True, "custom", 0.5], {}) == Options(True, "custom", 0.5)
+
+
+def test_a_list_keeps_its_values_whatever_the_preset() -> None:
+    values = {**DEFAULTS, "enabled": True, "preset": "stylise"}
+    assert read_arguments(list(values.values()), {}) == Options(enabled=True, preset="stylise")
+
+
+def test_nothing_is_checked_while_it_is_closed() -> None:
+    garbage: list[Any] = [False, None, math.nan, "x", object()]
+    assert read_arguments(garbage, {}) == Options()
+    assert not read_arguments([False], {"gamma_attn": math.nan}).enabled
+
+
+@pytest.mark.parametrize("arguments", [[None], ["yes"], [1]])
+def test_enabled_itself_is_checked(arguments: list[Any]) -> None:
+    with pytest.raises(SettingsError, match="enabled"):
+        read_arguments(arguments, {})
+
+
+def test_axes_go_before_everything() -> None:
+    values = list({**DEFAULTS, "enabled": True}.values())
+    assert read_arguments(values, {"gamma_attn": 0.4}).gamma_attn == 0.4
+    assert read_arguments([{"enabled": True, "stop": 0.2}], {"stop": 0.4}).stop == 0.4
+    assert read_arguments([False], {"enabled": True}).enabled
+    assert not read_arguments([{"enabled": True}], {"enabled": False}).enabled
+    axes = {"preset": "stylise", "gamma_norm": 0.4}
+    options = read_arguments(values, axes)
+    assert (options.gamma_attn, options.gamma_norm, options.edit_start) == (0.0, 0.4, 0.2)
+
+
+def test_no_arguments_at_all_are_the_defaults() -> None:
+    assert read_arguments([], {}) == Options()
