@@ -102,9 +102,12 @@ class Job:
 
             with _replaced(sd_samplers_common.Sampler, "launch_sampling", launch_sampling):
                 return self._sample_as_before(*args, **kwargs)
-        except (SettingsError, NoCrossAttentionError) as error:
-            self._p.comment(str(error))  # an X/Y/Z plot would swallow it
-            raise JobRefusedError(str(error)) from None
+        except BaseException as error:
+            leave(self._p)  # no script is told of the end of such a job
+            if isinstance(error, (SettingsError, NoCrossAttentionError)):
+                self._p.comment(str(error))  # an X/Y/Z plot would swallow it
+                raise JobRefusedError(str(error)) from None
+            raise
 
     # Before anything is sampled
 
@@ -210,7 +213,13 @@ def _unet() -> nn.Module:
 
 
 def _text_encoder() -> Any:
-    return shared.sd_model.cond_stage_model
+    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
+    model = shared.sd_model.cond_stage_model
+    return next(each for each in getattr(model, "embedders", [model]) if _tokenizes(each))
+
+
+def _tokenizes(encoder: Any) -> bool:
+    return hasattr(encoder, "tokenize_line")
 
 
 @contextmanager
