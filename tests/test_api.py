@@ -12,6 +12,7 @@ CORE = {
     "prompts", "settings", "trace", "visit",
 }  # fmt: skip
 PURE = ["attention", "energy", "bcu", "cacao"]
+HOST_FREE = ["infotext", "options", "words"]  # of the extension
 WEBUI_ONLY = {"gradio", "modules", "modules_forge", "backend", "ldm_patched", "ldm", "sgm"}
 
 
@@ -142,10 +143,44 @@ def test_the_maths_knows_only_tensors():
             core(name).read_text(encoding="utf-8"))))  # fmt: skip
 
 
-def test_only_the_webui_parts_import_gradio_or_the_webui():
+def extension() -> list[Path]:
+    return sorted((PACKAGE / "webui").glob("*.py"))
+
+
+def test_only_the_extension_imports_gradio_or_the_webui():
     for path in PACKAGE.rglob("*.py"):
-        if "webui" not in path.relative_to(PACKAGE).as_posix():
+        if path not in extension():
             assert not roots(path) & WEBUI_ONLY, path
+
+
+def test_only_the_scripts_import_the_extension():
+    for path in PACKAGE.rglob("*.py"):
+        if path not in extension():
+            assert "webui" not in own(path), path
+    (script,) = (PACKAGE.parent / "scripts").glob("*.py")
+    assert own(script) == {"webui"}
+    assert roots(script) == {"ebca", "modules"}
+
+
+def test_gradio_is_for_the_accordion_alone():
+    assert [path.stem for path in extension() if "gradio" in roots(path)] == ["accordion"]
+
+
+def test_the_extension_imports_no_host_but_its_own_and_nothing_of_the_command_line():
+    for path in extension():
+        hosts = {name for name in imports(path) if name.startswith("ebca.hosts.")}
+        assert all(name.startswith("ebca.hosts.webui") for name in hosts), path
+        assert not own(path) & {"session", "generate", "plots", "__main__"}, path
+        assert not roots(path) & WEBUI_ONLY - {"gradio", "modules"}, path
+
+
+def test_what_needs_no_webui_imports_none():
+    for name in HOST_FREE:
+        path = PACKAGE / "webui" / f"{name}.py"
+        assert not roots(path) & WEBUI_ONLY, path
+        assert "torch" not in roots(path), path
+        within = {each.split(".")[2] for each in imports(path) if each.startswith("ebca.webui.")}
+        assert within <= set(HOST_FREE), path
 
 
 def test_the_import_walk_sees_what_it_should():
