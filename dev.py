@@ -61,6 +61,9 @@ MAIN = Environment(".venv", "requirements.txt", "requirements-hosts.txt")
 _OLD_PYTEST = ["pytest", "-q", "-W", "default"]  # the old release warns of its own age
 _OLD_PYTEST += ["tests/test_diffusers_host.py", "tests/test_main.py"]
 OLDEST = Environment(".venv-oldest", "requirements-oldest.txt")
+_WEBUI_PYTEST = ["pytest", "-q", "-W", "ignore", "-W", "error:EBCA"]  # old modules, new packages
+_WEBUI_PYTEST += ["--confcutdir=tests/wheel", "tests/wheel"]
+WEBUI = Environment(".venv-webui", "requirements-webui.txt", "requirements-webui-modules.txt")
 
 
 def main(arguments: list[str]) -> int:
@@ -76,13 +79,16 @@ def main(arguments: list[str]) -> int:
 
 
 def test(more: list[str]) -> int:
-    """Lint, types, all tests, and those of the diffusers host on the oldest release."""
+    """Lint, types, all tests, those of the diffusers host on the oldest release, and those of the
+    extension within the WebUI's own modules."""
     OLDEST.prepare()
+    WEBUI.prepare()
     codes = {
         "ruff check": MAIN.run("ruff", "check"),
         "ruff format": MAIN.run("ruff", "format", "--check"),
         "mypy": MAIN.run("mypy"),
         "tests on the oldest diffusers": OLDEST.run(*_OLD_PYTEST, *more),
+        "tests in the WebUI's modules": WEBUI.run(*_WEBUI_PYTEST, *more),
         "tests": MAIN.run("pytest", "-q", *more),
     }
     failed = [name for name, code in codes.items() if code]

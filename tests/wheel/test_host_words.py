@@ -1,0 +1,97 @@
+"""Token weights on the WebUI's own text encoders: chunks, emphasis, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from host import Host
+from test_host_rows import LONG
+
+from ebca.webui.words import find_words
+
+ON = {"enabled": True, "gamma_attn": 0.1, "gamma_norm": 0.0}
+
+
+def places(host: Host, prompt: str, words: str) -> list[int]:
+    from ebca.webui.job import _text_encoder
+
+    return find_words(_text_encoder(), prompt, words)
+
+
+def test_words_are_found_where_they_stand(each_model: Host) -> None:
+    assert places(each_model, "a cat and a dog", "cat") == [2]
+    assert places(each_model, "a cat and a dog", "a dog") == [4, 5]
+    assert places(each_model, "a cat and a cat", "cat") == [2, 5]
+    assert places(each_model, "a cat", "cow") == []
+
+
+def test_emphasis_and_breaks_are_not_words(each_model: Host) -> None:
+    assert places(each_model, "(a cat:1.3) and [a dog]", "dog") == [5]
+    assert places(each_model, "a cat BREAK a dog", "dog") == [77 + 2]
+
+
+def test_words_of_later_chunks_are_found(each_model: Host) -> None:
+    found = places(each_model, f"{LONG}, a zebra", "zebra")
+    assert len(found) == 1
+    assert found[0] > 77
+
+
+@pytest.fixture
+def embedding(host: Host) -> Iterator[str]:
+    """A textual inversion embedding of three vectors."""
+    from modules import sd_hijack
+    from modules.textual_inversion.textual_inversion import Embedding
+
+    database = sd_hijack.model_hijack.embedding_db
+    made = Embedding(torch.randn(3, 24), "mystyle")
+    made.vectors, made.shape = 3, 24
+    database.register_embedding(made, host.model)
+    yield made.name
+    database.word_embeddings.clear()
+    database.ids_lookup.clear()
+
+
+def test_embeddings_take_as_many_places_as_they_have_vectors(host: Host, embedding: str) -> None:
+    assert places(host, f"a {embedding} cat", "cat") == [5]
+    assert places(host, f"a {embedding} cat", embedding) == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("embedding")
+def test_an_embedding_can_be_weighted(host: Host) -> None:
+    one = host.txt2img([{**ON, "token_weights": "mystyle:5"}], prompt="a mystyle cat")
+    assert not torch.equal(one.pictures, host.txt2img([ON], prompt="a mystyle cat").pictures)
+
+
+@pytest.mark.parametrize("prompt", ["a cat and a dog", f"{LONG}, a dog", "a cat AND a dog"])
+def test_weights_change_the_pictures_and_weights_of_one_do_not(
+    each_model: Host, prompt: str
+) -> None:
+    options = {**ON, "edit_gamma_attn": 0.01}
+    plain = each_model.txt2img([options], prompt=prompt)
+    heavy = each_model.txt2img([{**options, "token_weights": "dog:20"}], prompt=prompt)
+    one = each_model.txt2img([{**options, "token_weights": "dog:1"}], prompt=prompt)
+    assert not torch.allclose(heavy.pictures, plain.pictures, atol=1e-4)
+    torch.testing.assert_close(one.pictures, plain.pictures, atol=1e-5, rtol=1e-4)
+
+
+def test_weights_of_zero_for_every_word_stop_the_words(host: Host) -> None:
+    """Without the attention term of its tokens a word has no update of its own."""
+    prompt = "a cat"
+    tokens = {**ON, "token_weights": "a cat:0"}
+    some = host.txt2img([tokens], prompt=prompt)
+    assert not torch.equal(some.pictures, host.txt2img([ON], prompt=prompt).pictures)
+
+
+def test_words_that_only_some_images_have_are_no_error(host: Host) -> None:
+    job = {
+        "prompt": ["a cat", "a dog"],
+        "negative_prompt": ["", ""],
+        "batch_size": 2,
+        "seed": [1, 2],
+    }
+    both = host.txt2img([{**ON, "token_weights": "dog:20"}], **job)
+    plain = host.txt2img([ON], **job)
+    torch.testing.assert_close(both.pictures[0], plain.pictures[0], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(both.pictures[1], plain.pictures[1], atol=1e-4)
