@@ -1,4 +1,5 @@
-"""The command line: `python -m ebca generate "a red star AND at night :0.8" --out outputs`."""
+"""The command line: `python -m ebca generate "a red star AND at night :0.8" --out outputs`, and
+`python -m ebca bench`."""
 
 from __future__ import annotations
 
@@ -50,7 +51,31 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", help="cuda, mps or cpu; default: the best there is")
     _add_settings(generate.add_argument_group("Bayesian Context Update"))
     _add_edit_settings(generate.add_argument_group("editorial prompts (after AND)"))
+    generate.set_defaults(run=_generate)
+    _add_bench(commands)
     return parser
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure what it costs",
+        description="Measure time and memory of one UNet evaluation: stock, with EBCA, with the"
+        " WebUI's AND, and with a naive implementation of the same.",
+    )
+    add = bench.add_argument
+    add(
+        "--size", default="sd15", choices=("sd15", "sdxl", "tiny"), help="of the UNet (%(default)s)"
+    )
+    add("--latent", type=int, default=64, help="height and width in latent pixels (%(default)s)")
+    add("--images", type=int, default=1, help="images, of two rows each (%(default)s)")
+    add("--prompts", type=int, default=3, help="prompts an image for CACAO (%(default)s)")
+    add("--repeats", type=int, default=5, help="turns that count (%(default)s)")
+    add("--device", help="cuda, mps or cpu; default: the best there is")
+    add("--dtype", help="float32, float16 or bfloat16; default: the device's fast one")
+    add("--no-memory", action="store_true", help="leave the peak memory out")
+    add("--json", type=Path, metavar="FILE", help="also write the figures there")
+    bench.set_defaults(run=_bench)
 
 
 def _add_settings(group: Any) -> None:
@@ -100,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. One line on stderr says what went wrong."""
     options = build_parser().parse_args(arguments)
     try:
-        return _generate(options)
+        return int(options.run(options))
     except SettingsError as error:
         return _fail(str(error).removeprefix("EBCA: "), EXIT_BAD_INPUT)
     except KeyboardInterrupt:
@@ -149,6 +174,34 @@ def _generate(options: argparse.Namespace) -> int:
     except torch.cuda.OutOfMemoryError as error:
         hint = "smaller --width and --height, or --device cpu, need less"
         return _fail(f"out of memory: {str(error).splitlines()[0]}; {hint}", EXIT_OUT_OF_MEMORY)
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    for name, low in {"latent": 8, "images": 1, "prompts": 1, "repeats": 1}.items():
+        if getattr(options, name) < low:
+            raise SettingsError(name, getattr(options, name), f"a number of at least {low}")
+
+    import json
+
+    from tqdm import tqdm
+
+    from ebca.bench import Setup, fast_dtype, machine, measure, table, ticks
+
+    _quiet_libraries()
+    device = options.device or _best_device()
+    setup = Setup(
+        options.size, device, options.dtype or fast_dtype(device),
+        options.latent, options.images, options.prompts,
+    )  # fmt: skip
+    memory = not options.no_memory
+    with tqdm(total=ticks(setup, options.repeats, memory), unit="evaluation", leave=False) as bar:
+        measured = measure(setup, options.repeats, memory, bar.update)
+    print(machine(setup))
+    print(*table(measured), sep="\n")
+    if options.json:
+        figures = {"setup": vars(setup), "cases": [row._asdict() for row in measured]}
+        options.json.write_text(json.dumps(figures, indent=1))
     return 0
 
 

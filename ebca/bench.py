@@ -1,0 +1,254 @@
+"""What EBCA costs on this machine: `python -m ebca bench`.
+
+All cases run in turn, again and again, so that a machine that slows down slows them all; a ratio
+is taken within a turn. Random weights cost what real ones cost.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebca.naive import naive
+from ebca.session import apply_patch
+from ebca.settings import Edit, Settings
+
+SIZES: dict[str, dict[str, Any]] = {
+    "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},
+    "sdxl": {
+        "cross_attention_dim": 2048,
+        "attention_head_dim": (5, 10, 20),
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "use_linear_projection": True,
+    },
+    "tiny": {
+        "cross_attention_dim": 32,
+        "attention_head_dim": 2,
+        "block_out_channels": (32, 64),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "layers_per_block": 1,
+    },
+}
+"""diffusers' configurations of the UNets whose cost is measured; `tiny` is for a quick look."""
+
+STOCK = "stock"
+_TOKENS = 77
+
+
+class Case(NamedTuple):
+    """How a UNet is evaluated: under which patch, with how many rows an image."""
+
+    patch: Callable[[], AbstractContextManager[object]]
+    rows: int = 2
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured: sizes as in `SIZES`, latents of `latent` x `latent`, `images` images of
+    two rows each, `prompts` prompts an image for CACAO."""
+
+    size: str = "sd15"
+    device: str = "cpu"
+    dtype: str = "float32"
+    latent: int = 64
+    images: int = 1
+    prompts: int = 3
+
+
+class Bench:
+    """The UNet of a setup, and the cases in which it is evaluated."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup, self._dtype = setup, getattr(torch, setup.dtype)
+        self.unet = _build(setup.size, setup.device, self._dtype)
+
+    def cases(self) -> dict[str, Case]:
+        """By name. The first one is what the others are measured against."""
+        images, prompts, edits = self.setup.images, self.setup.prompts, self._edits()
+        rows, on = range(images, 2 * images), Settings()
+
+        def ebca(settings: Settings, edits: Sequence[Edit] = ()) -> Case:
+            return Case(
+                lambda: apply_patch(self.unet, settings, edits=edits, conditional_rows=rows)
+            )
+
+        cases = {
+            STOCK: Case(nullcontext),
+            "EBCA off": ebca(Settings(gamma_attn=0.0, gamma_norm=0.0)),
+            "BCU": ebca(on),
+            f"BCU and CACAO of {prompts} prompts": ebca(on, edits),
+            f"stock, {1 + prompts} rows (the WebUI's AND)": Case(nullcontext, 1 + prompts),
+        }
+        if images == 1:
+            cases["naive BCU"] = Case(lambda: naive(self.unet, on, ()))
+            cases[f"naive BCU and CACAO of {prompts} prompts"] = Case(
+                lambda: naive(self.unet, on, edits)
+            )
+        return cases
+
+    def seconds(self, case: Case) -> float:
+        """The time of one evaluation."""
+        rows, latent = case.rows * self.setup.images, self.setup.latent
+        sample, text = self._noise(rows, 4, latent, latent), self._noise(rows, _TOKENS, self._width)
+        with case.patch(), torch.no_grad():
+            if self.setup.device == "cuda":
+                return _cuda_seconds(lambda: self.unet(sample, 500, text))
+            begin = time.perf_counter()
+            self.unet(sample, 500, text)
+            return time.perf_counter() - begin
+
+    def _edits(self) -> list[Edit]:
+        """Editorial prompts that take steps of their own, the dearest kind."""
+        return [
+            Edit(context=self._noise(_TOKENS, self._width), alpha=0.5, gamma_attn=1e-3)
+            for _ in range(self.setup.prompts - 1)
+        ]
+
+    @property
+    def _width(self) -> int:
+        return int(SIZES[self.setup.size]["cross_attention_dim"])
+
+    def _noise(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=self._dtype, device=self.setup.device)
+
+
+class Measured(NamedTuple):
+    """A case's figures: seconds, and within each turn the ratio to stock; peak memory in bytes."""
+
+    case: str
+    median: float
+    best: float
+    ratio_median: float
+    ratio_best: float
+    peak: int | None
+
+
+def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) -> list[Measured]:
+    """Run every case `repeats` times in turn, after a turn that does not count; `tick` is called
+    after every evaluation and every measurement of memory."""
+    bench = Bench(setup)
+    cases = bench.cases()
+    turns: list[dict[str, float]] = []
+    for _ in range(repeats + 1):
+        turn = {}
+        for name, case in cases.items():
+            turn[name] = bench.seconds(case)
+            tick()
+        turns.append(turn)
+    del turns[0]
+    peaks: dict[str, int] = {}
+    if memory and setup.device == "cpu":
+        del bench
+    for name in cases if memory else ():
+        peaks[name] = (
+            _cuda_peak(bench, cases[name])
+            if setup.device == "cuda"
+            else peak_of_process(setup, name)
+        )
+        tick()
+    return [
+        Measured(
+            name,
+            statistics.median(turn[name] for turn in turns),
+            min(turn[name] for turn in turns),
+            statistics.median(turn[name] / turn[STOCK] for turn in turns),
+            min(turn[name] for turn in turns) / min(turn[STOCK] for turn in turns),
+            peaks.get(name),
+        )
+        for name in cases
+    ]
+
+
+def ticks(setup: Setup, repeats: int, memory: bool) -> int:
+    """How often `measure` will call its `tick`."""
+    cases = 5 if setup.images > 1 else 7
+    return cases * (repeats + 1 + memory)
+
+
+def table(measured: Sequence[Measured]) -> Iterator[str]:
+    """The figures as lines of a Markdown table."""
+    stock = measured[0]
+    yield "| | seconds, median (best) | over stock, median (best) | peak memory over stock |"
+    yield "|---|---|---|---|"
+    for row in measured:
+        peak = f"{row.peak / stock.peak:.3f}x" if row.peak and stock.peak else "-"
+        yield (
+            f"| {row.case} | {row.median:.4g} ({row.best:.4g}) |"
+            f" {row.ratio_median:.3f}x ({row.ratio_best:.3f}x) | {peak} |"
+        )
+
+
+def machine(setup: Setup) -> str:
+    """One line that says what was measured, and on what."""
+    if setup.device == "cuda":
+        name = torch.cuda.get_device_name()
+    else:
+        name = f"{platform.machine()} {setup.device}, {torch.get_num_threads()} threads"
+    return (
+        f"{setup.size}, {setup.latent}x{setup.latent} latents, {setup.images} image(s) of 2 rows,"
+        f" {setup.dtype}; {name}; torch {torch.__version__}"
+    )
+
+
+def fast_dtype(device: str) -> str:
+    """What the WebUI computes in on such a device."""
+    return "float32" if device == "cpu" else "float16"
+
+
+def report_peak(setup: Setup, name: str) -> None:
+    """Evaluate one case in this process, which is fresh, and print the peak of its memory."""
+    import resource  # not on Windows
+
+    bench = Bench(setup)
+    bench.seconds(bench.cases()[name])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak * (1 if sys.platform == "darwin" else 1024))
+
+
+def peak_of_process(setup: Setup, name: str) -> int:
+    """Peak memory, in bytes, of a fresh process that builds the UNet and evaluates one case."""
+    code = f"from ebca.bench import *; report_peak(Setup(**{asdict(setup)!r}), {name!r})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(run.stdout.split()[-1])
+
+
+def _cuda_peak(bench: Bench, case: Case) -> int:
+    torch.cuda.reset_peak_memory_stats()
+    bench.seconds(case)
+    return torch.cuda.max_memory_allocated()
+
+
+def _cuda_seconds(run: Callable[[], object]) -> float:
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    begin.record()
+    run()
+    end.record()
+    torch.cuda.synchronize()
+    return float(begin.elapsed_time(end)) / 1000
+
+
+def _build(size: str, device: str, dtype: torch.dtype) -> Any:
+    """A UNet with random weights, made where and as it is used."""
+    from diffusers import UNet2DConditionModel
+
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**SIZES[size])
+    unet = unet.to(dtype).to_empty(device=device).eval().requires_grad_(False)
+    for parameter in unet.parameters():
+        parameter.normal_(0.0, 0.02)
+    return unet

@@ -1,0 +1,105 @@
+"""The benchmark: it measures what it says, and prints it."""
+
+import json
+import sys
+
+import pytest
+import torch
+from models import context, distance, encoding, evaluate, latent
+
+from ebca import Edit, Settings, apply_patch
+from ebca.__main__ import main
+from ebca.bench import STOCK, Bench, Setup, measure, peak_of_process, table, ticks
+from ebca.naive import naive
+
+TINY = Setup("tiny", latent=8, prompts=2)
+
+
+@pytest.mark.parametrize("edits", [(), (Edit(context=encoding(9), alpha=0.7, gamma_attn=0.05),)])
+def test_the_naive_implementation_computes_the_same(unet, edits):
+    settings = Settings(0.03, 0.05)
+    before = dict(unet.attn_processors)
+    off = evaluate(unet, latent(2), context(2))
+    with apply_patch(unet, settings, edits=edits, conditional_rows=[1]):
+        ours = evaluate(unet, latent(2), context(2))
+    with naive(unet, settings, edits):
+        theirs = evaluate(unet, latent(2), context(2))
+    assert distance(theirs, ours) < 1e-5
+    assert distance(theirs, off) > 1e-2
+    assert {name: type(each) for name, each in unet.attn_processors.items()} == {
+        name: type(each) for name, each in before.items()
+    }
+
+
+def test_every_case_evaluates_the_rows_that_it_says():
+    bench = Bench(TINY)
+    rows: list[int] = []
+    hook = bench.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    for case in bench.cases().values():
+        assert bench.seconds(case) > 0
+    hook.remove()
+    assert rows == [2, 2, 2, 2, 3, 2, 2]
+
+
+def test_the_cases_do_what_their_names_say():
+    bench = Bench(Setup("tiny", latent=8, images=2))
+    cases = bench.cases()
+    outputs = {}
+    sample, text = latent(4), torch.randn(4, 77, 32)
+    for name, case in cases.items():
+        with case.patch(), torch.no_grad():
+            outputs[name] = bench.unet(sample, 500, text).sample if case.rows == 2 else None
+    assert torch.equal(outputs[STOCK], outputs["EBCA off"])
+    assert torch.equal(outputs[STOCK][:2], outputs["BCU"][:2])
+    assert not torch.equal(outputs[STOCK][2:], outputs["BCU"][2:])
+    both = outputs["BCU and CACAO of 3 prompts"]
+    assert not torch.equal(both[2:], outputs["BCU"][2:])
+
+
+def test_ticks_are_counted_beforehand():
+    for setup in (TINY, Setup("tiny", latent=8, images=2)):
+        seen: list[None] = []
+        measure(setup, 1, False, lambda seen=seen: seen.append(None))
+        assert len(seen) == ticks(setup, 1, False)
+
+
+def test_the_table_compares_with_stock():
+    measured = measure(TINY, 2, False, lambda: None)
+    assert (measured[0].case, measured[0].ratio_median) == (STOCK, 1.0)
+    lines = list(table(measured))
+    assert len(lines) == 2 + len(measured)
+    assert lines[2].startswith("| stock |")
+    assert "1.000x (1.000x)" in lines[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process's peak")
+def test_the_peak_is_that_of_a_process_that_evaluates_one_case():
+    small = peak_of_process(TINY, STOCK)
+    assert 10**7 < small < peak_of_process(Setup("tiny", latent=256), STOCK)
+
+
+def test_the_command_prints_and_writes_the_figures(tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    options = [
+        "--size",
+        "tiny",
+        "--latent",
+        "8",
+        "--repeats",
+        "1",
+        "--no-memory",
+        "--device",
+        "cpu",
+    ]
+    assert main(["bench", *options, "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "tiny, 8x8 latents, 1 image(s) of 2 rows, float32" in printed
+    assert "| naive BCU and CACAO of 3 prompts |" in printed
+    figures = json.loads(file.read_text())
+    assert figures["setup"]["latent"] == 8
+    assert figures["cases"][0]["case"] == STOCK
+
+
+def test_a_bad_value_is_named(capsys):
+    assert main(["bench", "--latent", "0"]) == 2
+    assert "latent is 0, but must be a number of at least 8" in capsys.readouterr().err
