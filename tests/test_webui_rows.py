@@ -166,9 +166,15 @@ def timesteps(steps: int) -> Tensor:
 
 
 def test_timesteps_are_gone_through_from_the_last() -> None:
+    """The WebUI's DDIM and PLMS take no step at the first, as no sampler does at noise level 0."""
     schedule = Schedule({"timesteps": timesteps(10)})
-    found = [schedule.progress(float(t)) for t in reversed(timesteps(10))]
-    assert found == pytest.approx([step / 10 for step in range(10)])
+    found = [schedule.progress(float(t)) for t in reversed(timesteps(10)[1:])]
+    assert found == pytest.approx([step / 9 for step in range(9)])
+
+
+def test_a_schedule_without_a_step_tells_nothing() -> None:
+    """DDIM of one step."""
+    assert Schedule({"timesteps": timesteps(1)}).progress(1.0) is None
 
 
 def test_timesteps_beside_the_schedule_tell_nothing() -> None:

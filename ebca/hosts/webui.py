@@ -148,17 +148,15 @@ class Schedule:
     """The noise levels that a sampler goes through, from the arguments that it was called with."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        levels = next(
-            (arguments[name] for name in ("sigmas", "sigma_sched") if name in arguments), None
+        levels: Any = next(
+            (arguments[name] for name in ("sigmas", "sigma_sched") if name in arguments), []
         )
-        self._levels: list[float] = []
         self._on_grid = "timesteps" in arguments
+        if self._on_grid:
+            levels = list(arguments["timesteps"])[::-1]
+        self._levels = [float(level) for level in levels][:-1]  # at the last, nothing is left to do
         self._span: tuple[float, float] | None = None
-        if levels is not None:
-            self._levels = [float(level) for level in levels][:-1]  # the last is the picture
-        elif "timesteps" in arguments:
-            self._levels = [float(level) for level in arguments["timesteps"]][::-1]
-        elif {"sigma_min", "sigma_max"} <= set(arguments):
+        if {"sigma_min", "sigma_max"} <= set(arguments):
             self._span = (float(arguments["sigma_max"]), float(arguments["sigma_min"]))
 
     def progress(self, level: float) -> float | None:
@@ -169,7 +167,7 @@ class Schedule:
         fast, DPM adaptive) goes evenly through the logarithm of the noise level, and UniPC's
         timesteps are not those of its schedule.
         """
-        if self._on_grid and min(abs(level - each) for each in self._levels) > 0.5:
+        if self._on_grid and all(abs(level - each) > 0.5 for each in self._levels):
             return None
         if self._levels:
             return sum(level <= end * _SAME for end in self._levels[1:]) / len(self._levels)

@@ -31,7 +31,14 @@ JOB = {
 ON = {"gamma_attn": 0.03, "gamma_norm": 0.02}
 """Step sizes that every checkpoint of the suite notices within few steps."""
 
-_BRIEF = {"prompt": "", "steps": 1, "mask": None, "alwayson_scripts": {}, "script_name": None}
+_BRIEF = {
+    "prompt": "",
+    "steps": 1,
+    "sampler_name": "Euler",
+    "mask": None,
+    "alwayson_scripts": {},
+    "script_name": None,
+}
 
 ZERO = {"gamma_attn": 0, "gamma_norm": 0}
 

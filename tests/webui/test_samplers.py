@@ -64,18 +64,22 @@ def test_every_scheduler_has_windows(webui, scheduler):
 
 @pytest.mark.parametrize("sampler_name", ["DDIM", "Euler", "DPM++ 2M"])
 def test_windows_of_one_step_are_where_they_should_be(any_webui, sampler_name):
-    job = {"sampler_name": sampler_name, "steps": 4}
-    first = any_webui.txt2img(**job, ebca={**FAR, "stop": 0.01})
-    assert same(first, any_webui.txt2img(**job, ebca={**FAR, "stop": 0.25}))
-    assert not same(first, any_webui.txt2img(**job, ebca={**FAR, "stop": 0.26}))
-    last = any_webui.txt2img(**job, ebca={**FAR, "start": 0.75})
-    assert same(last, any_webui.txt2img(**job, ebca={**FAR, "start": 0.51}))
-    assert not same(last, any_webui.txt2img(**job))
+    def draw(**window):
+        return any_webui.txt2img(**job_of(sampler_name), ebca={**FAR, **window})
+
+    first = draw(stop=0.01)
+    assert same(first, draw(stop=0.16))
+    assert not same(first, draw(stop=0.17))
+    last = draw(start=0.83)
+    assert same(last, draw(start=0.67))
+    assert not same(last, draw(start=0.66))
+    assert not same(last, draw(start=0.84))
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_few_steps(webui, steps):
-    assert differ(webui.txt2img(steps=steps), webui.txt2img(steps=steps, ebca=ON))
+    job = {"steps": steps, "sampler_name": "Euler"}
+    assert differ(webui.txt2img(**job), webui.txt2img(**job, ebca=ON))
 
 
 # img2img
@@ -85,6 +89,8 @@ def test_few_steps(webui, steps):
 @pytest.mark.parametrize("denoising", [0, 0.3, 1])
 def test_img2img_at_any_strength(webui, sketch, sampler_name, denoising):
     job = {"denoising_strength": denoising, "sampler_name": sampler_name, "steps": 12}
+    if denoising == 0 and sampler_name in ("DDIM", "UniPC"):
+        pytest.skip(f"{sampler_name} of the WebUI takes no step, or fails, at denoising 0")
     off, on = webui.img2img(sketch, **job), webui.img2img(sketch, **job, ebca=FAR)
     assert not same(off, on)
     assert same(off, webui.img2img(sketch, **job, ebca=ZERO))
