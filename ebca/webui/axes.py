@@ -7,7 +7,8 @@ from typing import Any
 
 from modules import scripts  # type: ignore[import-not-found]
 
-from ebca.webui.job import AXES
+from ebca.settings import SettingsError
+from ebca.webui.job import AXES, JobRefusedError
 from ebca.webui.options import FIELDS, read_object
 
 _TRUTH = {"True": True, "False": False}
@@ -43,8 +44,11 @@ def _axis(option: Callable[..., Any], name: str) -> Any:
     def confirm(_p: Any, values: Sequence[Any]) -> None:
         """Refuse a bad value before the first cell."""
         window = {"start": {"stop": 1.0}, "edit_start": {"edit_stop": 1.0}}.get(name, {})
-        for value in values:
-            read_object({**window, name: value_of(value)})
+        try:
+            for value in values:
+                read_object({**window, name: value_of(value)})
+        except SettingsError as error:
+            raise JobRefusedError(str(error)) from None
 
     def apply(p: Any, value: Any, _values: Sequence[Any]) -> None:
         setattr(p, AXES, {**getattr(p, AXES, {}), name: value_of(value)})

@@ -1,0 +1,92 @@
+"""Run by the WebUI at its start. Installs nothing: EBCA needs nothing that the WebUI has not.
+
+Prints nothing where EBCA works, else one line on what is wrong and what to do about it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+OLDEST_PYTHON = (3, 10)
+OLDEST_TORCH = (2, 0)
+OLDEST_WEBUI = (1, 7)
+
+
+def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
+    """What is wrong with the WebUI in `root`, under that Python and that release of torch."""
+    if python < OLDEST_PYTHON:
+        return (
+            f"the WebUI runs under Python {_dotted(python)}, but {_dotted(OLDEST_PYTHON)} or later"
+            " is needed: install that and make the WebUI's venv anew"
+        )
+    if (root / "modules_forge").is_dir():
+        return (
+            "this is Forge or one of its relatives, which this version does not support yet:"
+            " use AUTOMATIC1111's WebUI, or disable this extension"
+        )
+    if not (root / "modules" / "sd_samplers_cfg_denoiser.py").is_file():
+        return (
+            f"this is not AUTOMATIC1111's WebUI, or one before {_dotted(OLDEST_WEBUI)}:"
+            " update it, or disable this extension"
+        )
+    webui = _release(_heading(root / "CHANGELOG.md"))
+    if webui is None:  # a file that came with 1.7 tells as well
+        new_enough = (root / "modules" / "ui_toprow.py").is_file()
+    else:
+        new_enough = webui >= OLDEST_WEBUI
+    if not new_enough:
+        found = f"is {_dotted(webui)}" if webui else "is too old"
+        return (
+            f"this WebUI {found}, but {_dotted(OLDEST_WEBUI)} or later is needed:"
+            " update it (git pull)"
+        )
+    release = _release(torch)
+    if release and release < OLDEST_TORCH:
+        return (
+            f"torch {torch} is installed, but {_dotted(OLDEST_TORCH)} or later is needed:"
+            " start the WebUI once with --reinstall-torch"
+        )
+    return None
+
+
+def webui_root() -> Path:
+    """Where the WebUI is: first in the PYTHONPATH that it gives to installers, else right here."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    roots = (Path(path) for path in given if path)
+    return next((root for root in roots if (root / "modules").is_dir()), Path.cwd())
+
+
+def torch_release() -> str:
+    """Of the installed torch, which is not imported for this; empty if there is none."""
+    try:
+        return metadata.version("torch") or ""
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _heading(changelog: Path) -> str:
+    """The first line of a changelog that says anything; empty if it cannot be read."""
+    try:
+        lines = changelog.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.lstrip("# ") for line in lines if line.strip()), "")
+
+
+def _release(text: str) -> tuple[int, int] | None:
+    """The first two numbers of a release such as 1.10.1, v1.8.0-RC or 2.0.1+cu118."""
+    found = re.match(r"v?(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _dotted(release: tuple[int, int]) -> str:
+    return ".".join(map(str, release))
+
+
+if __name__ == "__main__":
+    if trouble := problem(webui_root(), sys.version_info[:2], torch_release()):
+        print(f"EBCA: {trouble}.")

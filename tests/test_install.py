@@ -1,0 +1,109 @@
+"""install.py as the WebUI runs it: a process of its own with the WebUI's root in PYTHONPATH."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from install import problem
+
+INSTALLER = Path(__file__).parents[1] / "install.py"
+
+SINCE_1_6 = "modules/sd_samplers_cfg_denoiser.py"
+SINCE_1_7 = "modules/ui_toprow.py"
+
+MakeRoot = Callable[..., Path]
+
+
+@pytest.fixture
+def make_root(tmp_path: Path) -> MakeRoot:
+    def make(*files: str, changelog: str | None = "## 1.10.1\n\n### Bug Fixes:\n") -> Path:
+        (tmp_path / "modules").mkdir()
+        for file in files:
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).touch()
+        if changelog is not None:
+            (tmp_path / "CHANGELOG.md").write_text(changelog, encoding="utf-8")
+        return tmp_path
+
+    return make
+
+
+def printed(root: Path, cwd: Path, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(INSTALLER)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not done.stderr
+    return done.stdout
+
+
+def judged(root: Path, python: tuple[int, int] = (3, 10), torch: str = "2.1.2+cu121") -> str:
+    return problem(root, python, torch) or ""
+
+
+def test_nothing_is_printed_on_a_supported_host(make_root: MakeRoot) -> None:
+    root = make_root(SINCE_1_6, SINCE_1_7)
+    assert printed(root, cwd=root) == ""
+
+
+@pytest.mark.parametrize("heading", ["## 1.7.0", "## 1.8.0-RC", "\n## 1.10.1", "## 2.0.0"])
+def test_all_releases_from_the_oldest_on_are_supported(make_root: MakeRoot, heading: str) -> None:
+    assert judged(make_root(SINCE_1_6, SINCE_1_7, changelog=f"{heading}\n"), torch="2.0.1") == ""
+
+
+def test_an_older_webui_is_told_apart_in_one_line(make_root: MakeRoot, tmp_path: Path) -> None:
+    root = make_root(SINCE_1_6, changelog="## 1.6.1\n\n## 1.6.0\n")
+    line = printed(root, cwd=tmp_path.parent)
+    assert line.startswith("EBCA: this WebUI is 1.6, but 1.7 or later is needed: update it")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("changelog", [None, "", "a fork's own words"])
+def test_without_a_changelog_a_file_tells_the_age(
+    make_root: MakeRoot, changelog: str | None
+) -> None:
+    root = make_root(SINCE_1_6, changelog=changelog)
+    assert "this WebUI is too old, but 1.7 or later is needed" in judged(root)
+    (root / SINCE_1_7).touch()
+    assert judged(root) == ""
+
+
+def test_forge_is_named(make_root: MakeRoot) -> None:
+    root = make_root(SINCE_1_6, SINCE_1_7, "modules_forge/initialization.py")
+    assert printed(root, cwd=root).startswith("EBCA: this is Forge or one of its relatives")
+
+
+def test_other_programs_are_not_taken_for_the_webui(make_root: MakeRoot) -> None:
+    root = make_root("modules/devices.py", changelog="# Change Log\n")
+    assert printed(root, cwd=root).startswith("EBCA: this is not AUTOMATIC1111's WebUI")
+
+
+def test_an_old_torch_or_python_is_named(make_root: MakeRoot) -> None:
+    root = make_root(SINCE_1_6, SINCE_1_7)
+    assert "torch 1.13.1+cu117 is installed, but 2.0" in judged(root, torch="1.13.1+cu117")
+    assert "Python 3.9, but 3.10" in judged(root, python=(3, 9))
+    assert judged(root, torch="") == ""  # not there to be judged
+
+
+def test_the_root_is_found_without_a_pythonpath(make_root: MakeRoot) -> None:
+    root = make_root(SINCE_1_6, changelog="## 1.5.2\n")
+    assert "this WebUI is 1.5" in printed(root, cwd=root, PYTHONPATH="")
+
+
+def test_it_never_fails(tmp_path: Path) -> None:
+    (tmp_path / "CHANGELOG.md").mkdir()
+    (tmp_path / "modules").mkdir()
+    assert printed(tmp_path, cwd=tmp_path).count("\n") == 1
+    for file in (SINCE_1_6, SINCE_1_7):
+        (tmp_path / file).touch()
+    assert printed(tmp_path, cwd=tmp_path) == ""
