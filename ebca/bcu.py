@@ -58,7 +58,7 @@ def context_update(
         return key.new_zeros(*key.shape[:2], key_weight.shape[1])
     flat = step.flatten(0, 1).to(key_weight.dtype)
     update = torch.addmm(key_weight[0], flat, key_weight, beta=0, alpha=largest)
-    return update.reshape(*step.shape[:2], -1)
+    return update.view(*step.shape[:2], update.shape[1])
 
 
 def limit_update(update: Tensor, context: Tensor, max_relative_update: float) -> Tensor:

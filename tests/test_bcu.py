@@ -225,3 +225,16 @@ def test_the_softmax_of_the_prior_differs_between_the_formulations():
     reference, paper = (update_of(case, 0.0, 1.0, formulation=f) for f in FORMULATIONS)
     assert (reference - paper).abs().max() > 0.01
     assert set(PRIOR_BETA) == set(FORMULATIONS)
+
+
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_no_rows_have_an_update_of_no_rows(formulation, masked):
+    """As of an evaluation of nothing but unconditional rows."""
+    query, key, weight = torch.zeros(0, 6, 8), torch.zeros(0, 5, 8), torch.ones(8, 3)
+    mask = torch.zeros(0, 6) if masked else None
+    update = context_update(
+        query, key, weight, heads=2, beta=0.5,
+        gamma_attn=0.1, gamma_norm=0.2, formulation=formulation, mask=mask,
+    )  # fmt: skip
+    assert update.shape == (0, 5, 3)
