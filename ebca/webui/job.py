@@ -31,7 +31,7 @@ from ebca.webui.composing import ImagePrompt, read_prompts
 from ebca.webui.encoded import EncodedPrompts
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.projections import WebUIProjections
-from ebca.webui.words import token_weights
+from ebca.webui.words import text_encoder, token_weights
 
 AXES = "ebca_axes"
 """The attribute of a job in which the axes of an X/Y/Z plot put their values."""
@@ -124,7 +124,8 @@ class Job:
             image.check(self._options)
         self._composes = any(image.composed for image in images)
         for words, _ in self._words:
-            if not any(self._has(text, words) for image in images for text in image.words()):
+            found = any(self._has(text, words) for image in images for text in image.words())
+            if images and not found:
                 legal = "words of the prompt, as they stand there"
                 raise SettingsError("token_weights", words, legal)
         if self._options.hires == "only" and not getattr(self._p, "enable_hr", False):
@@ -213,13 +214,7 @@ def _unet() -> nn.Module:
 
 
 def _text_encoder() -> Any:
-    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
-    model = shared.sd_model.cond_stage_model
-    return next(each for each in getattr(model, "embedders", [model]) if _tokenizes(each))
-
-
-def _tokenizes(encoder: Any) -> bool:
-    return hasattr(encoder, "tokenize_line")
+    return text_encoder(shared.sd_model)
 
 
 @contextmanager
