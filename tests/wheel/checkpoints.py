@@ -40,7 +40,8 @@ _VAE = {
 }
 
 
-def _ldm(text: str, **changes: Any) -> Any:
+def _ldm(text: str, channels: int = 4, **changes: Any) -> Any:
+    unet = {**_UNET, "in_channels": channels, "image_size": 8, "num_heads": 2}
     return {
         "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
         "params": {
@@ -56,7 +57,7 @@ def _ldm(text: str, **changes: Any) -> Any:
             "use_ema": False,
             "unet_config": {
                 "target": "ldm.modules.diffusionmodules.openaimodel.UNetModel",
-                "params": {**_UNET, "image_size": 8, "num_heads": 2, "transformer_depth": 1},
+                "params": {**unet, "transformer_depth": 1},
             },
             "first_stage_config": {
                 "target": "ldm.models.autoencoder.AutoencoderKL",
@@ -149,27 +150,19 @@ def _text_encoder(folder: Path, width: int) -> str:
 
 @cache
 def make(kind: str, folder: Path, seed: int = 0) -> Any:
-    """A model as `sd_models` leaves one behind: `sd1`, `sdxl`, `v` (SD2-like) or `edit`
-    (InstructPix2Pix)."""
+    """A model as `sd_models` leaves one behind: `sd1`, `sdxl`, `v` (predicting v, as SD2 does),
+    `edit` (InstructPix2Pix) or `inpaint` (with 9 channels)."""
     from modules import sd_hijack, sd_models, sd_models_xl, shared
     from omegaconf import OmegaConf
 
     torch.manual_seed(seed)
     text = _text_encoder(folder / kind / str(seed), WIDTH // 2 if kind == "sdxl" else WIDTH)
-    unet = {
-        "target": "ldm.modules.diffusionmodules.openaimodel.UNetModel",
-        "params": {**_UNET, "image_size": 8, "num_heads": 2, "transformer_depth": 1},
-    }
     configs = {
         "sd1": lambda: _ldm(text),
         "sdxl": lambda: _sgm(text),
         "v": lambda: _ldm(text, parameterization="v"),
-        "edit": lambda: _ldm(
-            text,
-            cond_stage_key="edit",
-            conditioning_key="hybrid",
-            unet_config={**unet, "params": {**unet["params"], "in_channels": 8}},
-        ),
+        "edit": lambda: _ldm(text, 8, cond_stage_key="edit", conditioning_key="hybrid"),
+        "inpaint": lambda: _ldm(text, 9, conditioning_key="hybrid"),
     }
     model = sd_models.instantiate_from_config(OmegaConf.create(configs[kind]()))
     model.requires_grad_(False).eval()

@@ -4,29 +4,18 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import checkpoints
 import standins
+import startup
 import torch
 from calls import Call, listening
 from torch import Tensor, nn
 
-ROOT = Path(__file__).parents[2]
-SETTINGS = {
-    "samples_save": False,
-    "grid_save": False,
-    "return_grid": False,
-    "live_previews_enable": False,
-    "multiple_tqdm": False,
-    "randn_source": "CPU",
-}
 JOB = {"prompt": "a cat and a dog", "negative_prompt": "a rat", "seed": 7, "steps": 3,
        "width": 64, "height": 64, "cfg_scale": 5.0, "sampler_name": "Euler"}  # fmt: skip
 
@@ -50,66 +39,10 @@ class Host:
         self.folder = folder
         self.errors: list[str] = []  # which the host has swallowed
         self.checkpoints: dict[str, Any] = {}
-        standins.stand_in_for_unused_packages()
-        (wheel,) = find_spec("auto1111sdk").submodule_search_locations  # type: ignore[union-attr]
-        sys.path.insert(0, str(wheel))
-        with _arguments("--use-cpu", "all", "--no-half", "--data-dir", str(folder)):
-            import_module("modules.shared_init").initialize()
-        import_module("modules.processing")  # first of those that import each other
-        from modules import errors, shared
-
-        shared.opts.data.update(SETTINGS)
-        shared.cmd_opts.disable_console_progressbars = True
-        report = errors.report
-
-        def note(message: str, **kwargs: Any) -> None:
-            self.errors.append(f"{message}: {sys.exc_info()[1]!r}")
-            report(message, **kwargs)
-
-        errors.report = note
-        standins.stand_in_for_ui_components()
-        standins.undo_what_the_wheel_changed()
+        startup.start(folder, self.errors)
         standins.load_checkpoints_from(self.checkpoints)
-        self._load_scripts(ROOT / "scripts" / "ebca.py", Path(__file__).with_name("xyz_grid.py"))
-        self.before_ui()
-        self.runners = {tab: self._runner(tab) for tab in ("txt2img", "img2img")}
+        self.runners = {tab: startup.scripts_of(tab) for tab in ("txt2img", "img2img")}
         self.load("sd1")
-
-    def _load_scripts(self, *paths: Path) -> None:
-        from modules import (
-            script_callbacks,
-            script_loading,
-            scripts,
-            sd_hijack,
-            sd_hijack_optimizations,
-        )
-
-        script_callbacks.on_list_optimizers(sd_hijack_optimizations.list_optimizers)
-        sd_hijack.list_optimizers()
-        for path in paths:
-            module = script_loading.load_module(str(path))
-            scripts.scripts_data += [
-                scripts.ScriptClassData(each, str(path), str(path.parent), module)
-                for each in standins.script_classes(module, scripts.Script)
-            ]
-
-    def before_ui(self) -> None:
-        """What happens before the pages are made; the wheel gives the callbacks an argument."""
-        from modules import script_callbacks
-
-        for each in script_callbacks.callback_map["callbacks_before_ui"]:
-            each.callback()
-
-    def _runner(self, tab: str) -> Any:
-        import gradio as gr
-        from modules import scripts
-
-        runner = scripts.ScriptRunner()
-        runner.initialize_scripts(tab == "img2img")
-        with gr.Blocks():
-            runner.prepare_ui()
-            runner.setup_ui()
-        return runner
 
     # What is loaded
 
@@ -220,12 +153,3 @@ class Host:
             return processing.process_images(p, {}, None, self.model, None)
         finally:
             shared.state.end()
-
-
-@contextlib.contextmanager
-def _arguments(*arguments: str) -> Iterator[None]:
-    before, sys.argv = sys.argv, ["webui", *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before

@@ -177,3 +177,26 @@ def test_prompts_that_another_script_writes_for_one_batch_are_composed(host: Hos
     with host.another_script(process_batch=process_batch):
         written = host.txt2img([BOTH], prompt="__animal__")
     assert torch.equal(written.pictures, host.txt2img([BOTH], prompt="a cat AND a dog").pictures)
+
+
+@pytest.fixture
+def hypernetwork(host: Host) -> Iterator[None]:
+    """A loaded hypernetwork, which stands between the contexts and the layers."""
+    from modules import shared
+    from modules.hypernetworks.hypernetwork import Hypernetwork
+
+    torch.manual_seed(3)
+    made = Hypernetwork(
+        "test", enable_sizes=[24], layer_structure=[1, 2, 1], weight_init="KaimingNormal"
+    )
+    made.eval()
+    shared.loaded_hypernetworks.append(made)
+    yield
+    shared.loaded_hypernetworks.clear()
+
+
+def test_hypernetworks_act_on_editorial_prompts_too(host: Host, hypernetwork: None) -> None:
+    with_it = host.txt2img(prompt="a cat")
+    assert close(host.txt2img([CACAO], prompt="a cat AND a cat :0.7"), with_it)
+    both = host.txt2img([BOTH], prompt="a cat AND a dog")
+    assert [call.changed() for call in both.calls] == [[True, False]] * 3

@@ -122,6 +122,19 @@ def test_instruct_pix2pix_has_one_conditional_row_of_three(host: Host, together:
     assert rows == [True, False, False] * 3
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_rows_are_right_on_an_inpainting_checkpoint(host: Host, masked: bool) -> None:
+    host.load("inpaint")
+    picture = Image.effect_noise((64, 64), 80).convert("RGB")
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 64, 32))
+    job = {"init_images": [picture], "mask": mask, "batch_size": 2} if masked else {}
+    result = host.run(host.job([BCU], **job))
+    assert all(call.sample.shape[1] == 9 for call in result.calls)
+    rows = len(result.calls[0].sample) // 2
+    assert check(host, result) == [[True] * rows + [False] * rows] * len(result.calls)
+
+
 def test_rows_are_right_with_v_prediction(host: Host) -> None:
     host.load("v")
     assert check(host, host.txt2img([BCU])) == [[True, False]] * 3
