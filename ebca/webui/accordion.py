@@ -3,6 +3,7 @@ folded one for the rest, and a line that says how the prompt as it stands will b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from modules.ui_components import InputAccordion  # type: ignore[import-not-foun
 
 from ebca.infotext import PREFIX
 from ebca.webui import infotext
-from ebca.webui.options import FIELDS, preset_values
+from ebca.webui.options import FIELDS, PRESETS, preset_values
 from ebca.webui.status import status
 
 FIRST = (("preset", "compose"), ("gamma_attn", "gamma_norm"), ("token_weights",))
@@ -76,8 +77,10 @@ def build(tab: str) -> Accordion:
     page.do_not_save_to_config = tell.do_not_save_to_config = True
     controls = [made[name] for name in FIELDS]
     at_once = {"queue": False, "show_progress": False}
-    presets = [made[name] for name in PRESET_FIELDS]
-    made["preset"].input(_on_preset, [made["preset"]], presets, **at_once)
+    set_by_presets = [made[name] for name in PRESET_FIELDS]
+    made["preset"].input(
+        None, [made["preset"], *set_by_presets], set_by_presets, _js=_choose_preset(), **at_once
+    )
     with_page = f"(...values) => ebcaWithPage('{tab}', values)"
     tell.click(_on_tell, [page, *controls], [line], _js=with_page, **at_once)
     labels = [_Label(PREFIX + name) for name in FIELDS]
@@ -119,9 +122,12 @@ def _elem_id(tab: str, name: str) -> str:
     return f"ebca_{tab}_{name}"
 
 
-def _on_preset(preset: str) -> list[Any]:
-    values = preset_values(preset)
-    return [gr.update(value=values[name]) if values else gr.update() for name in PRESET_FIELDS]
+def _choose_preset() -> str:
+    """In the browser, so that no late answer overwrites what was typed after the choice."""
+    values = {preset: list(preset_values(preset).values()) for preset in PRESETS}
+    return (
+        f"(preset, ...now) => ({json.dumps(values)})[preset] ?? now.slice(0, {len(PRESET_FIELDS)})"
+    )
 
 
 def _on_tell(page: str, *values: Any) -> str:
