@@ -31,7 +31,7 @@ from ebca.webui.composing import ImagePrompt, read_prompts
 from ebca.webui.encoded import EncodedPrompts
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.projections import WebUIProjections
-from ebca.webui.words import text_encoder, token_weights
+from ebca.webui.words import check_words, text_encoder, token_weights
 
 AXES = "ebca_axes"
 """The attribute of a job in which the axes of an X/Y/Z plot put their values."""
@@ -123,11 +123,8 @@ class Job:
         for image in images:
             image.check(self._options)
         self._composes = any(image.composed for image in images)
-        for words, _ in self._words:
-            found = any(self._has(text, words) for image in images for text in image.words())
-            if images and not found:
-                legal = "words of the prompt, as they stand there"
-                raise SettingsError("token_weights", words, legal)
+        texts = [text for image in images for text in image.words()]
+        check_words(_text_encoder(), texts, dict(self._words))
         if self._options.hires == "only" and not getattr(self._p, "enable_hr", False):
             self._p.comment("EBCA: hires is 'only' and hires fix is off, so nothing was changed.")
 
@@ -148,9 +145,6 @@ class Job:
     ) -> list[ImagePrompt]:
         plain, _ = extra_networks.parse_prompts(list(dict.fromkeys(prompts)))
         return read_prompts(plain, self._options, steps, hires_steps)
-
-    def _has(self, text: str, words: str) -> bool:
-        return bool(token_weights(_text_encoder(), text, [(words, 1.0)]))
 
     # While it is sampled
 

@@ -12,9 +12,9 @@ from modules import extra_networks, sd_models, shared  # type: ignore[import-not
 from ebca.layers import NoCrossAttentionError, find_layers, select_layers
 from ebca.prompts import read_word_weights
 from ebca.settings import SettingsError
-from ebca.webui.composing import ImagePrompt, describe, read_prompts
+from ebca.webui.composing import describe, read_prompts
 from ebca.webui.options import Options
-from ebca.webui.words import find_words, text_encoder
+from ebca.webui.words import check_words, text_encoder
 
 _OFF = "Off: tick the box beside the title to use EBCA."
 _NO_HIRES = "Nothing to do: the hires pass is set to 'only' and hires fix is off."
@@ -43,7 +43,8 @@ def _described(page: Mapping[str, Any], options: Options) -> str:
     model = sd_models.model_data.sd_model  # unlike shared.sd_model, this does not load one
     if model is not None:
         select_layers(find_layers(model.model.diffusion_model), options.layers)
-        _check_words(text_encoder(model), images, options)
+        texts = [text for image in images for text in image.words()]
+        check_words(text_encoder(model), texts, dict(read_word_weights(options.token_weights)))
     if not images:
         return _NO_HIRES
     inert = options.settings().inert and not any(image.composed for image in images)
@@ -63,13 +64,6 @@ def _plain(prompt: str, styles: list[str]) -> str:
     """The prompt with its styles and without extra networks."""
     styled = shared.prompt_styles.apply_styles_to_prompt(prompt, styles)
     return str(extra_networks.parse_prompt(styled)[0])
-
-
-def _check_words(encoder: Any, images: list[ImagePrompt], options: Options) -> None:
-    texts = [text for image in images for text in image.words()]
-    for words, _ in read_word_weights(options.token_weights):
-        if texts and not any(find_words(encoder, text, words) for text in texts):
-            raise SettingsError("token_weights", words, "words of the prompt, as they stand there")
 
 
 def _line(text: str, style: str = "") -> str:

@@ -6,10 +6,11 @@ beginning and end; a textual inversion embedding takes as many places as it has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ebca.prompts import find_tokens
+from ebca.settings import SettingsError
 
 _CHUNK = 77
 
@@ -29,6 +30,13 @@ def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
     while wanted and wanted[-1] == _padding(encoder):
         wanted.pop()
     return [_index(place) for place in find_tokens(wanted, _places(encoder, prompt))]
+
+
+def check_words(encoder: Any, texts: Collection[str], words: Iterable[str]) -> None:
+    """Raise SettingsError for one of `words` that is in none of the texts, if there are any."""
+    for each in words:
+        if texts and not any(find_words(encoder, text, each) for text in texts):
+            raise SettingsError("token_weights", each, "words of the prompt, as they stand there")
 
 
 def token_weights(
