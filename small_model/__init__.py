@@ -1,0 +1,1 @@
+"""The small model: its world, its judge, its training. Nothing in `ebca` imports this package."""

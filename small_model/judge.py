@@ -1,0 +1,62 @@
+"""The automatic judge: which objects a picture shows, in which colours, and which scene."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from small_model.judge_net import JudgeNet, read
+from small_model.world import SIZE, Object
+
+WEIGHTS = Path(__file__).resolve().parent / "judge_weights"
+NAME = "judge"
+_AT_ONCE = 256  # pictures
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the judge sees in one picture; objects are sorted, duplicates kept."""
+
+    objects: tuple[Object, ...]
+    scene: str
+
+
+class Judge:
+    """Looks at pictures. `error` has its measured error rates with 95 % intervals.
+
+    `error[on][rate]` is `{"rate", "low", "high", "n"}`, with `on` "renders" (true pictures),
+    "reconstructions" (what the released autoencoder makes of them) and each of these followed by
+    ", 1 object", ", 2 objects" or ", 3 objects"; `rate` one of `judge_train.RATES`.
+    """
+
+    def __init__(self, net: JudgeNet, threshold: float, error: dict[str, Any]) -> None:
+        self.net = net.eval().requires_grad_(False)
+        self.threshold = threshold
+        self.error = error
+
+    @classmethod
+    def load(cls, folder: Path = WEIGHTS) -> Judge:
+        """The released judge, or another one from its folder."""
+        facts = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))
+        net = JudgeNet()
+        state = load_file(folder / f"{NAME}.safetensors")
+        net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        return cls(net, facts["threshold"], facts["error"])
+
+    @torch.inference_mode()
+    def look(self, pictures: Tensor) -> list[Seen]:
+        """What each of `pictures` [b, 3, 64, 64] in 0..1 shows."""
+        if pictures.shape[1:] != (3, SIZE, SIZE):
+            shape = tuple(pictures.shape)
+            raise ValueError(f"Expected pictures of [b, 3, {SIZE}, {SIZE}] but got {shape}.")
+        seen = []
+        for part in torch.split(pictures.detach().to("cpu", torch.float32), _AT_ONCE):
+            readings = self.net(part.clamp(0, 1))
+            seen += [Seen(objects, scene) for objects, scene in read(readings, self.threshold)]
+        return seen

@@ -1,0 +1,177 @@
+"""Make the judge from nothing and measure it: `python -m small_model.judge_train`.
+
+It learns on pictures that the program draws and on what the autoencoder makes of them, some with
+noise on their latents: that is what pictures of a diffusion model look like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from small_model.judge import NAME, WEIGHTS, Judge
+from small_model.judge_error import measure, pictures_of, reconstruct
+from small_model.judge_net import JudgeNet, Targets, loss, targets
+from small_model.world import COLOURS, SCENES, SHAPES, SIZE, Object, Placed, Scene, draw_scene
+
+_BATCH = 64
+_RATE = 3e-3
+_LATENT_NOISE = 0.25  # at most, in standard deviations of the latents
+_THRESHOLDS = [step / 20 for step in range(4, 15)]
+
+
+def study_scene(rng: random.Random) -> Scene:
+    """A scene to learn from: any shapes evenly, duplicates too, half of them placed freely."""
+    if rng.random() < 0.5:
+        return draw_scene(rng, _objects(rng, rng.choice((1, 2, 2, 3))), rng.choice(SCENES))
+    placed: list[Placed] = []
+    for thing in _objects(rng, rng.randint(0, 4)):
+        side = rng.randint(14, 46) if not placed else rng.randint(14, 30)
+        half = side // 2
+        for _ in range(20):
+            x, y = (rng.randint(half, SIZE - side + half) for _ in "xy")
+            apart = [max(abs(x - it.x), abs(y - it.y)) - 0.45 * (side + it.side) for it in placed]
+            if min(apart, default=1) > 0:
+                placed.append(Placed(thing, x, y, side, rng.random() < 0.5))
+                break
+    return Scene(tuple(placed), rng.choice(SCENES))
+
+
+def _objects(rng: random.Random, count: int) -> list[Object]:
+    shapes = [rng.choice(SHAPES) for _ in range(count)]
+    if count > 1 and rng.random() < 0.15:
+        shapes[1] = shapes[0]
+    return [Object(shape, rng.choice(COLOURS)) for shape in shapes]
+
+
+def train(vae: Any, minutes: float, pool: int, seed: int = 0) -> JudgeNet:
+    """A network after `minutes` of training, with `pool` reconstructions made before."""
+    torch.manual_seed(seed)
+    rng = random.Random(f"judge {seed}")
+    studied = [study_scene(rng) for _ in range(pool)]
+    pictures = pictures_of(studied)
+    bar = tqdm(total=pool, desc="reconstructions", unit="picture")
+    rebuilt = []
+    for number, part in enumerate(torch.split(pictures, _BATCH)):
+        noise = _LATENT_NOISE * rng.random() if number % 2 else 0.0
+        rebuilt.append(reconstruct(vae, part, noise))
+        bar.update(len(part))
+    bar.close()
+    return _fit(JudgeNet(), studied, torch.cat(rebuilt), rng, minutes)
+
+
+def _fit(
+    net: JudgeNet, studied: Sequence[Scene], rebuilt: Tensor, rng: random.Random, minutes: float
+) -> JudgeNet:
+    average = copy.deepcopy(net)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=1e-2)
+    right = targets(studied)
+    begun, done, steps = time.monotonic(), 0.0, 0
+    bar = tqdm(total=100, desc="judge", bar_format="{desc}: {percentage:3.0f}%|{bar}| {postfix}")
+    while done < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = _RATE * min(1, (steps + 1) / 100) * max(0.01, 1 - done)
+        scenes = [study_scene(rng) for _ in range(_BATCH // 2)]
+        chosen = torch.tensor([rng.randrange(len(studied)) for _ in range(_BATCH // 2)])
+        seen = _disturb(torch.cat([pictures_of(scenes), rebuilt[chosen]]), rng)
+        wanted = [
+            torch.cat([fresh, old[chosen]])
+            for fresh, old in zip(targets(scenes), right, strict=True)
+        ]
+        with torch.autocast("cpu", torch.bfloat16):
+            said = net(seen)
+        lost = loss(type(said)(*(logits.float() for logits in said)), Targets(*wanted))
+        optimizer.zero_grad()
+        lost.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+        steps += 1
+        _follow(average, net, min(0.998, (steps + 1) / (steps + 10)))
+        done = (time.monotonic() - begun) / (60 * minutes)
+        if steps % 20 == 0:
+            bar.set_postfix_str(f"step {steps}, loss {lost.item():.3f}")
+            bar.update(min(int(100 * done), 100) - bar.n)
+    bar.close()
+    return average
+
+
+def _follow(average: JudgeNet, net: JudgeNet, decay: float) -> None:
+    for mean, now in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+        mean.lerp_(now, 1 - decay) if mean.is_floating_point() else mean.copy_(now)
+
+
+def _disturb(pictures: Tensor, rng: random.Random) -> Tensor:
+    """Noise, blur and a little less or more light: what the judge must not mind."""
+    if rng.random() < 0.3:
+        pictures = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    light = 1 + 0.06 * torch.randn(len(pictures), 1, 1, 1) * rng.random()
+    tint = 1 + 0.03 * torch.randn(len(pictures), 3, 1, 1) * rng.random()
+    noise = 0.06 * rng.random() * torch.randn_like(pictures)
+    return (pictures * light * tint + noise).clamp(0, 1)
+
+
+def choose_threshold(net: JudgeNet, vae: Any, count: int = 400) -> float:
+    """The threshold with the most reconstructions all right, on pictures for this purpose."""
+    rng = random.Random("threshold")
+    scenes = [study_scene(rng) for _ in range(count)]
+    rebuilt = reconstruct(vae, pictures_of(scenes))
+    exact = {}
+    for threshold in _THRESHOLDS:
+        seen = Judge(net, threshold, {}).look(rebuilt)
+        exact[threshold] = sum(
+            look.objects == scene.objects for look, scene in zip(seen, scenes, strict=True)
+        )
+    best = [threshold for threshold in _THRESHOLDS if exact[threshold] == max(exact.values())]
+    return best[len(best) // 2]
+
+
+def main() -> None:
+    """The command line."""
+    from diffusers import AutoencoderKL
+
+    released = Path(__file__).resolve().parent / "weights"
+    parser = argparse.ArgumentParser(prog="python -m small_model.judge_train", description=__doc__)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--model", type=Path, default=released, help="whose autoencoder to use")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training the network")
+    parser.add_argument("--pool", type=int, default=3000, help="reconstructions to learn from")
+    parser.add_argument("--measure", type=int, default=1500, help="pictures to measure it on")
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    begun = time.monotonic()
+    vae = AutoencoderKL.from_pretrained(chosen.model / "vae")
+    net = train(vae, chosen.minutes, chosen.pool)
+    state = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in net.state_dict().items()
+    }
+    net.load_state_dict(state)  # measured as released: rounded to fp16
+    judge = Judge(net, choose_threshold(net.eval(), vae), {})
+    took = time.monotonic() - begun
+    facts: dict[str, Any] = {
+        "threshold": judge.threshold,
+        "minutes_to_make": round(took / 60, 1),
+        "error": measure(judge, vae, chosen.measure),
+    }
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    save_file(state, chosen.out / f"{NAME}.safetensors")
+    (chosen.out / f"{NAME}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    for on in ("renders", "reconstructions"):
+        print(on, {name: figures["rate"] for name, figures in facts["error"][on].items()})
+
+
+if __name__ == "__main__":
+    main()
