@@ -8,12 +8,14 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 PROMPT = "a red star and a blue moon"
@@ -38,6 +40,7 @@ _BRIEF = {
     "mask": None,
     "alwayson_scripts": {},
     "script_name": None,
+    "infotext": None,
 }
 
 ZERO = {"gamma_attn": 0, "gamma_norm": 0}
@@ -110,6 +113,7 @@ class WebUI:
             arguments = [{"enabled": True, **ebca}] if isinstance(ebca, dict) else ebca
             scripts = job.get("alwayson_scripts", {})
             job = {**job, "alwayson_scripts": {**scripts, "EBCA": {"args": arguments}}}
+        self._need_settings(job.get("override_settings", {}))
         answer = self.post(f"/sdapi/v1/{tab}", job)
         pictures = [decoded(each) for each in answer["images"]]
         return Result(pictures, json.loads(answer["info"])["infotexts"])
@@ -128,12 +132,22 @@ class WebUI:
     @contextmanager
     def options(self, **wanted: Any) -> Iterator[None]:
         """The WebUI's settings, for a while."""
+        self._need_settings(wanted)
         now = self.get("/sdapi/v1/options")
         self.set_options(**wanted)
         try:
             yield
         finally:
             self.set_options(**{name: now[name] for name in wanted})
+
+    def _need_settings(self, wanted: Iterable[str]) -> None:
+        """Skip the test on a WebUI that is too old to know them."""
+        if absent := set(wanted) - self._settings:
+            pytest.skip(f"the WebUI has no setting {min(absent)}")
+
+    @cached_property
+    def _settings(self) -> set[str]:
+        return set(self.get("/sdapi/v1/options"))
 
     def names(self, path: str, key: str = "name") -> list[str]:
         """What the WebUI lists under a path of its API."""

@@ -21,7 +21,7 @@ def test_every_attention_optimisation_gives_the_same(any_webui, attention):
     with any_webui.options(cross_attention_optimization=attention):
         now = [any_webui.txt2img(**job) for job in jobs]
     assert all(map(alike, before, now))
-    assert all(map(same, before, [any_webui.txt2img(**job) for job in jobs]))
+    assert all(map(alike, before, [any_webui.txt2img(**job) for job in jobs]))
 
 
 def test_every_attention_optimisation_leaves_the_mask_alone(webui, attention, sketch, half):
@@ -48,11 +48,12 @@ def test_token_merging(any_webui):
     plain = any_webui.txt2img(ebca=ON)
     draw = with_settings(any_webui, token_merging_ratio=0.5)
     assert_works(draw)
-    assert differ(plain, draw(ebca=ON))
     assert same(plain, any_webui.txt2img(ebca=ON))
 
 
-def test_token_merging_in_img2img_and_hires(webui, sketch):
+def test_token_merging_is_at_work_in_every_tab(webui, sketch):
+    merged = webui.txt2img(ebca=ON, override_settings={"token_merging_ratio": 0.5})
+    assert differ(merged, webui.txt2img(ebca=ON))
     job = {"override_settings": {"token_merging_ratio_img2img": 0.5}, "ebca": ON}
     assert differ(webui.img2img(sketch, **job), webui.img2img(sketch, ebca=ON))
     hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "ebca": ON}
@@ -64,13 +65,10 @@ def test_token_merging_in_img2img_and_hires(webui, sketch):
 def test_hypertile(webui):
     if "hypertile_enable_unet" not in webui.get("/sdapi/v1/options"):
         pytest.skip("the WebUI has no hypertile")
-    draw = with_settings(webui, hypertile_enable_unet=True, hypertile_max_tile_unet=64)
-
-    def wide(**job):
-        return draw(width=128, height=128, steps=3, **job)
-
-    assert_works(wide)
-    assert differ(wide(ebca=ON), webui.txt2img(width=128, height=128, steps=3, ebca=ON))
+    size = {"width": 256, "height": 128, "steps": 3}
+    draw = with_settings(webui, hypertile_enable_unet=True, hypertile_max_tile_unet=128)
+    assert_works(lambda **job: draw(**size, **job))
+    assert differ(draw(**size, ebca=ON), webui.txt2img(**size, ebca=ON))
 
 
 @pytest.mark.parametrize("emphasis", ["None", "Ignore", "Original", "No norm"])
@@ -108,13 +106,16 @@ def test_other_settings(webui, settings):
 
 
 def test_fp8_storage(webui):
-    """Options, since the WebUI reads the checkpoint anew for it."""
+    """Its rounding is rough (two attention optimisations of the WebUI are a level apart), and
+    some of it stays when it is switched off again."""
     before = webui.txt2img(), webui.txt2img(ebca=ON)
     with webui.options(fp8_storage="Enable"):
         if "FP8 weight: Enable" not in webui.txt2img().infotext:
             pytest.skip("the WebUI stores no weights in fp8 on this device")
-        assert_works(webui.txt2img)
+        off = webui.txt2img()
+        assert differ(off, webui.txt2img(ebca=ON), webui.txt2img(ebca=EBCA, prompt=BOTH))
+        assert same(off, webui.txt2img(ebca=ZERO))
         weighed = {**ON, "token_weights": "red:3"}
         assert differ(webui.txt2img(ebca=weighed), webui.txt2img(ebca=ON))
-    assert same(before[0], webui.txt2img())
-    assert same(before[1], webui.txt2img(ebca=ON))
+    assert alike(before[0], webui.txt2img())
+    assert alike(before[1], webui.txt2img(ebca=ON))

@@ -69,10 +69,10 @@ AXES = {
 }
 
 
-def test_there_is_an_axis_for_every_field(webui, axes):
-    (fields, _) = [s["args"] for s in webui.get("/sdapi/v1/script-info") if s["name"] == "ebca"]
-    names = ["enabled", *(field["label"] for field in fields[1:])]
-    assert [label for label in axes if "EBCA" in label] == [f"[EBCA] {name}" for name in names]
+def test_there_is_an_axis_for_every_field(axes):
+    fields = {"enabled", "preset", *AXES}
+    assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
+    assert len(fields) == 19
 
 
 @pytest.mark.parametrize("field", AXES)
@@ -187,16 +187,18 @@ def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
 
 
 @pytest.mark.parametrize(
-    ("ebca", "axis", "values"),
+    ("axis", "values"),
     [
-        ({"stop": 0.5}, "start", "0.1, 0.7"),
-        ({"start": 0.5}, "stop", "0.9, 0.2"),
-        ({}, "layers", "all, 0-99"),
-        ({}, "token_weights", "red:2, crown:2"),
+        ("start", "0.1, 0.7"),  # after the accordion's stop
+        ("layers", "mid, 0-99"),  # which the model has not
+        ("token_weights", "red:2, crown:2"),  # not in the prompt
     ],
 )
-def test_a_value_that_does_not_go_with_the_job_is_refused(plot, single, ebca, axis, values):
-    before = single(EBCA)
-    with pytest.raises(RefusedError, match=axis):
-        plot((f"[EBCA] {axis}", values), ebca={**EBCA, **ebca})
-    assert_cell(single(EBCA), before)
+def test_a_value_that_only_this_job_cannot_use_costs_its_own_cell(plot, single, axis, values):
+    """What another axis may yet change (stop, checkpoint, prompt) is seen in the cell."""
+    ebca = {**EBCA, "stop": 0.5}
+    good, bad = plot((f"[EBCA] {axis}", values), ebca=ebca)
+    value = values.split(", ")[0]
+    assert_cell(good, single({**ebca, axis: float(value) if axis == "start" else value}))
+    assert bad.picture.std() == 0
+    assert bad.infotexts == [None]
