@@ -1,5 +1,5 @@
-"""The command line: `python -m ebca generate "a red star AND at night :0.8" --out outputs`, and
-`python -m ebca bench`."""
+"""The command line: `python -m ebca generate "a red star AND at night :0.8" --out outputs`,
+`python -m ebca bench` and `python -m ebca align`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ebca.align.cli import add_align, checked
 from ebca.settings import Edit, Range, Settings, SettingsError
 
 EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_edit_settings(generate.add_argument_group("editorial prompts (after AND)"))
     generate.set_defaults(run=_generate)
     _add_bench(commands)
+    add_align(commands).set_defaults(run=_align)
     return parser
 
 
@@ -203,6 +205,24 @@ def _bench(options: argparse.Namespace) -> int:
         figures = {"setup": vars(setup), "cases": [row._asdict() for row in measured]}
         options.json.write_text(json.dumps(figures, indent=1))
     return 0
+
+
+def _align(options: argparse.Namespace) -> int:
+    methods = checked(options)  # before anything is loaded
+
+    import torch
+
+    from ebca.align.run import run
+    from ebca.generate import ModelError
+
+    _quiet_libraries()
+    options.device = options.device or _best_device()
+    try:
+        return run(options, methods)
+    except ModelError as error:
+        return _fail(str(error), EXIT_NO_MODEL)
+    except torch.cuda.OutOfMemoryError as error:
+        return _fail(f"out of memory: {error}; a smaller --batch needs less", EXIT_OUT_OF_MEMORY)
 
 
 def _best_device() -> str:

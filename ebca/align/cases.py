@@ -1,0 +1,117 @@
+"""What is asked for: prompts with what their pictures must show, and the seeds of their noise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ebca.settings import SettingsError
+
+_ARTICLE = re.compile(r"\s*(?:an?|the|one)\s+", re.IGNORECASE)
+_JOINT = re.compile(r"\s*,?\s+and\s+|\s*,\s*|\s+with\s+", re.IGNORECASE)
+
+
+class Thing(NamedTuple):
+    """Something that a picture must show; no colour means any."""
+
+    name: str
+    colour: str = ""
+
+    @property
+    def phrase(self) -> str:
+        words = f"{self.colour} {self.name}".strip()
+        return ("an " if words[0].lower() in "aeiou" else "a ") + words
+
+
+@dataclass(frozen=True)
+class Source:
+    """The picture that editing and inpainting start from: what it shows, and how it is drawn.
+
+    `mask` is the half that is repainted, left or right, `strength` how much is changed.
+    """
+
+    things: tuple[Thing, ...]
+    seed: int
+    strength: float
+    mask: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to make by every method.
+
+    `main` is the prompt without anything that AND adds, `joint` all of it in one prompt (with
+    `negative`, where it takes something away), `composed` all of it joined by AND. `things`,
+    `scene` and `absent` are what the picture must and must not show.
+    """
+
+    task: str
+    main: str
+    joint: str
+    composed: str
+    seed: int
+    things: tuple[Thing, ...]
+    scene: str | None = None
+    absent: tuple[Thing, ...] = ()
+    negative: str = ""
+    source: Source | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+        return asdict(self)
+
+    @property
+    def batch(self) -> tuple[object, ...]:
+        """Cases of which this is the same can be sampled together."""
+        source = self.source
+        place = None if source is None else (source.strength, source.mask)
+        return (place, len(re.findall(r"\bAND\b", self.composed)))
+
+
+def joined(things: Sequence[Thing]) -> str:
+    """`a red star, a blue moon and a ring`"""
+    *first, last = (thing.phrase for thing in things)
+    return " and ".join([*([", ".join(first)] if first else []), last])
+
+
+def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
+    """The prompts of a file, one a line, each with `seeds` seeds; `#` begins a comment.
+
+    What a prompt asks for is what follows `|`, comma-separated, or else what follows a, an, the.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("prompts", str(path), "a text file that can be read") from error
+    cases = []
+    for line in (line.partition("#")[0].strip() for line in lines):
+        if not line:
+            continue
+        text, _, marked = (part.strip() for part in line.partition("|"))
+        names = [name.strip() for name in marked.split(",") if name.strip()] or nouns(text)
+        things = tuple(Thing(name) for name in names)
+        composed = text if re.search(r"\bAND\b", text) else " AND ".join(t.phrase for t in things)
+        main = re.split(r"\bAND\b", text)[0].strip() if composed == text else text
+        joint = re.sub(r"\s*(?::\s*[-+.\d]+)?\s+AND\s+", ", ", text)
+        joint = re.sub(r"\s*:\s*[-+]?[\d.]+\s*$", "", joint)
+        main = re.sub(r"\s*:\s*[-+]?[\d.]+\s*$", "", main)
+        cases += [
+            Case("prompts", main, joint, composed or text, seed, things)
+            for seed in range(first_seed, first_seed + seeds)
+        ]
+    if not cases:
+        raise SettingsError("prompts", str(path), "a file with a prompt in at least one line")
+    return cases
+
+
+def nouns(text: str) -> list[str]:
+    """`a cat and a red bow` -> cat, red bow: the parts that begin with an article."""
+    parts = _JOINT.split(re.sub(r"\bAND\b", " and ", text))
+    return [
+        re.sub(r"\s*:\s*[-+\d.]+$", "", part[match.end() :]).strip()
+        for part in parts
+        if (match := _ARTICLE.match(part))
+    ]

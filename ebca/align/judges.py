@@ -1,0 +1,140 @@
+"""Who looks at the pictures: the judge of the small model's world, or CLIP.
+
+A judge turns pictures into what it saw, as JSON has it; `ebca.align.score` counts that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ebca.align.cases import Case
+from ebca.align.painter import Pictures, half
+from ebca.align.world import draw_source, empty
+from ebca.generate import ModelError
+from ebca.settings import SettingsError
+
+
+class Judge(Protocol):
+    """`name` tells judges apart, so that a new one looks again; `error` is as `reliability` wants
+    it, or empty."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def error(self) -> dict[str, Any]: ...
+    def look(self, pictures: Pictures, cases: Sequence[Case]) -> list[dict[str, Any]]: ...
+
+
+class WorldJudge:
+    """Names the objects, their colours and the scene. `error` is what it was measured to get
+    wrong."""
+
+    def __init__(self, judge: Any = None) -> None:
+        if judge is None:
+            try:
+                from small_model.judge import Judge as Trained
+
+                judge = Trained.load()
+            except (ImportError, OSError) as error:
+                legal = "clip here: the judge of the built-in prompts is not in this checkout"
+                raise SettingsError("judge", "world", legal) from error
+        self._judge = judge
+        self.error: dict[str, Any] = judge.error
+
+    @property
+    def name(self) -> str:
+        net = getattr(self._judge, "net", None)
+        total = 0.0 if net is None else sum(float(p.abs().sum()) for p in net.parameters())
+        return f"world {total:.3f} {getattr(self._judge, 'threshold', 0)}"
+
+    def look(self, pictures: Pictures, cases: Sequence[Case]) -> list[dict[str, Any]]:
+        shown = np.stack([_in_mask(p, case) for p, case in zip(pictures, cases, strict=True)])
+        seen = self._judge.look(torch.from_numpy(shown).movedim(3, 1).float() / 255)
+        return [
+            {
+                "seen": [[thing.shape, thing.colour] for thing in each.objects],
+                "scene": each.scene,
+                **_kept(picture, case),
+            }
+            for each, picture, case in zip(seen, pictures, cases, strict=True)
+        ]
+
+
+class ClipJudge:
+    """Similarity to the prompt, and to the least similar of its things, as Attend-and-Excite
+    reports them."""
+
+    def __init__(self, model: str, device: str = "cpu") -> None:
+        from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizerFast
+
+        try:
+            self._model: Any = CLIPModel.from_pretrained(model).to(device).eval()
+            self._tokens: Any = CLIPTokenizerFast.from_pretrained(model)
+            self._prepare: Any = CLIPImageProcessor.from_pretrained(model)
+        except (OSError, ValueError, ImportError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelError(f"cannot load the CLIP model {model!r}: {reason}") from error
+        self.name, self._device = f"clip {model}", device
+        self.error: dict[str, Any] = {}
+
+    @torch.no_grad()
+    def look(self, pictures: Pictures, cases: Sequence[Case]) -> list[dict[str, Any]]:
+        images = self._prepare([Image.fromarray(p) for p in pictures], return_tensors="pt")
+        seen = self._unit(self._model.vision_model, self._model.visual_projection, **images)
+        found = []
+        for picture, case in zip(seen, cases, strict=True):
+            texts = [case.joint, *(thing.phrase for thing in case.things)]
+            tokens = self._tokens(texts, padding=True, truncation=True, return_tensors="pt")
+            words = self._unit(self._model.text_model, self._model.text_projection, **tokens)
+            full, *each = (words @ picture).tolist()
+            found.append({"full": full, "each": each})
+        return found
+
+    def _unit(self, tower: Any, projection: Any, **inputs: torch.Tensor) -> torch.Tensor:
+        inputs = {name: tensor.to(self._device) for name, tensor in inputs.items()}
+        output: torch.Tensor = projection(tower(**inputs).pooler_output)
+        unit: torch.Tensor = output / output.norm(dim=-1, keepdim=True)
+        return unit
+
+
+def _in_mask(picture: Any, case: Case) -> Any:
+    """Of an inpainting, what was repainted, on an empty picture."""
+    if case.source is None or not case.source.mask:
+        return picture
+    mask = half(case.source.mask, picture.shape[0])[..., None]
+    return np.where(mask, picture, np.asarray(empty().resize(picture.shape[1::-1])))
+
+
+def _kept(picture: Any, case: Case) -> dict[str, float]:
+    """How far an edited picture is from its source: `structure`, and `rest` outside of the mask."""
+    if case.source is None:
+        return {}
+    source = np.asarray(draw_source(case.source, picture.shape[0]), float) / 255
+    made = np.asarray(picture, float) / 255
+    found = {"structure": structure_distance(source, made)}
+    if case.source.mask:
+        rest = ~half(case.source.mask, picture.shape[0])
+        found["rest"] = float(np.abs(made - source)[rest].mean())
+    return found
+
+
+def structure_distance(one: Any, other: Any, parts: int = 8) -> float:
+    """Mean difference of self-similarities: how alike any two of parts x parts patches of a
+    picture are, by their mean colour, compared between the pictures [h, w, 3] in 0..1.
+
+    0 for the same layout, whatever its colours are turned into as a whole.
+    """
+
+    def similarity(picture: Any) -> Any:
+        side = picture.shape[0] // parts
+        patches = picture[: side * parts, : side * parts].reshape(parts, side, parts, side, 3)
+        means = patches.mean((1, 3)).reshape(-1, 3)
+        distance = np.linalg.norm(means[:, None] - means[None], axis=-1)
+        return distance / max(float(distance.max()), 1e-6)
+
+    return float(np.abs(similarity(one) - similarity(other)).mean())

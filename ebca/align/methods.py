@@ -1,0 +1,133 @@
+"""How pictures are made: without anything, with BCU, CACAO, the WebUI's own AND, and grids."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ebca.settings import EDIT_GAMMA, Range, Settings, SettingsError, check_number, number_ranges
+
+KINDS = {
+    "off": "the main prompt, nothing else",
+    "joint": "everything in one prompt, nothing else",
+    "bcu": "everything in one prompt, with BCU",
+    "cacao": "joined by AND, composed by CACAO without BCU",
+    "both": "joined by AND, composed by CACAO with BCU",
+    "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
+}
+UPDATING = ("bcu", "both")
+COMPOSING = ("cacao", "both", "core-and")
+
+_OFF = Settings(gamma_attn=0.0, gamma_norm=0.0)
+_EXTRA = {
+    "alpha": Range(0.0, 100.0),
+    "edit_gamma_attn": EDIT_GAMMA,
+    "edit_gamma_norm": EDIT_GAMMA,
+}
+_GRID_LEGAL = (
+    "a field and its values, such as gamma_attn=0.002,0.005; a list of layers is joined by +."
+    " Fields: "
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One column of the table. `alpha` multiplies the weights of what follows AND; `experiment`
+    is a change of the update that is being tried, see `ebca.align.experiments`."""
+
+    kind: str
+    settings: Settings = _OFF
+    alpha: float = 1.0
+    edit_gamma_attn: float = 0.0
+    edit_gamma_norm: float = 0.0
+    experiment: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """What it does, as JSON has it; settings only where they act."""
+        facts: dict[str, Any] = {"kind": self.kind}
+        if self.kind in UPDATING:
+            facts |= {
+                field.name: getattr(self.settings, field.name)
+                for field in dataclasses.fields(Settings)
+                if field.name != "token_weights"
+            }
+            facts["experiment"] = self.experiment
+        if self.kind in COMPOSING:
+            facts |= {name: getattr(self, name) for name in _EXTRA}
+        return facts
+
+    @property
+    def label(self) -> str:
+        """A short name: the kind, the step sizes, and what else is not the default."""
+        usual = Method(self.kind, Settings()).facts() | {"alpha": 1.0}
+        shown = {"gamma_attn", "gamma_norm"} if self.kind in UPDATING else set()
+        parts = [
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in self.facts().items()
+            if name != "kind" and (name in shown or value != usual[name])
+        ]
+        return " ".join([self.kind, *parts])
+
+
+def grid_fields() -> list[str]:
+    return [f.name for f in dataclasses.fields(Settings) if f.name != "token_weights"] + [
+        *_EXTRA,
+        "experiment",
+    ]
+
+
+def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
+    """`gamma_attn=0.002,0.005 layers=all,mid` as one dict for every combination."""
+    read: dict[str, list[Any]] = {}
+    for axis in axes:
+        name, equals, values = axis.partition("=")
+        if name not in grid_fields() or not equals or not values.strip(","):
+            raise SettingsError("grid", axis, _GRID_LEGAL + ", ".join(grid_fields()))
+        read[name] = [_value(name, text.strip()) for text in values.split(",") if text.strip()]
+    return [dict(zip(read, values, strict=True)) for values in itertools.product(*read.values())]
+
+
+def _value(name: str, text: str) -> Any:
+    ranges = {**number_ranges(Settings), **_EXTRA}
+    if name == "layers":
+        return text.replace("+", ",")
+    if name == "max_relative_update" and text == "none":
+        return None
+    if name in ranges:
+        try:
+            return check_number(name, float(text), ranges[name])
+        except ValueError as error:
+            if isinstance(error, SettingsError):
+                raise
+            raise SettingsError(name, text, str(ranges[name])) from None
+    if name in ("formulation", "experiment"):
+        return text
+    flags = {"true": True, "on": True, "false": False, "off": False}
+    if text.lower() not in flags:
+        raise SettingsError(name, text, "true or false")
+    return flags[text.lower()]
+
+
+def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
+    """Every method of `kinds` under every point of the grid where it makes a difference."""
+    found: dict[str, Method] = {}
+    for kind in kinds:
+        if kind not in KINDS:
+            raise SettingsError("methods", kind, "one of " + ", ".join(KINDS))
+        for point in grid or [{}]:
+            found.setdefault(str(_at(kind, base, point).facts()), _at(kind, base, point))
+    return list(found.values())
+
+
+def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
+    own = {name: value for name, value in point.items() if name in _EXTRA or name == "experiment"}
+    if kind not in COMPOSING:
+        own = {name: value for name, value in own.items() if name not in _EXTRA}
+    if kind not in UPDATING:
+        own.pop("experiment", None)
+    changes = {name: value for name, value in point.items() if name not in (*_EXTRA, "experiment")}
+    settings = dataclasses.replace(base, **changes) if kind in UPDATING else _OFF
+    return Method(kind, settings, **own)

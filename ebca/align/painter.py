@@ -1,0 +1,179 @@
+"""Pictures of a batch of cases by one method. The seed of a case alone decides its noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from ebca.align.cases import Case
+from ebca.align.core_and import core_and
+from ebca.align.experiments import experiment
+from ebca.align.methods import COMPOSING, UPDATING, Method
+from ebca.generate import load_pipeline
+from ebca.prompts import compose
+from ebca.session import apply_patch
+from ebca.settings import Edit
+from ebca.trace import Trace
+
+Pictures = npt.NDArray[np.uint8]  # [b, height, width, 3]
+SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "pndm": "PNDMScheduler"}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are sampled, the same for all methods. None: the model's own."""
+
+    model: str | None = None
+    config: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    steps: int = 20
+    cfg: float = 4.0
+    sampler: str | None = None
+    size: int | None = None  # pixels
+
+    def facts(self) -> dict[str, Any]:
+        """What of it decides the pictures, besides the weights."""
+        names = ("dtype", "steps", "cfg", "sampler", "size")
+        return {name: getattr(self, name) for name in names}
+
+
+class Painter:
+    """A pipeline, loaded once, that makes pictures batch by batch."""
+
+    def __init__(self, sampling: Sampling, pipe: Any = None) -> None:
+        """Raises `ebca.generate.ModelError` if the model cannot be loaded."""
+        import diffusers
+
+        self.sampling = sampling
+        dtype = getattr(torch, sampling.dtype)
+        self.pipe = pipe or load_pipeline(sampling.model, sampling.config, sampling.device, dtype)
+        if sampling.sampler:
+            kind = getattr(diffusers, SCHEDULERS[sampling.sampler])
+            self.pipe.scheduler = kind.from_config(self.pipe.scheduler.config)
+        self.pipe.set_progress_bar_config(disable=True)
+        self._native = int(self.pipe.unet.config.sample_size) * 8
+
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+        digest = hashlib.sha256()
+        for part in ("text_encoder", "text_encoder_2", "unet", "vae"):
+            for tensor in getattr(getattr(self.pipe, part, None), "parameters", list)():
+                some = tensor.detach().flatten()[:: max(1, tensor.numel() // 64)]
+                digest.update(some.float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @torch.no_grad()
+    def paint(
+        self, cases: Sequence[Case], method: Method, *, traced: bool = False
+    ) -> tuple[Pictures, dict[str, float]]:
+        """Pictures of cases whose `batch` is the same; with `traced`, also what the updates did."""
+        pipe, inputs = self._prepared(cases)
+        trace = Trace() if traced else None
+        with ExitStack() as stack:
+            texts = [case.main if method.kind == "off" else case.joint for case in cases]
+            negatives = [case.negative if method.kind in ("joint", "bcu") else "" for case in cases]
+            edits: Any = ()
+            if method.kind == "core-and":
+                prompts = [case.composed for case in cases]
+                texts = stack.enter_context(core_and(pipe, prompts, method.alpha))
+            elif method.kind in COMPOSING:
+                texts, edits = self._edits([case.composed for case in cases], method)
+            if method.kind in (*UPDATING, "cacao"):
+                mask = _latent_mask(cases[0], self._native)
+                patch = apply_patch(pipe, method.settings, edits=edits, mask=mask, trace=trace)
+                stack.enter_context(patch)
+            if method.experiment:
+                stack.enter_context(experiment(method.experiment, pipe, cases, texts))
+            output = pipe(
+                prompt=list(texts),
+                negative_prompt=negatives,
+                num_inference_steps=self.sampling.steps,
+                guidance_scale=self.sampling.cfg,
+                generator=[torch.Generator("cpu").manual_seed(case.seed) for case in cases],
+                output_type="np",
+                **inputs,
+            ).images
+        pictures: Pictures = np.asarray((output * 255).round().clip(0, 255), np.uint8)
+        return pictures, {} if trace is None else summary(trace)
+
+    def _edits(self, prompts: list[str], method: Method) -> tuple[list[str], Any]:
+        """The main prompts and their editorial ones."""
+        composed = compose(
+            prompts, gamma_attn=method.edit_gamma_attn, gamma_norm=method.edit_gamma_norm
+        )
+        edits = [
+            tuple(
+                dataclasses.replace(edit, alpha=edit.alpha * method.alpha)
+                for edit in image
+                if isinstance(edit, Edit)
+            )
+            for image in composed.edits
+            if isinstance(image, tuple)
+        ]
+        return list(composed.main), edits
+
+    def _prepared(self, cases: Sequence[Case]) -> tuple[Any, dict[str, Any]]:
+        """The pipeline of the cases' kind, and its inputs besides prompts and noise."""
+        import diffusers
+
+        size = self.sampling.size or self._native
+        source = cases[0].source
+        if source is None:
+            return self.pipe, {"height": size, "width": size}
+        from ebca.align.world import draw_source
+
+        pictures = [draw_source(case.source, size) for case in cases if case.source]
+        inputs: dict[str, Any] = {"image": pictures, "strength": source.strength}
+        if not source.mask:
+            pipe = diffusers.AutoPipelineForImage2Image.from_pipe(self.pipe)
+            pipe.set_progress_bar_config(disable=True)
+            return pipe, inputs
+        pipe = diffusers.AutoPipelineForInpainting.from_pipe(self.pipe)
+        pipe.set_progress_bar_config(disable=True)
+        mask = Image.fromarray(half(source.mask, size).astype(np.uint8) * 255)
+        inputs |= {"mask_image": [mask] * len(cases), "height": size, "width": size}
+        return pipe, inputs
+
+
+def half(side: str, size: int) -> npt.NDArray[np.bool_]:
+    """The pixels of the `left` or `right` half, [size, size]."""
+    mask = np.zeros((size, size), bool)
+    mask[:, : size // 2] = True
+    return mask if side == "left" else ~mask
+
+
+def _latent_mask(case: Case, size: int) -> torch.Tensor | None:
+    if case.source is None or not case.source.mask:
+        return None
+    return torch.from_numpy(half(case.source.mask, size)).float()
+
+
+def summary(trace: Trace) -> dict[str, float]:
+    """Over all layers and steps in which a step was taken: mean and largest |dC| / |C|, by how
+    much the energies changed, and the share of updates after which their sum was lower."""
+    taken = [row for row in trace.table() if row["relative_update"] is not None]
+    if not taken:
+        return {}
+    relative = [row["relative_update"] for row in taken]
+    changes = [
+        (row["conditional_after"] - row["conditional"], row["prior_after"] - row["prior"])
+        for row in taken
+    ]
+    return {
+        "relative_update": statistics.fmean(relative),
+        "largest_relative_update": max(relative),
+        "conditional_change": statistics.fmean(change for change, _ in changes),
+        "prior_change": statistics.fmean(change for _, change in changes),
+        "energy_fell": statistics.fmean(sum(change) < 0 for change in changes),
+    }

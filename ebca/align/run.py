@@ -1,0 +1,143 @@
+"""One run of `python -m ebca align`: cases, pictures, judgement, tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from ebca.align import world
+from ebca.align.cases import Case, read_prompts
+from ebca.align.judges import ClipJudge, Judge, WorldJudge
+from ebca.align.methods import COMPOSING, Method
+from ebca.align.painter import Painter, Sampling
+from ebca.align.remote import Cluster
+from ebca.align.report import as_json, lines, sizes, table
+from ebca.align.store import Store
+from ebca.align.sweep import InProcess, Sweep, Workers
+from ebca.plots import Labelled, side_by_side
+
+_ENERGIES = {
+    "relative_update": "mean |dC| / |C|",
+    "largest_relative_update": "largest",
+    "conditional_change": "change of E(Q; K)",
+    "prior_change": "change of E(K)",
+    "energy_fell": "updates in which their sum fell",
+}
+
+
+def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
+    """Returns the exit code. Raises SettingsError or ModelError."""
+    cases = cases_of(options)
+    judge: Judge = (
+        ClipJudge(options.clip, options.device) if options.judge == "clip" else WorldJudge()
+    )
+    sampling = Sampling(
+        options.model, options.model_config, options.device,
+        "float16" if options.device.startswith("cuda") else "float32",
+        options.steps, options.cfg, options.sampler, options.size,
+    )  # fmt: skip
+    cluster = Cluster(options.ray, sampling, options.workers) if options.ray else None
+    try:
+        painter = cluster or Painter(sampling)
+        workers: Workers = cluster or InProcess(painter)  # type: ignore[arg-type]
+        weights = painter.fingerprint()
+        sweep = Sweep(cases, methods, sampling, weights, options.batch, options.energies)
+        store = Store(options.out)
+        total = sum(len(batch.cases) for batch in sweep.batches(store))
+        with tqdm(total=total, unit="picture", leave=False, disable=not total) as bar:
+            sweep.run(store, workers, judge, bar.update)
+    finally:
+        if cluster:
+            cluster.close()
+    saws = {method.label: sweep.saw(store, judge, method) for method in methods}
+    against = against_label(options.against, methods)
+    rows = list(lines(cases, saws, against, judge.error))
+    print(headline(options, cases, judge, weights))
+    print(*table(rows), sep="\n")
+    traced = {method.label: sweep.traced(store, method) for method in methods}
+    print(*energies(traced), sep="\n", end="")
+    if options.detect is not None:
+        print("", *sizes(rows, options.detect), sep="\n")
+    if options.json:
+        facts = {"weights": weights, "judge": judge.name, "error": judge.error, **sampling.facts()}
+        figures = {**facts, "lines": as_json(rows), "energies": traced}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if options.picture:
+        draw(options.picture, cases, methods, sweep, store, options.rows)
+        print(options.picture, file=sys.stderr)
+    return 0
+
+
+def cases_of(options: argparse.Namespace) -> list[Case]:
+    if options.prompts is None:
+        return [
+            case
+            for task in dict.fromkeys(options.task)
+            for case in world.cases(task, options.split, options.count, options.seed)
+        ]
+    cases = read_prompts(options.prompts, options.seeds, options.seed)
+    return cases if options.judge == "clip" else [world.understood(case) for case in cases]
+
+
+def against_label(against: str, methods: Sequence[Method]) -> str:
+    """The label of the method that `--against` names, by its label or by its kind."""
+    return next((m.label for m in methods if against in (m.label, m.kind)), against)
+
+
+def headline(options: argparse.Namespace, cases: Sequence[Case], judge: Judge, weights: str) -> str:
+    source = str(options.prompts) if options.prompts else f"{options.split} split"
+    return (
+        f"{options.model or 'the small model'} ({weights}), {source}, {len(cases)} pictures a"
+        f" method from seed {options.seed}, {options.steps} steps, CFG {options.cfg:g}; judged by"
+        f" {judge.name}. Figures in percent with 95 % intervals; differences in pairs to"
+        f" {options.against}; +/-: pairs better, worse; p: exact McNemar.\n"
+    )
+
+
+def energies(traced: dict[str, dict[str, Any] | None]) -> Iterator[str]:
+    """What the updates did, as lines of a table; nothing if nothing was traced."""
+    known = {label: trace for label, trace in traced.items() if trace}
+    if not known:
+        return
+    yield "\n| method | " + " | ".join(_ENERGIES.values()) + " |"
+    yield "|---" * (1 + len(_ENERGIES)) + "|"
+    for label, trace in known.items():
+        values = [f"{trace[name]:.4g}" if name in trace else "-" for name in _ENERGIES]
+        yield f"| {label} | " + " | ".join(values) + " |"
+    yield ""
+
+
+def draw(
+    path: Path, cases: Sequence[Case], methods: Sequence[Method], sweep: Sweep, store: Store,
+    count: int,
+) -> None:  # fmt: skip
+    """The first `count` cases of every task, a row each, a column a method."""
+    tasks = dict.fromkeys(case.task for case in cases)
+    shown = [c for task in tasks for c in [c for c in cases if c.task == task][:count]]
+    rows = [
+        [
+            Labelled(
+                f"{method.label}: {text_of(case, method)}",
+                Image.open(store.path(sweep.key(case, method))),
+            )
+            for method in methods
+        ]
+        for case in shown
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    side_by_side(rows).save(path)
+
+
+def text_of(case: Case, method: Method) -> str:
+    """The prompt that a method was given."""
+    if method.kind in COMPOSING:
+        return case.composed
+    return case.main if method.kind == "off" else case.joint

@@ -1,0 +1,96 @@
+"""Counting what a judge saw: a number between 0 and 1 a picture and figure, and the judge's error.
+
+present     everything asked for is there (shapes, the scene), nothing that was taken away
+right       that, and every colour is the one asked for
+recall      the share of the asked shapes that are there
+binding     the share of the colours that are right, among asked shapes that are there
+doubled     something asked for is there more than once
+scene       the scene is the one asked for
+removed     what was taken away is not there
+structure   distance in structure to the picture that was edited; rest: outside of the mask
+clip, clip-least   similarity to the prompt; to the least similar of its things
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ebca.align.cases import Case
+from ebca.align.statistics import Floats, beta_draws
+
+YES_OR_NO = ("present", "right", "doubled", "scene", "removed")
+MAIN = ("present", "right", "clip-least")  # the figure that a picture is judged by, if there is one
+
+
+def figures(saw: dict[str, Any], case: Case) -> dict[str, float]:
+    """All figures of one picture that its case has; NaN where there is nothing to count."""
+    if "full" in saw:
+        return {"clip": saw["full"], "clip-least": min(saw["each"], default=math.nan)}
+    if "seen" not in saw:
+        return {}
+    objects = [tuple(thing) for thing in saw["seen"]]
+    shapes = Counter(shape for shape, _ in objects)
+    asked = Counter(thing.name for thing in case.things)
+    found = shapes & asked
+    coloured = [thing for thing in case.things if thing.colour]
+    in_colour = sum((Counter(objects) & Counter(map(tuple, coloured))).values())
+    there = sum((shapes & Counter(thing.name for thing in coloured)).values())
+    removed = not any(_shows(objects, thing.name, thing.colour) for thing in case.absent)
+    scene = case.scene is None or saw["scene"] == case.scene
+    present = found == asked and removed and scene
+    result = {
+        "present": float(present),
+        "right": float(present and in_colour == len(coloured)),
+        "recall": sum(found.values()) / max(1, sum(asked.values())),
+        "binding": in_colour / there if there else math.nan,
+        "doubled": float(any(shapes[name] > count for name, count in asked.items())),
+    }
+    result |= {"scene": float(scene)} if case.scene is not None else {}
+    result |= {"removed": float(removed)} if case.absent else {}
+    return result | {name: saw[name] for name in ("structure", "rest") if name in saw}
+
+
+def _shows(objects: Sequence[tuple[str, ...]], shape: str, colour: str) -> bool:
+    return any(each[0] == shape and colour in ("", each[1]) for each in objects)
+
+
+def reliability(
+    error: dict[str, Any], case: Case, figure: str, draws: int, seed: int = 1
+) -> tuple[Floats, Floats] | None:
+    """Plausible values of the judge's sensitivity and specificity for a yes-or-no figure, from
+    its measured error on reconstructions of as many objects; None where it was not measured.
+
+    The judge says yes wrongly if it invents just what is missing: one of the shapes that are not
+    there; taken as the whole of what it invents, which is too careful.
+    """
+    count = min(3, len(case.things) + len(case.source.things if case.source else ()))
+    count = count if case.source is None else 2
+    rates = error.get(f"reconstructions, {count} object{'s' if count > 1 else ''}")
+    if rates is None or figure not in ("present", "right"):
+        return None
+
+    def draw(name: str) -> Floats:
+        rate = rates[name]
+        return beta_draws(rate["rate"], rate["n"], draws, seed + len(name))
+
+    asked = len(case.things)
+    sensitivity = (1 - draw("missed")) ** asked
+    specificity = 1 - draw("invented")
+    if figure == "right":
+        sensitivity = sensitivity * (1 - draw("wrong_colour")) ** asked
+        specificity = specificity * (1 - draw("wrong_colour"))
+    if case.scene is not None:
+        sensitivity = sensitivity * (1 - draw("scene_wrong"))
+    return np.asarray(sensitivity), np.asarray(specificity)
+
+
+def column(saws: Sequence[dict[str, Any]], cases: Sequence[Case]) -> dict[str, list[float]]:
+    """Every figure of all pictures of a task, in order."""
+    each = [figures(saw, case) for saw, case in zip(saws, cases, strict=True)]
+    names = dict.fromkeys(name for one in each for name in one)
+    return {name: [one.get(name, math.nan) for one in each] for name in names}

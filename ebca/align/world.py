@@ -1,0 +1,144 @@
+"""The built-in prompts: those of the small model's world, in tasks of this benchmark.
+
+The world is a package beside `ebca` in the checkout; it is only imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ebca.align.cases import Case, Source, Thing, joined
+from ebca.prompts import split_prompt
+from ebca.settings import SettingsError
+
+TASKS = {
+    "single": "one object",
+    "multi": "two objects",
+    "held-out": "two objects that never occur together in training",
+    "three": "three objects",
+    "binding": "two objects in colours far apart",
+    "scene": "an object AND a scene",
+    "attribute": "an object AND its colour",
+    "negation": "two objects, one taken away by a negative weight",
+    "inpaint": "an object to be painted into a half that is masked",
+    "edit": "one of two objects changed into another",
+}
+_KINDS = {
+    "single": "single",
+    "multi": "two_seen",
+    "held-out": "two_held_out",
+    "three": "three",
+    "binding": "binding",
+    "scene": "scene_and",
+    "attribute": "attribute_and",
+    "negation": "negation",
+}
+SPLITS = {"development": "dev", "test": "test"}
+_STRENGTH = {"inpaint": 1.0, "edit": 0.7}
+_REMOVED = -0.3  # the weight of what an edit replaces
+
+
+def cases(task: str, split: str, count: int, first_seed: int) -> list[Case]:
+    """`count` cases of a task; every one has a noise seed of its own."""
+    make: Callable[[Any, int], Case] = {"inpaint": _inpaint, "edit": _edit}.get(
+        task, lambda prompt, seed: _case(task, prompt, seed)
+    )
+    found = _world().prompts(_KINDS.get(task, "two_seen"), SPLITS[split], count)
+    return [make(prompt, first_seed + place) for place, prompt in enumerate(found)]
+
+
+def draw_source(source: Source, size: int) -> Image.Image:
+    """The picture that an edit or an inpainting starts from."""
+    world, rng = _world(), random.Random(source.seed)
+    things = [world.Object(*thing) for thing in source.things]
+    if source.mask:  # a single object, in the half that is kept
+        across = 47 if source.mask == "left" else 17
+        placed = (world.Placed(things[0], across, 32, rng.choice((24, 26)), rng.random() < 0.5),)
+        scene = world.Scene(placed)
+    else:
+        scene = world.draw_scene(rng, things, "plain")
+    picture = Image.fromarray(np.asarray(world.render(scene)))
+    return picture if size == world.SIZE else picture.resize((size, size))
+
+
+def empty() -> Image.Image:
+    """The plain scene with nothing in it."""
+    world = _world()
+    return Image.fromarray(np.asarray(world.render(world.Scene(()))))
+
+
+def understood(case: Case) -> Case:
+    """A case of somebody's own prompt, its things as the judge of the world knows them.
+
+    Raises SettingsError if it does not know them.
+    """
+    world, things = _world(), []
+    for words in (thing.name.split() for thing in case.things):
+        *colour, shape = words
+        if shape not in world.SHAPES or (colour and " ".join(colour) not in world.COLOURS):
+            known = f"made of a colour ({', '.join(world.COLOURS)}) and a shape"
+            known += f" ({', '.join(world.SHAPES)}); --judge clip knows more"
+            raise SettingsError("prompts", " ".join(words), known)
+        things.append(Thing(shape, " ".join(colour)))
+    return dataclasses.replace(case, things=tuple(things))
+
+
+def _case(task: str, prompt: Any, seed: int) -> Case:
+    things, absent = _things(prompt.objects), _things(prompt.absent)
+    parts = [part.text.strip() for part in split_prompt(prompt.text)]
+    if task == "scene":
+        main, joint, composed = parts[0], " ".join(parts), prompt.text
+    elif task == "attribute":
+        main, joint, composed = parts[0], joined(things), prompt.text
+    elif task == "negation":
+        main = joint = parts[0]
+        composed = prompt.text
+    else:
+        main = joint = prompt.text
+        composed = " AND ".join(_phrases(prompt.text))
+    negative = joined(absent) if absent else ""
+    return Case(task, main, joint, composed, seed, things, prompt.scene, absent, negative)
+
+
+def _inpaint(prompt: Any, seed: int) -> Case:
+    kept, asked = _things(prompt.objects)
+    side = "left" if seed % 2 else "right"
+    source = Source((kept,), seed, _STRENGTH["inpaint"], side)
+    joint = joined((kept, asked))
+    composed = f"{kept.phrase} AND {asked.phrase}"
+    return Case("inpaint", joint, joint, composed, seed, (asked,), source=source)
+
+
+def _edit(prompt: Any, seed: int) -> Case:
+    old, kept = _things(prompt.objects)
+    others = [shape for shape in _world().SHAPES if shape not in (old.name, kept.name)]
+    new = Thing(random.Random(seed).choice(others), old.colour)
+    joint = joined((new, kept))
+    source = Source((old, kept), seed, _STRENGTH["edit"])
+    return Case(
+        "edit", joint, joint, f"{joint} AND {old.phrase} :{_REMOVED}", seed, (new, kept),
+        absent=(Thing(old.name),), negative=old.phrase, source=source,
+    )  # fmt: skip
+
+
+def _phrases(text: str) -> list[str]:
+    return [part for joint in text.split(", ") for part in joint.split(" and ")]
+
+
+def _things(objects: Any) -> tuple[Thing, ...]:
+    return tuple(Thing(thing.shape, thing.colour) for thing in objects)
+
+
+def _world() -> Any:
+    try:
+        from small_model import world
+    except ImportError as error:
+        legal = "a file: the built-in prompts are part of the checkout, in small_model"
+        raise SettingsError("prompts", None, legal) from error
+    return world
