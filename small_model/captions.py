@@ -69,3 +69,9 @@ def _join(phrases: list[str], rng: random.Random) -> str:
     if len(phrases) < 3:
         return rng.choice(_JOINTS).join(phrases)
     return ", ".join(phrases[:-1]) + " and " + phrases[-1]
+
+
+def vocabulary() -> list[str]:
+    """Texts that together have every word of every caption."""
+    phrases = [backdrop.phrase for backdrop in ICONS.backdrops.values()]
+    return [*SHAPES, *COLOURS, *phrases, *_VAGUE_WORDS, *_JOINTS, "a", "an", ", and"]

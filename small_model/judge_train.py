@@ -56,8 +56,8 @@ def _objects(rng: random.Random, count: int) -> list[Object]:
     return [Object(shape, rng.choice(COLOURS)) for shape in shapes]
 
 
-def train(vae: Any, minutes: float, pool: int, seed: int = 0) -> JudgeNet:
-    """A network after `minutes` of training, with `pool` reconstructions made before."""
+def train(vae: Any, steps: int, pool: int, seed: int = 0) -> JudgeNet:
+    """A network after `steps` of training, with `pool` reconstructions made before."""
     torch.manual_seed(seed)
     rng = random.Random(f"judge {seed}")
     studied = [study_scene(rng) for _ in range(pool)]
@@ -69,20 +69,19 @@ def train(vae: Any, minutes: float, pool: int, seed: int = 0) -> JudgeNet:
         rebuilt.append(reconstruct(vae, part, noise))
         bar.update(len(part))
     bar.close()
-    return _fit(JudgeNet(), studied, torch.cat(rebuilt), rng, minutes)
+    return _fit(JudgeNet(), studied, torch.cat(rebuilt), rng, steps)
 
 
 def _fit(
-    net: JudgeNet, studied: Sequence[Scene], rebuilt: Tensor, rng: random.Random, minutes: float
+    net: JudgeNet, studied: Sequence[Scene], rebuilt: Tensor, rng: random.Random, steps: int
 ) -> JudgeNet:
     average = copy.deepcopy(net)
     optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=1e-2)
     right = targets(studied)
-    begun, done, steps = time.monotonic(), 0.0, 0
-    bar = tqdm(total=100, desc="judge", bar_format="{desc}: {percentage:3.0f}%|{bar}| {postfix}")
-    while done < 1:
+    bar = tqdm(range(steps), desc="judge", unit="step")
+    for step in bar:
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1, (steps + 1) / 100) * max(0.01, 1 - done)
+            group["lr"] = _RATE * min(1, (step + 1) / 100) * max(0.01, 1 - step / steps)
         scenes = [study_scene(rng) for _ in range(_BATCH // 2)]
         chosen = torch.tensor([rng.randrange(len(studied)) for _ in range(_BATCH // 2)])
         seen = _disturb(torch.cat([pictures_of(scenes), rebuilt[chosen]]), rng)
@@ -97,13 +96,9 @@ def _fit(
         lost.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
-        steps += 1
-        _follow(average, net, min(0.998, (steps + 1) / (steps + 10)))
-        done = (time.monotonic() - begun) / (60 * minutes)
-        if steps % 20 == 0:
-            bar.set_postfix_str(f"step {steps}, loss {lost.item():.3f}")
-            bar.update(min(int(100 * done), 100) - bar.n)
-    bar.close()
+        _follow(average, net, min(0.998, (step + 1) / (step + 10)))
+        if step % 20 == 0:
+            bar.set_postfix_str(f"loss {lost.item():.3f}")
     return average
 
 
@@ -145,15 +140,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m small_model.judge_train", description=__doc__)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--model", type=Path, default=released, help="whose autoencoder to use")
-    parser.add_argument("--minutes", type=float, default=6.0, help="of training the network")
-    parser.add_argument("--pool", type=int, default=3000, help="reconstructions to learn from")
+    parser.add_argument("--steps", type=int, default=2500, help="of training the network")
+    parser.add_argument("--pool", type=int, default=2000, help="reconstructions to learn from")
     parser.add_argument("--measure", type=int, default=1500, help="pictures to measure it on")
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     begun = time.monotonic()
     vae = AutoencoderKL.from_pretrained(chosen.model / "vae")
-    net = train(vae, chosen.minutes, chosen.pool)
+    net = train(vae, chosen.steps, chosen.pool)
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in net.state_dict().items()
@@ -168,6 +163,7 @@ def main() -> None:
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
     save_file(state, chosen.out / f"{NAME}.safetensors")
+    (chosen.out / f"{NAME}.safetensors").chmod(0o644)
     (chosen.out / f"{NAME}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     for on in ("renders", "reconstructions"):
         print(on, {name: figures["rate"] for name, figures in facts["error"][on].items()})

@@ -1,0 +1,166 @@
+"""The three networks, laid out as Stable Diffusion 1, and the folder that diffusers loads."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from small_model.captions import vocabulary
+
+TOKENIZER = Path(__file__).resolve().parent / "weights" / "tokenizer"
+TOKENS = 77
+_ALL_TOKENS = 49_408  # CLIP's
+_BEGIN, _END = 49_406, 49_407
+TRAIN_STEPS = 1000
+BETAS = (0.00085, 0.012)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How wide the networks are. Group norms have 32 groups, so no width is below 32."""
+
+    autoencoder: tuple[int, ...] = (64, 64, 128, 128)
+    unet: tuple[int, ...] = (64, 128, 128)
+    text: int = 128
+    text_layers: int = 3
+
+
+TINY = Sizes(autoencoder=(32, 32, 32, 32), unet=(32, 32), text=32, text_layers=1)
+
+
+def new_autoencoder(sizes: Sizes) -> Any:
+    from diffusers import AutoencoderKL
+
+    levels = len(sizes.autoencoder)
+    return AutoencoderKL(
+        sample_size=64,
+        latent_channels=4,
+        block_out_channels=sizes.autoencoder,
+        layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+    )
+
+
+def new_unet(sizes: Sizes) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    levels = len(sizes.unet)
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=sizes.unet,
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * levels,
+        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        cross_attention_dim=sizes.text,
+        attention_head_dim=4,
+    )
+
+
+def new_text_encoder(sizes: Sizes, tokens: int = _ALL_TOKENS, end: int = _END) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=tokens,
+        hidden_size=sizes.text,
+        intermediate_size=4 * sizes.text,
+        num_hidden_layers=sizes.text_layers,
+        num_attention_heads=4,
+        max_position_embeddings=TOKENS,
+        projection_dim=sizes.text,
+        bos_token_id=end - 1,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    return CLIPTextModel(config)
+
+
+class Words:
+    """The tokens that captions can have, numbered without gaps: only these are trained.
+
+    A text encoder that knows them alone is a sixth of the full one's size; `widen` makes the full
+    one, with zeros for all other tokens.
+    """
+
+    def __init__(self) -> None:
+        from transformers import CLIPTokenizer
+
+        self.tokenizer = CLIPTokenizer.from_pretrained(str(TOKENIZER))
+        used = {_BEGIN, _END}
+        for text in vocabulary():
+            used.update(self.tokenizer(text, add_special_tokens=False).input_ids)
+        self.ids = sorted(used)  # the last two are begin and end, as in the full vocabulary
+        self._number = {token: number for number, token in enumerate(self.ids)}
+        self._known: dict[str, list[int]] = {}
+
+    def encode(self, captions: Iterable[str], length: int) -> Tensor:
+        """[b, length] numbers, padded with the end token."""
+        rows = [self._row(text)[:length] for text in captions]
+        end = len(self.ids) - 1
+        return torch.tensor([row + [end] * (length - len(row)) for row in rows])
+
+    def _row(self, text: str) -> list[int]:
+        if text not in self._known:
+            tokens = self.tokenizer(text, truncation=True, max_length=TOKENS).input_ids
+            self._known[text] = [self._number[token] for token in tokens]
+        return self._known[text]
+
+    def new_text_encoder(self, sizes: Sizes) -> Any:
+        return new_text_encoder(sizes, len(self.ids), len(self.ids) - 1)
+
+    def widen(self, narrow: Any, sizes: Sizes) -> Any:
+        """The same text encoder with CLIP's whole vocabulary."""
+        wide = new_text_encoder(sizes)
+        table = narrow.get_input_embeddings().weight.detach().cpu()
+        state = {name: tensor.cpu() for name, tensor in narrow.state_dict().items()}
+        name = next(name for name in state if name.endswith("token_embedding.weight"))
+        state[name] = torch.zeros(_ALL_TOKENS, table.shape[1])
+        state[name][self.ids] = table
+        wide.load_state_dict(state)
+        return wide
+
+
+def plain_attention(network: Any) -> None:
+    """Attention by matrix products: on a CPU its backward is twice as fast as the fused one's."""
+    from diffusers.models.attention_processor import AttnProcessor
+
+    network.set_attn_processor(AttnProcessor())
+
+
+def save_pipeline(folder: Path, autoencoder: Any, unet: Any, text_encoder: Any) -> None:
+    """Write a folder that `python -m ebca generate --model` loads, in fp16."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+    from transformers import CLIPTokenizer
+
+    scheduler = DDIMScheduler(
+        beta_start=BETAS[0],
+        beta_end=BETAS[1],
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    pipe = StableDiffusionPipeline(
+        vae=_halved(autoencoder),
+        text_encoder=_halved(text_encoder),
+        tokenizer=CLIPTokenizer.from_pretrained(str(TOKENIZER)),
+        unet=_halved(unet),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder)
+    shutil.rmtree(folder / "tokenizer")  # transformers writes the vocabulary twice
+    shutil.copytree(TOKENIZER, folder / "tokenizer")
+
+
+def _halved(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).to("cpu", torch.float16)
