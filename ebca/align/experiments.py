@@ -123,6 +123,18 @@ def _apart(update: Update, _words: Words, _number: float | None, _engine: Engine
     return changed
 
 
+def _keys(update: Update, _words: Words, _number: float | None, engine: Engine) -> Update:
+    """Keys see the update, values do not: tokens attend otherwise, but say what they said."""
+
+    def stand_in(_linear: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        visit = engine._visit
+        return given if visit is None else (visit.start, *given[1:])
+
+    for layer in engine.layers:
+        engine._hooks.callback(layer.linear("to_v").register_forward_pre_hook(stand_in).remove)
+    return update
+
+
 def _apart_words(update: Update, words: Words, _number: float | None, _engine: Engine) -> Update:
     """Subject tokens alone, without what they have in common."""
 
@@ -223,6 +235,7 @@ EXPERIMENTS: dict[str, Callable[..., Update]] = {
     "relative": _relative,
     "relative-tokens": _relative_tokens,
     "apart": _apart,
+    "keys": _keys,
     "apart-words": _apart_words,
     "centred": _centred,
     "neglect": _neglect,

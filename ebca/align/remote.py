@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class Cluster:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address == LOCAL:
             options |= {"num_cpus": workers or 1, "include_dashboard": False}
-            environment: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(_ROOT)}}
+            paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+            environment: dict[str, Any] = {"env_vars": {"PYTHONPATH": paths}}
         else:
             options["address"] = address
             environment = {"working_dir": str(_ROOT), "excludes": _IGNORED}
