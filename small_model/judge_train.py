@@ -10,7 +10,6 @@ import argparse
 import copy
 import json
 import random
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,7 +145,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    begun = time.monotonic()
     vae = AutoencoderKL.from_pretrained(chosen.model / "vae")
     net = train(vae, chosen.steps, chosen.pool)
     state = {
@@ -155,10 +153,8 @@ def main() -> None:
     }
     net.load_state_dict(state)  # measured as released: rounded to fp16
     judge = Judge(net, choose_threshold(net.eval(), vae), {})
-    took = time.monotonic() - begun
     facts: dict[str, Any] = {
         "threshold": judge.threshold,
-        "minutes_to_make": round(took / 60, 1),
         "error": measure(judge, vae, chosen.measure),
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
