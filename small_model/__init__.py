@@ -1,1 +1,1 @@
-"""The small model: its world, its judge, its training. Nothing in `ebca` imports this package."""
+"""The small model: its world, judge and training. The extension and the engine never import it."""

@@ -3,7 +3,7 @@
 Three stages: the autoencoder, with the judge's scores on its reconstructions, which are the
 ceiling of everything after; the latents of the data set; the UNet with the text encoder. Kill it
 at any time and run the same command again: it goes on. DIR is a diffusers pipeline, from the
-first half hour of the last stage on, and has loss curves in DIR/training.
+first half hour of the last stage, and has loss curves in DIR/training.
 """
 
 from __future__ import annotations
