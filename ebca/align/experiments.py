@@ -221,6 +221,28 @@ def _random(update: Update, _words: Words, _number: float | None, _engine: Engin
     return changed
 
 
+def _contrast(_update: Update, _words: Words, number: float | None, _engine: Engine) -> Update:
+    """Every token away from their mean, by `number` of its distance: emphasis that knows nothing
+    of the picture."""
+
+    def changed(_visit: Visit, context: Tensor, *_more: Any) -> Tensor:
+        step: Tensor = (number or 0.02) * (context - context.mean(1, keepdim=True))
+        return step
+
+    return changed
+
+
+def _spread(update: Update, _words: Words, number: float | None, _engine: Engine) -> Update:
+    """The step, and every token away from their mean by `number` of its distance."""
+
+    def changed(visit: Visit, context: Tensor, *more: Any) -> Tensor:
+        spread = (number or 0.02) * (context - context.mean(1, keepdim=True))
+        step: Tensor = update(visit, context, *more) + spread
+        return step
+
+    return changed
+
+
 def _backwards(update: Update, _words: Words, _number: float | None, _engine: Engine) -> Update:
     """Uphill."""
     return lambda *arguments: -update(*arguments)
@@ -241,5 +263,7 @@ EXPERIMENTS: dict[str, Callable[..., Update]] = {
     "neglect": _neglect,
     "several": _several,
     "random": _random,
+    "contrast": _contrast,
+    "spread": _spread,
     "backwards": _backwards,
 }
