@@ -201,10 +201,14 @@ def same(one: Result, other: Result) -> bool:
     return all(np.array_equal(*pair) for pair in pairs)
 
 
+def apart(one: Result, other: Result) -> float:
+    """The largest distance of pictures that belong together."""
+    return max(distance(*pair) for pair in zip(one.pictures, other.pictures, strict=True))
+
+
 def alike(one: Result, other: Result) -> bool:
     """Whether all pictures are equal but for the rounding of another order of computing."""
-    pairs = zip(one.pictures, other.pictures, strict=True)
-    return all(distance(*pair) < 0.05 for pair in pairs)
+    return apart(one, other) < 0.05
 
 
 def differ(*results: Result) -> bool:

@@ -19,7 +19,7 @@ CHECKPOINTS = {
 }
 """Kind -> the name of a checkpoint; EBCA_WEBUI_SD1=name and so on choose others."""
 
-FOUR_CHANNELS = ("sd1", "other", "sd2", "sdxl", "small")
+FOUR_CHANNELS = ("sd1", "sd2", "sdxl", "small")
 """Kinds that make pictures from a prompt alone."""
 
 URL = os.environ.get("EBCA_WEBUI")
