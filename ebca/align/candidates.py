@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from ebca.attention import split_heads
-from ebca.bcu import context_update
 from ebca.engine import Engine
 from ebca.visit import Visit
 
@@ -93,6 +92,17 @@ def _contrast(step: Tensor, context: Tensor, given: Given) -> Tensor:
     return _spread(torch.zeros_like(step), context, given)
 
 
+def _emphasis(given: Given) -> Update:
+    """The same, once, before the second layer: what a weight on the whole prompt would do."""
+
+    def changed(visit: Visit, context: Tensor, *more: Any) -> Tensor:
+        if visit.layer.index:
+            return torch.zeros_like(context)
+        return _contrast(context, context, given)
+
+    return changed
+
+
 def _backwards(step: Tensor, _context: Tensor, _given: Given) -> Tensor:
     """Uphill."""
     return -step
@@ -121,26 +131,6 @@ def _keys(given: Given) -> Update:
         handle = layer.linear("to_v").register_forward_pre_hook(stand_in)
         given.engine._hooks.callback(handle.remove)
     return given.update
-
-
-def _centred(given: Given) -> Update:
-    """Queries without their mean over pixels: the pull is towards where a token is attended to
-    more than elsewhere."""
-
-    def changed(
-        visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Any,
-        step_sizes: tuple[float, float], mask: Tensor | None, token_weights: Tensor | None,
-    ) -> Tensor:  # fmt: skip
-        query = visit.query[rows]
-        return context_update(
-            query - query.mean(1, keepdim=True), key, weight,
-            heads=visit.layer.heads, beta=visit.layer.beta(key.shape[-1]),
-            gamma_attn=step_sizes[0], gamma_norm=step_sizes[1],
-            formulation=given.engine.settings.formulation, token_weights=token_weights,
-            mask=None if mask is None else mask[rows],
-        )  # fmt: skip
-
-    return changed
 
 
 def _neglect(given: Given) -> Update:
@@ -194,11 +184,11 @@ CANDIDATES: dict[str, Candidate] = {
     "apart": _then(_apart),
     "apart-words": _then(_apart_words),
     "keys": _keys,
-    "centred": _centred,
     "neglect": _neglect,
     "several": _several,
     "spread": _then(_spread),
     "contrast": _then(_contrast),
+    "emphasis": _emphasis,
     "random": _random,
     "backwards": _then(_backwards),
 }
