@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from ebca.webui.options import FIELDS
+from ebca.webui.options import FIELDS, preset_values
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -155,6 +155,9 @@ class Tab:
         elif field == "preset":
             control.locator("input").click()
             control.locator(f"li[data-value='{value}']").click()
+            if fields := preset_values(value):  # what it sets comes from the server
+                shown = self.control("gamma_attn").locator("input[type=number]")
+                expect(shown).to_have_value(f"{fields['gamma_attn']:g}")
         elif "choices" in FIELDS[field].metadata:
             control.locator(f"input[value='{value}']").check()
         elif isinstance(value, bool):
