@@ -104,7 +104,7 @@ def _value(name: str, text: str) -> Any:
                 raise
             raise SettingsError(name, text, str(ranges[name])) from None
     if name in ("formulation", "experiment"):
-        return text
+        return "" if text == "none" else text
     flags = {"true": True, "on": True, "false": False, "off": False}
     if text.lower() not in flags:
         raise SettingsError(name, text, "true or false")
