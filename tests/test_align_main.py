@@ -12,7 +12,7 @@ from PIL import Image
 
 from ebca.__main__ import build_parser, main
 from ebca.align.cases import Case, Thing, joined, nouns, read_prompts
-from ebca.align.cli import ABLATION, TASK_NAMES, chosen_methods
+from ebca.align.cli import ABLATION, FIGURES, TASK_NAMES, chosen_methods
 from ebca.align.judges import ClipJudge
 from ebca.align.methods import Method, methods, read_grid
 from ebca.align.score import figures
@@ -147,16 +147,24 @@ def test_nothing_there_has_no_colours():
 # The command
 
 
+def test_every_figure_can_be_asked_for():
+    seen = figures({"seen": [], "scene": "", "structure": 0.1, "rest": 0.1}, Case(
+        "edit", "", "", "", 0, (Thing("star", "red"),), "plain", (Thing("moon"),)))  # fmt: skip
+    assert {*seen, *figures({"full": 0.1, "each": [0.1]}, ASKED)} == set(FIGURES)
+
+
 def test_it_prints_writes_and_draws(tmp_path, capsys):
     figures, picture = tmp_path / "figures.json", tmp_path / "table.png"
     command = ["align", *SHORT, "--task", "multi", "scene", "--methods", "off", "cacao",
                "--out", str(tmp_path), "--json", str(figures), "--picture", str(picture),
-               "--detect", "0.1", "--energies"]  # fmt: skip
+               "--detect", "0.1", "--energies", "--figures", "present"]  # fmt: skip
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "| scene | cacao | present | 2 |" in printed
+    assert "| recall |" not in printed
     assert "to find +10.0% at p < .05 with 80 % power, n =" in printed
     written = json.loads(figures.read_text())
+    assert {line["figure"] for line in written["lines"]} > {"present", "recall", "binding"}
     assert {line["task"] for line in written["lines"]} == {"multi", "scene"}
     assert "reconstructions, 2 objects" in written["error"]
     assert Image.open(picture).width > 600

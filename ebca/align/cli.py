@@ -13,6 +13,10 @@ TASK_NAMES = (
     "single", "multi", "held-out", "three", "binding", "scene", "attribute", "negation",
     "inpaint", "edit",
 )  # fmt: skip
+FIGURES = (
+    "present", "right", "recall", "binding", "doubled", "scene", "removed", "structure", "rest",
+    "clip", "clip-least",
+)  # fmt: skip
 _AT_LEAST = {"count": 1, "seeds": 1, "seed": 0, "steps": 1, "batch": 1, "cfg": 0}
 
 ABLATION: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -58,6 +62,8 @@ def add_align(commands: Any) -> Any:
         " alone, step sizes, rows, layers, windows, caps, formulations, composition")  # fmt: skip
     add("--against", default="off", metavar="METHOD", help="what to compare with, in pairs"
         " (default %(default)s)")  # fmt: skip
+    add("--figures", nargs="+", choices=FIGURES, metavar="FIGURE", help="to print; JSON has all:"
+        f" {', '.join(FIGURES)} (default all)")  # fmt: skip
     add("--detect", type=float, metavar="SHARE", help="print how many pairs are needed to find a"
         " difference of this size, e.g. 0.1")  # fmt: skip
     add("--energies", action="store_true", help="how large the updates are and whether energies"

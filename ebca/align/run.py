@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
     against = against_label(options.against, methods)
     rows = list(lines(cases, saws, against, judge.error))
     print(headline(options, cases, judge, weights))
-    print(*table(rows), sep="\n")
+    print(*table(rows, options.figures), sep="\n")
     traced = {method.label: sweep.traced(store, method) for method in methods}
     print(*energies(traced), sep="\n", end="")
     if options.detect is not None:
