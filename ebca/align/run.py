@@ -24,7 +24,7 @@ from ebca.align.sweep import InProcess, Sweep, Workers
 from ebca.plots import Labelled, side_by_side
 
 _ENERGIES = {
-    "relative_update": "mean |dC| / |C|",
+    "relative_update": "abs(dC) / abs(C), mean",
     "largest_relative_update": "largest",
     "conditional_change": "change of E(Q; K)",
     "prior_change": "change of E(K)",
@@ -125,7 +125,7 @@ def draw(
     rows = [
         [
             Labelled(
-                f"{method.label}: {text_of(case, method)}",
+                label_of(case, method, methods[0]),
                 Image.open(store.path(sweep.key(case, method))),
             )
             for method in methods
@@ -141,3 +141,10 @@ def text_of(case: Case, method: Method) -> str:
     if method.kind in COMPOSING:
         return case.composed
     return case.main if method.kind == "off" else case.joint
+
+
+def label_of(case: Case, method: Method, first: Method) -> str:
+    """The method, and the prompt if it is not that of the first method, at the left."""
+    text = text_of(case, method)
+    repeated = method is not first and text == text_of(case, first)
+    return method.label if repeated else f"{method.label}: {text}"
