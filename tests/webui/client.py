@@ -114,6 +114,8 @@ class WebUI:
             scripts = job.get("alwayson_scripts", {})
             job = {**job, "alwayson_scripts": {**scripts, "EBCA": {"args": arguments}}}
         self._need_settings(job.get("override_settings", {}))
+        if job.get("infotext"):
+            self.need_infotext()
         answer = self.post(f"/sdapi/v1/{tab}", job)
         pictures = [decoded(each) for each in answer["images"]]
         return Result(pictures, json.loads(answer["info"])["infotexts"])
@@ -144,6 +146,17 @@ class WebUI:
         """Skip the test on a WebUI that is too old to know them."""
         if absent := set(wanted) - self._settings:
             pytest.skip(f"the WebUI has no setting {min(absent)}")
+
+    def need_infotext(self) -> None:
+        """Skip the test on a WebUI before 1.8: it would make 50 steps of 512x512 instead."""
+        if "infotext" not in self._fields:
+            pytest.skip("the WebUI's API reads no infotext")
+
+    @cached_property
+    def _fields(self) -> set[str]:
+        """Of a job of txt2img."""
+        schemas = self.get("/openapi.json")["components"]["schemas"]
+        return set(schemas["StableDiffusionProcessingTxt2Img"]["properties"])
 
     @cached_property
     def _settings(self) -> set[str]:

@@ -69,7 +69,8 @@ def test_an_infotext_restores_everything(webui, change):
     after = from_infotext(webui, before.infotext)
     assert same(before, after)
     assert before.labels == after.labels
-    assert before.infotext == after.infotext
+    automatic = ", Schedule type: Automatic"  # 1.9 writes it only of jobs from an infotext
+    assert before.infotext.replace(automatic, "") == after.infotext.replace(automatic, "")
 
 
 @pytest.mark.parametrize("field", [name for name in UNUSUAL if name != "enabled"])
@@ -152,6 +153,7 @@ def test_values_of_one_tab_do_not_leak_into_the_other(webui, sketch):
 
 
 def test_png_info_reads_what_was_written(webui):
+    webui.need_infotext()
     infotext = webui.txt2img(prompt=BOTH, ebca=UNUSUAL).infotext
     picture = webui.post("/sdapi/v1/txt2img", {**JOB, "steps": 1, "infotext": infotext})
     read = webui.post("/sdapi/v1/png-info", {"image": picture["images"][0]})
