@@ -74,7 +74,10 @@ def _add_bench(commands: Any) -> None:
     add("--prompts", type=int, default=3, help="prompts an image for CACAO (%(default)s)")
     add("--repeats", type=int, default=5, help="turns that count (%(default)s)")
     add("--device", help="cuda, mps or cpu; default: the best there is")
-    add("--dtype", help="float32, float16 or bfloat16; default: the device's fast one")
+    add(
+        "--dtype", choices=("float32", "float16", "bfloat16"), help="default: the device's fast one"
+    )
+    add("--ebca-only", action="store_true", help="leave out the WebUI's AND and the naive cases")
     add("--no-memory", action="store_true", help="leave the peak memory out")
     add("--json", type=Path, metavar="FILE", help="also write the figures there")
     bench.set_defaults(run=_bench)
@@ -194,7 +197,7 @@ def _bench(options: argparse.Namespace) -> int:
     device = options.device or _best_device()
     setup = Setup(
         options.size, device, options.dtype or fast_dtype(device),
-        options.latent, options.images, options.prompts,
+        options.latent, options.images, options.prompts, not options.ebca_only,
     )  # fmt: skip
     memory = not options.no_memory
     with tqdm(total=ticks(setup, options.repeats, memory), unit="evaluation", leave=False) as bar:

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ebca.engine import Engine
 from ebca.naive import naive
 from ebca.session import apply_patch
 from ebca.settings import Edit, Settings
+from ebca.visit import LayerHooks
 
 SIZES: dict[str, dict[str, Any]] = {
     "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},
@@ -59,7 +61,8 @@ class Case(NamedTuple):
 @dataclass(frozen=True)
 class Setup:
     """What is measured: sizes as in `SIZES`, latents of `latent` x `latent`, `images` images of
-    two rows each, `prompts` prompts an image for CACAO."""
+    two rows each, `prompts` prompts an image for CACAO; `others`: also what users would have
+    instead, the WebUI's AND and a naive implementation (the latter for one image only)."""
 
     size: str = "sd15"
     device: str = "cpu"
@@ -67,6 +70,7 @@ class Setup:
     latent: int = 64
     images: int = 1
     prompts: int = 3
+    others: bool = True
 
 
 class Bench:
@@ -91,25 +95,28 @@ class Bench:
             "EBCA off": ebca(Settings(gamma_attn=0.0, gamma_norm=0.0)),
             "BCU": ebca(on),
             f"BCU and CACAO of {prompts} prompts": ebca(on, edits),
-            f"stock, {1 + prompts} rows (the WebUI's AND)": Case(nullcontext, 1 + prompts),
         }
-        if images == 1:
+        if self.setup.others:
+            name = f"stock, {1 + prompts} rows (the WebUI's AND)"
+            cases[name] = Case(nullcontext, 1 + prompts)
+        if self.setup.others and images == 1:
             cases["naive BCU"] = Case(lambda: naive(self.unet, on, ()))
             cases[f"naive BCU and CACAO of {prompts} prompts"] = Case(
                 lambda: naive(self.unet, on, edits)
             )
         return cases
 
-    def seconds(self, case: Case) -> float:
-        """The time of one evaluation."""
+    def evaluate(self, case: Case) -> Timing:
+        """Evaluate the UNet once and time it."""
         rows, latent = case.rows * self.setup.images, self.setup.latent
         sample, text = self._noise(rows, 4, latent, latent), self._noise(rows, _TOKENS, self._width)
         with case.patch(), torch.no_grad():
             if self.setup.device == "cuda":
-                return _cuda_seconds(lambda: self.unet(sample, 500, text))
-            begin = time.perf_counter()
-            self.unet(sample, 500, text)
-            return time.perf_counter() - begin
+                return Timing(_cuda_seconds(lambda: self.unet(sample, 500, text)), None)
+            with _stopwatch(self.unet) as spent:
+                begin = time.perf_counter()
+                self.unet(sample, 500, text)
+                return Timing(time.perf_counter() - begin, sum(spent))
 
     def _edits(self) -> list[Edit]:
         """Editorial prompts that take steps of their own, the dearest kind."""
@@ -126,14 +133,49 @@ class Bench:
         return torch.randn(*shape, dtype=self._dtype, device=self.setup.device)
 
 
+class Timing(NamedTuple):
+    """Seconds of an evaluation, and how many of them EBCA's own hooks took; None on a GPU, which
+    computes later than its host asks it to."""
+
+    seconds: float
+    own: float | None
+
+
+@contextmanager
+def _stopwatch(unet: Any) -> Iterator[list[float]]:
+    """Collect how long each call of EBCA's hooks on `unet` takes. Not of those that only note
+    what a linear put out, which compute nothing and know each other by identity."""
+    spent: list[float] = []
+
+    def timed(hook: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return hook(*args)
+            finally:
+                spent.append(time.perf_counter() - begin)
+
+        return run
+
+    for module in unet.modules():
+        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            for number, hook in hooks.items():
+                notes = getattr(hook, "__name__", "").startswith("_note")
+                if isinstance(getattr(hook, "__self__", None), Engine | LayerHooks) and not notes:
+                    hooks[number] = timed(hook)
+    yield spent
+
+
 class Measured(NamedTuple):
-    """A case's figures: seconds, and within each turn the ratio to stock; peak memory in bytes."""
+    """A case's figures: seconds, and within each turn the ratio to stock; median time in EBCA's
+    own hooks over the median of stock; peak memory in bytes."""
 
     case: str
     median: float
     best: float
     ratio_median: float
     ratio_best: float
+    own: float | None
     peak: int | None
 
 
@@ -142,14 +184,20 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
     after every evaluation and every measurement of memory."""
     bench = Bench(setup)
     cases = bench.cases()
-    turns: list[dict[str, float]] = []
+    timings: list[dict[str, Timing]] = []
     for _ in range(repeats + 1):
-        turn = {}
+        timing = {}
         for name, case in cases.items():
-            turn[name] = bench.seconds(case)
+            timing[name] = bench.evaluate(case)
             tick()
-        turns.append(turn)
-    del turns[0]
+        timings.append(timing)
+    turns = [{name: each.seconds for name, each in timing.items()} for timing in timings[1:]]
+    stock = statistics.median(turn[STOCK] for turn in turns)
+    owns = {
+        name: statistics.median(own for timing in timings[1:] if (own := timing[name].own))
+        for name in cases
+        if timings[-1][name].own
+    }
     peaks: dict[str, int] = {}
     if memory and setup.device == "cpu":
         del bench
@@ -167,6 +215,7 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
             min(turn[name] for turn in turns),
             statistics.median(turn[name] / turn[STOCK] for turn in turns),
             min(turn[name] for turn in turns) / min(turn[STOCK] for turn in turns),
+            owns[name] / stock if name in owns else None,
             peaks.get(name),
         )
         for name in cases
@@ -175,20 +224,24 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
 
 def ticks(setup: Setup, repeats: int, memory: bool) -> int:
     """How often `measure` will call its `tick`."""
-    cases = 5 if setup.images > 1 else 7
+    cases = 4 + setup.others * (3 if setup.images == 1 else 1)
     return cases * (repeats + 1 + memory)
 
 
 def table(measured: Sequence[Measured]) -> Iterator[str]:
     """The figures as lines of a Markdown table."""
     stock = measured[0]
-    yield "| | seconds, median (best) | over stock, median (best) | peak memory over stock |"
-    yield "|---|---|---|---|"
+    yield (
+        "| | seconds, median (best) | over stock, median (best) | in EBCA's own hooks"
+        " | peak memory over stock |"
+    )
+    yield "|---|---|---|---|---|"
     for row in measured:
+        own = "-" if row.own is None else f"{row.own:.2%} of stock"
         peak = f"{row.peak / stock.peak:.3f}x" if row.peak and stock.peak else "-"
         yield (
             f"| {row.case} | {row.median:.4g} ({row.best:.4g}) |"
-            f" {row.ratio_median:.3f}x ({row.ratio_best:.3f}x) | {peak} |"
+            f" {row.ratio_median:.3f}x ({row.ratio_best:.3f}x) | {own} | {peak} |"
         )
 
 
@@ -214,7 +267,7 @@ def report_peak(setup: Setup, name: str) -> None:
     import resource  # not on Windows
 
     bench = Bench(setup)
-    bench.seconds(bench.cases()[name])
+    bench.evaluate(bench.cases()[name])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(peak * (1 if sys.platform == "darwin" else 1024))
 
@@ -228,7 +281,7 @@ def peak_of_process(setup: Setup, name: str) -> int:
 
 def _cuda_peak(bench: Bench, case: Case) -> int:
     torch.cuda.reset_peak_memory_stats()
-    bench.seconds(case)
+    bench.evaluate(case)
     return torch.cuda.max_memory_allocated()
 
 

@@ -9,7 +9,7 @@ from models import context, distance, encoding, evaluate, latent
 
 from ebca import Edit, Settings, apply_patch
 from ebca.__main__ import main
-from ebca.bench import STOCK, Bench, Setup, measure, peak_of_process, table, ticks
+from ebca.bench import STOCK, Bench, Setup, _stopwatch, measure, peak_of_process, table, ticks
 from ebca.naive import naive
 
 TINY = Setup("tiny", latent=8, prompts=2)
@@ -36,7 +36,7 @@ def test_every_case_evaluates_the_rows_that_it_says():
     rows: list[int] = []
     hook = bench.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     for case in bench.cases().values():
-        assert bench.seconds(case) > 0
+        assert bench.evaluate(case).seconds > 0
     hook.remove()
     assert rows == [2, 2, 2, 2, 3, 2, 2]
 
@@ -57,7 +57,8 @@ def test_the_cases_do_what_their_names_say():
 
 
 def test_ticks_are_counted_beforehand():
-    for setup in (TINY, Setup("tiny", latent=8, images=2)):
+    few = Setup("tiny", latent=8, others=False)
+    for setup in (TINY, Setup("tiny", latent=8, images=2), few):
         seen: list[None] = []
         measure(setup, 1, False, lambda seen=seen: seen.append(None))
         assert len(seen) == ticks(setup, 1, False)
@@ -76,6 +77,40 @@ def test_the_table_compares_with_stock():
 def test_the_peak_is_that_of_a_process_that_evaluates_one_case():
     small = peak_of_process(TINY, STOCK)
     assert 10**7 < small < peak_of_process(Setup("tiny", latent=256), STOCK)
+
+
+def test_the_time_in_hooks_is_that_of_ebca_alone_and_changes_nothing():
+    bench = Bench(TINY)
+    cases = bench.cases()
+    sample, text = latent(2), torch.randn(2, 77, 32)
+
+    def output(case):
+        with case.patch(), torch.no_grad():
+            return bench.unet(sample, 500, text).sample
+
+    before = output(cases["BCU"])
+    owns = {name: bench.evaluate(case) for name, case in cases.items()}
+    assert torch.equal(output(cases["BCU"]), before)
+    for name, timing in owns.items():
+        if name.startswith("BCU"):
+            assert 0 < timing.own < timing.seconds
+        else:
+            assert timing.own == 0
+
+
+def test_watching_the_time_leaves_the_result_as_it_is():
+    bench = Bench(TINY)
+    sample, text = latent(2), torch.randn(2, 77, 32)
+    with torch.no_grad(), bench.cases()["BCU"].patch():
+        plain = bench.unet(sample, 500, text).sample
+        calls = []
+        hook = bench.unet.register_forward_pre_hook(lambda *_: calls.append(None))
+        with _stopwatch(bench.unet) as spent:
+            watched = bench.unet(sample, 500, text).sample
+        hook.remove()
+    assert torch.equal(watched, plain)
+    assert calls
+    assert len(spent) > 10
 
 
 def test_the_command_prints_and_writes_the_figures(tmp_path, capsys):
