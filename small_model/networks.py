@@ -16,8 +16,6 @@ from small_model.captions import vocabulary
 
 TOKENIZER = Path(__file__).resolve().parent / "weights" / "tokenizer"
 TOKENS = 77
-_ALL_TOKENS = 49_408  # CLIP's
-_BEGIN, _END = 49_406, 49_407
 TRAIN_STEPS = 1000
 BETAS = (0.00085, 0.012)
 
@@ -64,67 +62,54 @@ def new_unet(sizes: Sizes) -> Any:
     )
 
 
-def new_text_encoder(sizes: Sizes, tokens: int = _ALL_TOKENS, end: int = _END) -> Any:
+def new_text_encoder(sizes: Sizes, words: Words) -> Any:
+    """A text encoder for the tokenizer's vocabulary, with zeros for tokens that are not trained."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
+    tokenizer = words.tokenizer
     config = CLIPTextConfig(
-        vocab_size=tokens,
+        vocab_size=len(tokenizer),
         hidden_size=sizes.text,
         intermediate_size=4 * sizes.text,
         num_hidden_layers=sizes.text_layers,
         num_attention_heads=4,
         max_position_embeddings=TOKENS,
         projection_dim=sizes.text,
-        bos_token_id=end - 1,
-        eos_token_id=end,
-        pad_token_id=end,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+    encoder = CLIPTextModel(config)
+    with torch.no_grad():
+        table = encoder.get_input_embeddings().weight
+        trained = torch.zeros(len(table), dtype=torch.bool)
+        trained[words.ids] = True
+        table[~trained] = 0.0
+    return encoder
 
 
 class Words:
-    """The tokens that captions can have, numbered without gaps: only these are trained.
-
-    A text encoder that knows them alone is a sixth of the full one's size; `widen` makes the full
-    one, with zeros for all other tokens.
-    """
+    """Captions as tokens, and which tokens captions can have: these are trained."""
 
     def __init__(self) -> None:
         from transformers import CLIPTokenizer
 
         self.tokenizer = CLIPTokenizer.from_pretrained(str(TOKENIZER))
-        used = {_BEGIN, _END}
-        for text in vocabulary():
-            used.update(self.tokenizer(text, add_special_tokens=False).input_ids)
-        self.ids = sorted(used)  # the last two are begin and end, as in the full vocabulary
-        self._number = {token: number for number, token in enumerate(self.ids)}
+        texts = self.tokenizer(vocabulary()).input_ids
+        self.ids = sorted({token for text in texts for token in text})
         self._known: dict[str, list[int]] = {}
 
     def encode(self, captions: Iterable[str], length: int) -> Tensor:
-        """[b, length] numbers, padded with the end token."""
+        """[b, length] token numbers, padded with the end token."""
+        end = self.tokenizer.eos_token_id
         rows = [self._row(text)[:length] for text in captions]
-        end = len(self.ids) - 1
         return torch.tensor([row + [end] * (length - len(row)) for row in rows])
 
     def _row(self, text: str) -> list[int]:
         if text not in self._known:
             tokens = self.tokenizer(text, truncation=True, max_length=TOKENS).input_ids
-            self._known[text] = [self._number[token] for token in tokens]
+            self._known[text] = tokens
         return self._known[text]
-
-    def new_text_encoder(self, sizes: Sizes) -> Any:
-        return new_text_encoder(sizes, len(self.ids), len(self.ids) - 1)
-
-    def widen(self, narrow: Any, sizes: Sizes) -> Any:
-        """The same text encoder with CLIP's whole vocabulary."""
-        wide = new_text_encoder(sizes)
-        table = narrow.get_input_embeddings().weight.detach().cpu()
-        state = {name: tensor.cpu() for name, tensor in narrow.state_dict().items()}
-        name = next(name for name in state if name.endswith("token_embedding.weight"))
-        state[name] = torch.zeros(_ALL_TOKENS, table.shape[1])
-        state[name][self.ids] = table
-        wide.load_state_dict(state)
-        return wide
 
 
 def plain_attention(network: Any) -> None:

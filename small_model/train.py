@@ -25,6 +25,7 @@ from small_model.networks import (
     Sizes,
     Words,
     new_autoencoder,
+    new_text_encoder,
     new_unet,
     plain_attention,
     save_pipeline,
@@ -74,7 +75,7 @@ def train(out: Path, plan: Plan, device: torch.device, save_every: float = 120.0
     vae.register_to_config(scaling_factor=scale)
     torch.manual_seed(plan.seed + 1)
     words = Words()
-    unet, text_encoder = new_unet(plan.sizes), words.new_text_encoder(plan.sizes)
+    unet, text_encoder = new_unet(plan.sizes), new_text_encoder(plan.sizes, words)
     if device.type == "cpu":
         plain_attention(unet)
     painter = Painter(unet, text_encoder).to(device)
@@ -85,8 +86,7 @@ def train(out: Path, plan: Plan, device: torch.device, save_every: float = 120.0
         nonlocal exported
         if now or time.monotonic() - exported > _EXPORT_EVERY:
             average: Any = stage.average
-            text = words.widen(average.text_encoder, plan.sizes)
-            save_pipeline(out, vae, average.unet, text)
+            save_pipeline(out, vae, average.unet, average.text_encoder)
             exported = time.monotonic()
 
     loss = painter_loss(mean * scale, std * scale, words, plan.painter_batch, plan.seed, device)
