@@ -2,6 +2,9 @@
 
     C  <-  C + ( gamma_attn softmax_n(beta K Q^T) Q  -  gamma_norm diag(...) K ) W_K^T
 
+Beyond the paper, and off unless asked for: a further prior whose gradient moves tokens apart,
+and steps without what all tokens have in common (`spread_apart`).
+
 Shape letters as in `ebca.energy`. Pure: tensors in, tensors out.
 """
 
@@ -59,6 +62,19 @@ def context_update(
     flat = step.flatten(0, 1).to(key_weight.dtype)
     update = torch.addmm(key_weight[0], flat, key_weight, beta=0, alpha=largest)
     return update.view(*step.shape[:2], update.shape[1])
+
+
+def spread_apart(update: Tensor, context: Tensor, gamma_spread: float, centered: bool) -> Tensor:
+    """`update` [b, t, c] with the terms that are not in the paper; `context` [b, t, c].
+
+    gamma_spread steps along the gradient of log p(C) = sum_t |c_t - mean c|^2 / 2 + const, which
+    is c_t - mean c. `centered` takes the mean over tokens out of the whole update: a shift that
+    all keys share cancels in the softmax over tokens, and is left to act on the values alone.
+    """
+    if gamma_spread:
+        apart = context if centered else context - context.mean(1, keepdim=True)
+        update = update.add(apart.to(update.dtype), alpha=gamma_spread)
+    return update - update.mean(1, keepdim=True) if centered else update
 
 
 def limit_update(update: Tensor, context: Tensor, max_relative_update: float) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ebca.bcu import limit_update
 from ebca.composition import Evaluation
 from ebca.layers import Layer
-from ebca.settings import Edit, Settings, SettingsError
+from ebca.settings import Edit, Settings, SettingsError, StepSizes
 
 _REACH = 16.0
 """In fp16 a context stays within this multiple of its largest starting value. Step sizes that carry
@@ -74,7 +74,7 @@ class Stack:
 
     start: Tensor
     alphas: tuple[float, ...]
-    step_sizes: tuple[float, float]
+    step_sizes: StepSizes
     context: DriftingContext
     token_weights: Tensor | None  # [s*r, t, 1]
     current: Tensor = field(init=False)  # this and the next two: at the layer being visited
@@ -100,7 +100,7 @@ class Cascade:
 
     evaluation: Evaluation
     settings: Settings
-    step_sizes: tuple[float, float]  # of the main contexts, scaled for depth
+    step_sizes: StepSizes  # of the main contexts, scaled for depth
     depth_scale: float
     main: DriftingContext = field(init=False)
     bundles: list[Bundle] = field(default_factory=list, init=False)
@@ -174,7 +174,7 @@ class Cascade:
         stacks: dict[tuple[object, ...], list[list[Edit]]] = {}
         for slot in zip(*slots, strict=True):
             first = slot[0]
-            key = (len(first.encoding), first.gamma_attn, first.gamma_norm)
+            key = (len(first.encoding), first.step_sizes)
             stacks.setdefault(key, []).append(list(slot))
         return Bundle(
             as_rows(members, context.device),
@@ -187,7 +187,7 @@ class Cascade:
         return Stack(
             torch.stack([edit.encoding.to(context) for edit in edits]),
             tuple(slot[0].alpha for slot in slots),
-            (first.gamma_attn * self.depth_scale, first.gamma_norm * self.depth_scale),
+            first.step_sizes.times(self.depth_scale),
             DriftingContext(self.settings.max_relative_update),
             _token_weights([edit.token_weights for edit in edits], context, len(first.encoding)),
         )
@@ -235,7 +235,7 @@ def _at_level(
 
 
 def _likeness(edit: Edit) -> tuple[object, ...]:
-    return (len(edit.encoding), edit.alpha, edit.gamma_attn, edit.gamma_norm)
+    return (len(edit.encoding), edit.alpha, edit.step_sizes)
 
 
 def _token_weights(

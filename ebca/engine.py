@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from ebca.attention import attend, merge_heads, split_heads
-from ebca.bcu import context_update
+from ebca.bcu import context_update, spread_apart
 from ebca.cacao import average
 from ebca.cascade import Bundle, Cascade, Rows
 from ebca.composition import Evaluation
 from ebca.layers import Layer, Projections, find_layers, select_layers
-from ebca.settings import Settings
+from ebca.settings import Settings, StepSizes
 from ebca.trace import Trace
 from ebca.visit import LayerHooks, Visit
 
@@ -100,7 +100,7 @@ class Engine:
         evaluation = self._describe(Call.of(args, kwargs))
         if evaluation is None:
             return
-        steps = self._scaled(self.settings.step_sizes(evaluation.progress))
+        steps = self.settings.step_sizes(evaluation.progress).times(self._depth_scale)
         edits = (edit for image in evaluation.images for edit in image.edits)
         if any(steps) or self.trace or any(edit.active(evaluation.progress) for edit in edits):
             self._cascade = Cascade(evaluation, self.settings, steps, self._depth_scale)
@@ -232,7 +232,7 @@ class Engine:
 
     def _update(
         self, visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Rows,
-        step_sizes: tuple[float, float], mask: Tensor | None, token_weights: Tensor | None,
+        step_sizes: StepSizes, mask: Tensor | None, token_weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
         update = context_update(
             visit.query[rows],
@@ -240,21 +240,19 @@ class Engine:
             weight,
             heads=visit.layer.heads,
             beta=visit.layer.beta(key.shape[-1]),
-            gamma_attn=step_sizes[0],
-            gamma_norm=step_sizes[1],
+            gamma_attn=step_sizes.attn,
+            gamma_norm=step_sizes.norm,
             formulation=self.settings.formulation,
             token_weights=token_weights,
             mask=None if mask is None else mask[rows],
         )
-        return self._projections.pull_back(context, update)
+        update = self._projections.pull_back(context, update)
+        return spread_apart(update, context, step_sizes.spread, self.settings.centered)
 
     @property
     def _active_cascade(self) -> Cascade:
         assert self._cascade is not None, "a visit outlived its evaluation"
         return self._cascade
-
-    def _scaled(self, step_sizes: tuple[float, float]) -> tuple[float, float]:
-        return step_sizes[0] * self._depth_scale, step_sizes[1] * self._depth_scale
 
 
 def _project_out(visit: Visit, heads: Tensor) -> Tensor:

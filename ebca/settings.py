@@ -52,6 +52,18 @@ FRACTION = Range(0.0, 1.0, slider=(0.0, 1.0, 0.01))
 ALPHA = Range(-100.0, 100.0, slider=(-2.0, 2.0, 0.05))
 TOKEN_WEIGHT = Range(0.0, 100.0, slider=(0.0, 10.0, 0.1))
 CAP = Range(0.0, 1.0, slider=(0.0, 0.2, 0.001))
+SPREAD = Range(0.0, 1.0, slider=(0.0, 0.1, 0.0005))
+
+
+class StepSizes(NamedTuple):
+    """How far one update goes along each of its terms."""
+
+    attn: float = 0.0
+    norm: float = 0.0
+    spread: float = 0.0
+
+    def times(self, factor: float) -> StepSizes:
+        return StepSizes(*(size * factor for size in self))
 
 
 def check_number(field: str, value: object, legal: Range) -> float:
@@ -183,6 +195,17 @@ class Settings:
     mask: bool = _field(
         True, "When inpainting, only the pixels that are repainted pull on the context."
     )
+    gamma_spread: float = _field(
+        0.0,
+        "Step size of the spread term, which is not in the paper: every token moves away from the"
+        " mean of all tokens by this share of its distance. Knows nothing of the picture.",
+        range=SPREAD,
+    )
+    centered: bool = _field(
+        False,
+        "Take out of every update what all tokens have in common, which cannot change who attends"
+        " to whom. Not in the paper.",
+    )
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -192,7 +215,7 @@ class Settings:
             value = getattr(self, name)
             if not (value is None and name == "max_relative_update"):
                 put(name, check_number(name, value, span))
-        for name in ("update_unconditional", "scale_with_depth", "mask"):
+        for name in ("update_unconditional", "scale_with_depth", "mask", "centered"):
             check_flag(name, getattr(self, name))
         check_window("start", self.start, "stop", self.stop)
         check_choice("formulation", self.formulation, FORMULATIONS)
@@ -202,13 +225,13 @@ class Settings:
     @property
     def inert(self) -> bool:
         """Whether these settings can never move a context."""
-        return self.gamma_attn == 0.0 and self.gamma_norm == 0.0
+        return not any(StepSizes(self.gamma_attn, self.gamma_norm, self.gamma_spread))
 
-    def step_sizes(self, progress: float) -> tuple[float, float]:
-        """`(gamma_attn, gamma_norm)` at `progress`; zeros outside the window."""
+    def step_sizes(self, progress: float) -> StepSizes:
+        """The step sizes at `progress`; zeros outside the window."""
         if in_window(progress, self.start, self.stop):
-            return self.gamma_attn, self.gamma_norm
-        return 0.0, 0.0
+            return StepSizes(self.gamma_attn, self.gamma_norm, self.gamma_spread)
+        return StepSizes()
 
 
 @dataclass(frozen=True)
@@ -253,6 +276,11 @@ class Edit:
         if self.context is not None and getattr(self.context, "ndim", None) != 2:
             shape = tuple(getattr(self.context, "shape", ())) or type(self.context).__name__
             raise SettingsError("context", shape, "a tensor of shape [tokens, channels]")
+
+    @property
+    def step_sizes(self) -> StepSizes:
+        """Of its context, whenever it takes part."""
+        return StepSizes(self.gamma_attn, self.gamma_norm)
 
     @property
     def encoding(self) -> Tensor:

@@ -23,6 +23,7 @@ class Text:
     context: Tensor
     gamma_attn: float = 0.0
     gamma_norm: float = 0.0
+    gamma_spread: float = 0.0
     alpha: float = 1.0
     token_weights: dict[int, float] = field(default_factory=dict)
 
@@ -38,6 +39,7 @@ class Rows:
     cap: float | None = None
     layers: set[int] | None = None
     scale_with_depth: bool = True
+    centered: bool = False
     visited: int = 0
     size: tuple[int, int] = (0, 0)
 
@@ -100,10 +102,15 @@ class _Processor:
             mask = F.interpolate(
                 mask[None, None], self.rows.size, mode="bilinear", align_corners=True
             ).flatten()
-        update = self.depth_scale * gradient_step(
+        update = gradient_step(
             attn.to_q(pixels), attn.to_k(text.context), attn.to_k.weight, attn.heads, text,
             self.rows.formulation, mask,
         )  # fmt: skip
+        mean_token = sum(text.context) / len(text.context)
+        update = update + text.gamma_spread * (text.context - mean_token)
+        if self.rows.centered:
+            update = update - sum(update) / len(update)
+        update = self.depth_scale * update
         if self.rows.cap is not None and update.norm() > self.rows.cap * text.context.norm():
             update = update / update.norm() * self.rows.cap * text.context.norm()
         text.context = text.context + update

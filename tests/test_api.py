@@ -34,7 +34,7 @@ def parameters(function: object) -> list[tuple[str, object, bool]]:
 
 
 def test_signatures_are_stable():
-    assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-2] == [
+    assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-4] == [
         ("gamma_attn", 0.01),
         ("gamma_norm", 0.02),
         ("start", 0.0),
@@ -45,8 +45,9 @@ def test_signatures_are_stable():
         ("max_relative_update", None),
         ("layers", "all"),
     ]
-    assert [name for name, *_ in parameters(ebca.Settings)][-2:] == ["token_weights", "mask"]
-    assert (ebca.Settings().token_weights, ebca.Settings().mask) == ({}, True)
+    last = ["token_weights", "mask", "gamma_spread", "centered"]
+    assert [name for name, *_ in parameters(ebca.Settings)][-4:] == last
+    assert [getattr(ebca.Settings(), name) for name in last] == [{}, True, 0.0, False]
     assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-1] == [
         ("prompt", None),
         ("context", None),

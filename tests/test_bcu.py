@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shapes import Case, build, cases
 from torch import Tensor
 
-from ebca.bcu import context_update, limit_update
+from ebca.bcu import context_update, limit_update, spread_apart
 from ebca.energy import PRIOR_BETA
 
 FORMULATIONS = ["reference", "paper"]
@@ -135,6 +135,34 @@ def test_small_steps_lower_the_energies(case, formulation):
         first_order = update.square().sum() / gamma
         torch.testing.assert_close(drop, first_order, rtol=1e-3, atol=1e-12)
         assert first_order > 1e-12
+
+
+@given(cases, st.floats(0.001, 1))
+def test_the_spread_term_is_the_gradient_of_how_far_tokens_are_from_their_mean(case, gamma):
+    def log_probability(context: Tensor) -> Tensor:
+        return gamma * (context - context.mean(1, keepdim=True)).square().sum() / 2
+
+    nothing = torch.zeros_like(case.context)
+    expected = ascent(case, log_probability)
+    for centered in (False, True):
+        actual = spread_apart(nothing, case.context, gamma, centered)
+        torch.testing.assert_close(actual, expected, **EXACT)
+
+
+@given(cases, st.floats(0, 1))
+def test_a_centered_update_moves_no_tokens_mean_and_no_attention_map_otherwise(case, gamma):
+    update = update_of(case, 0.3, 0.2)
+    plain = spread_apart(update, case.context, gamma, centered=False)
+    centered = spread_apart(update, case.context, gamma, centered=True)
+    torch.testing.assert_close(centered.mean(1), torch.zeros_like(centered.mean(1)), **EXACT)
+    maps = [scores(case, case.context + each)[0].softmax(2) for each in (plain, centered)]
+    torch.testing.assert_close(*maps, **EXACT)
+
+
+def test_without_its_two_options_an_update_is_left_alone():
+    case = build(2, 2, 6, 4, 3, 5, seed=9)
+    update = update_of(case, 0.3, 0.2)
+    assert spread_apart(update, case.context, 0.0, centered=False) is update
 
 
 def slow_update(

@@ -82,7 +82,7 @@ def products(unet: nn.Module, settings: Settings, edits: list[Edit]) -> dict[str
     return dict(mode.seen)
 
 
-OFF, ON = Settings(0.0, 0.0), Settings()
+OFF, ON = Settings(0.0, 0.0), Settings(0.01, 0.02)
 
 
 def test_off_installs_nothing(unet):
@@ -128,6 +128,19 @@ def test_prompts_of_different_lengths_are_projected_at_once_too(unet):
 
 def test_bcu_takes_a_dozen_small_operations_a_layer(unet):
     assert added(unet, ON, []) <= 11 * (LAYERS - 1) + 8
+
+
+@pytest.mark.parametrize(
+    ("more", "operations"),
+    [
+        ({"centered": True}, 2),
+        ({"gamma_spread": 0.01}, 3),
+        ({"centered": True, "gamma_spread": 0.01}, 3),
+    ],
+)
+def test_what_is_not_in_the_paper_takes_two_or_three_operations_a_layer(unet, more, operations):
+    plain, asked = (Settings(0.01, 0.02, **given) for given in ({}, more))
+    assert added(unet, asked, []) == added(unet, plain, []) + operations * UPDATES
 
 
 def test_the_operations_of_cacao_grow_by_few_a_prompt(unet):

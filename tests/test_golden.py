@@ -34,12 +34,13 @@ def compare(
     mains = [Text(main) for main in text]
     for row in range(rows) if settings.update_unconditional else conditional:
         mains[row].gamma_attn, mains[row].gamma_norm = settings.gamma_attn, settings.gamma_norm
+        mains[row].gamma_spread = settings.gamma_spread
         mains[row].token_weights = dict(settings.token_weights) if row in conditional else {}
     asked = Rows(
         mains,
         [
             [
-                Text(e.encoding, e.gamma_attn, e.gamma_norm, e.alpha, dict(e.token_weights))
+                Text(e.encoding, e.gamma_attn, e.gamma_norm, 0.0, e.alpha, dict(e.token_weights))
                 for e in edits
             ]
             if row in conditional
@@ -51,6 +52,7 @@ def compare(
         settings.max_relative_update,
         layers,
         settings.scale_with_depth,
+        settings.centered,
     )
     off = evaluate(unet, sample, text)
     expected = oracle(unet, sample, 500, text, asked)
@@ -64,6 +66,18 @@ def compare(
 @pytest.mark.parametrize("gammas", [BOTH, (GAMMA_ATTN, 0.0), (0.0, GAMMA_NORM)])
 def test_bcu_with_both_terms_or_one(unet, formulation, gammas):
     compare(unet, Settings(*gammas, formulation=formulation))
+
+
+@pytest.mark.parametrize("gammas", [BOTH, (GAMMA_ATTN, 0.0), (0.0, 0.0)])
+@pytest.mark.parametrize("centered", [False, True])
+def test_the_spread_term_and_centered_updates(unet, gammas, centered):
+    compare(unet, Settings(*gammas, gamma_spread=0.05, centered=centered))
+
+
+def test_the_spread_term_is_of_the_main_contexts_and_centered_updates_of_all(unet):
+    edit = Edit(context=encoding(9), alpha=0.7, gamma_attn=GAMMA_ATTN)
+    settings = Settings(*BOTH, gamma_spread=0.05, centered=True, update_unconditional=True)
+    compare(unet, settings, edits=[edit])
 
 
 @FORMULATIONS

@@ -26,7 +26,7 @@ def make(kind: type, **values: object) -> Settings | Edit:
 
 def test_the_ranges_cover_every_number():
     assert {name for kind, name in NUMBERS if kind is Settings} == {
-        "gamma_attn", "gamma_norm", "start", "stop", "max_relative_update",
+        "gamma_attn", "gamma_norm", "start", "stop", "max_relative_update", "gamma_spread",
     }  # fmt: skip
     assert {name for kind, name in NUMBERS if kind is Edit} == {
         "alpha", "gamma_attn", "gamma_norm", "start", "stop",
@@ -75,7 +75,7 @@ def test_a_decimal_is_refused_rather_than_guessed():
         Settings(gamma_attn=Decimal("0.5"))
 
 
-@pytest.mark.parametrize("name", ["update_unconditional", "scale_with_depth", "mask"])
+@pytest.mark.parametrize("name", ["update_unconditional", "scale_with_depth", "mask", "centered"])
 @pytest.mark.parametrize("bad", [0, 1, None, "yes"])
 def test_flags_are_true_or_false(name, bad):
     with pytest.raises(SettingsError, match=f"{name} is {bad!r}, but must be true or false"):
@@ -184,13 +184,15 @@ def test_neighbouring_windows_share_no_step_and_miss_none(progress, one, other):
 
 
 def test_step_sizes_are_zero_outside_the_window():
-    settings = Settings(0.1, 0.2, start=0.25, stop=0.5)
-    moving, still = (0.1, 0.2), (0.0, 0.0)
+    settings = Settings(0.1, 0.2, start=0.25, stop=0.5, gamma_spread=0.3)
+    moving, still = (0.1, 0.2, 0.3), (0.0, 0.0, 0.0)
     found = [settings.step_sizes(step / 8) for step in range(8)]
     assert found == [still, still, moving, moving, still, still, still, still]
     assert Settings(0.0, 0.0).inert
     assert not Settings(0.0, 0.1).inert
     assert not Settings(0.1, 0.0).inert
+    assert not Settings(0.0, 0.0, gamma_spread=0.1).inert
+    assert Settings(0.0, 0.0, centered=True).inert
 
 
 @pytest.mark.parametrize("alphas", [[-1.0], [-0.91], [0.5, -1.5], [-0.5, -0.5]])

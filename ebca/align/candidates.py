@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ebca.attention import split_heads
 from ebca.engine import Engine
+from ebca.settings import StepSizes
 from ebca.visit import Visit
 
 Update = Callable[..., Tensor]
@@ -139,7 +140,7 @@ def _neglect(given: Given) -> Update:
 
     def changed(
         visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Any,
-        step_sizes: tuple[float, float], mask: Tensor | None, _token_weights: Tensor | None,
+        step_sizes: StepSizes, mask: Tensor | None, _token_weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
         query, heads = split_heads(visit.query[rows], visit.layer.heads), visit.layer.heads
         subject = given.words.subject[:, : key.shape[1]].to(key.device)
@@ -157,10 +158,10 @@ def _several(given: Given) -> Update:
 
     def changed(
         visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Any,
-        step_sizes: tuple[float, float], *more: Any,
+        step_sizes: StepSizes, *more: Any,
     ) -> Tensor:  # fmt: skip
         count = int(given.or_else(4))
-        part = step_sizes[0] / count, step_sizes[1] / count
+        part = step_sizes.times(1 / count)
         total = torch.zeros_like(context)
         for _ in range(count):
             moved = context + total

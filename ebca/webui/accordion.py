@@ -20,6 +20,7 @@ ADVANCED = (
     ("start", "stop"),
     ("max_relative_update", "layers"),
     ("formulation", "hires"),
+    ("gamma_spread", "centered"),
     ("scale_with_depth", "update_unconditional", "mask"),
     ("edit_gamma_attn", "edit_gamma_norm"),
     ("edit_start", "edit_stop"),
@@ -46,6 +47,8 @@ LABELS = {
     "edit_gamma_norm": "Editorial gamma_norm",
     "edit_start": "Editorial start",
     "edit_stop": "Editorial stop",
+    "gamma_spread": "gamma_spread (not in the paper)",
+    "centered": "Centered updates",
 }
 """What is written at the controls; the WebUI keys a user's own defaults by it."""
 

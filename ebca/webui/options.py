@@ -113,6 +113,8 @@ class Options:
         "The pass of hires fix. same: as the first pass. off: first pass only. only: hires only.",
         choices=HIRES,
     )
+    gamma_spread: float = _like(Settings, "gamma_spread")
+    centered: bool = _like(Settings, "centered")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -24,6 +24,8 @@ FIELDS = [
     "edit_stop",
     "mask",
     "hires",
+    "gamma_spread",
+    "centered",
 ]
 
 PRESETS = {

@@ -47,6 +47,8 @@ UNUSUAL = {
     "edit_stop": 0.87,
     "mask": False,
     "hires": "off",
+    "gamma_spread": 0.0215,
+    "centered": True,
 }
 """A value for every field, none of them a default."""
 

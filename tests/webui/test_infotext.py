@@ -25,6 +25,8 @@ UNUSUAL = {
     "edit_stop": 0.9,
     "mask": False,
     "hires": "only",
+    "gamma_spread": 0.0215,
+    "centered": True,
 }
 """Every field away from its default."""
 

@@ -37,6 +37,8 @@ BAD = [
     ("edit_stop", -1, "from 0 to 1"),
     ("mask", "on", "true or false"),
     ("hires", "never", "same, off, only"),
+    ("gamma_spread", 1.5, "from 0 to 1"),
+    ("centered", 1, "true or false"),
     ("preset", "none of them", "multi-concept"),
     ("preset", None, "multi-concept"),
     ("enabled", "yes", "true or false"),

@@ -73,13 +73,15 @@ AXES = {
     "edit_stop": [0.3, 1],
     "mask": [True, False],
     "hires": ["same", "off", "only"],
+    "gamma_spread": [0, 0.05],
+    "centered": [True, False],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 19
+    assert len(fields) == 21
 
 
 @pytest.mark.parametrize("field", AXES)
