@@ -13,8 +13,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-DEMO = ["generate", "a red star and a blue moon AND on the grass :0.5", "--seed", "7", "--compare"]
-DEMO += ["--gamma-attn", "0.005", "--gamma-norm", "0.01", "--out", "outputs/demo"]
+DEMO = ["generate", "a red star and a blue moon AND on the grass :0.5", "--seed", "8", "--compare"]
+DEMO += ["--out", "outputs/demo"]
 
 
 class Environment:

@@ -25,7 +25,8 @@ def painter() -> Painter:
 
 
 def bcu(experiment: str = "", gamma: float = 0.01) -> Method:
-    return Method("bcu", Settings(gamma_attn=gamma, gamma_norm=0.0), experiment=experiment)
+    settings = Settings(gamma, 0.0, gamma_spread=0.0, centered=False)
+    return Method("bcu", settings, experiment=experiment)
 
 
 @pytest.mark.parametrize("name", CANDIDATES)

@@ -35,8 +35,8 @@ def parameters(function: object) -> list[tuple[str, object, bool]]:
 
 def test_signatures_are_stable():
     assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-4] == [
-        ("gamma_attn", 0.01),
-        ("gamma_norm", 0.02),
+        ("gamma_attn", 0.002),
+        ("gamma_norm", 0.0),
         ("start", 0.0),
         ("stop", 1.0),
         ("formulation", "reference"),
@@ -47,7 +47,7 @@ def test_signatures_are_stable():
     ]
     last = ["token_weights", "mask", "gamma_spread", "centered"]
     assert [name for name, *_ in parameters(ebca.Settings)][-4:] == last
-    assert [getattr(ebca.Settings(), name) for name in last] == [{}, True, 0.0, False]
+    assert [getattr(ebca.Settings(), name) for name in last] == [{}, True, 0.0125, True]
     assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-1] == [
         ("prompt", None),
         ("context", None),

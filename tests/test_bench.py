@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from models import context, distance, encoding, evaluate, latent
+from models import PAPER, context, distance, encoding, evaluate, latent
 
 from ebca import Edit, Settings, apply_patch
 from ebca.__main__ import main
@@ -17,7 +17,7 @@ TINY = Setup("tiny", latent=8, prompts=2)
 
 @pytest.mark.parametrize("edits", [(), (Edit(context=encoding(9), alpha=0.7, gamma_attn=0.05),)])
 def test_the_naive_implementation_computes_the_same(unet, edits):
-    settings = Settings(0.03, 0.05)
+    settings = Settings(0.03, 0.05, **PAPER)
     before = dict(unet.attn_processors)
     off = evaluate(unet, latent(2), context(2))
     with apply_patch(unet, settings, edits=edits, conditional_rows=[1]):

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from models import LAYERS, context, encoding, latent
+from models import LAYERS, PAPER, context, encoding, latent
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -82,7 +82,7 @@ def products(unet: nn.Module, settings: Settings, edits: list[Edit]) -> dict[str
     return dict(mode.seen)
 
 
-OFF, ON = Settings(0.0, 0.0), Settings(0.01, 0.02)
+OFF, ON = Settings(0.0, 0.0, gamma_spread=0.0), Settings(0.01, 0.02, **PAPER)
 
 
 def test_off_installs_nothing(unet):
@@ -139,7 +139,7 @@ def test_bcu_takes_a_dozen_small_operations_a_layer(unet):
     ],
 )
 def test_what_is_not_in_the_paper_takes_two_or_three_operations_a_layer(unet, more, operations):
-    plain, asked = (Settings(0.01, 0.02, **given) for given in ({}, more))
+    plain, asked = (Settings(0.01, 0.02, **{**PAPER, **given}) for given in ({}, more))
     assert added(unet, asked, []) == added(unet, plain, []) + operations * UPDATES
 
 

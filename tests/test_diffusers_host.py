@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 _STRONG = ebca.Settings(gamma_attn=0.05, gamma_norm=0.05)
-_EDITS_ONLY = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0)
+_EDITS_ONLY = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)
 _PROMPT = "a red star and a blue moon"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import ebca
 
-_STILL = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0)
+_STILL = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from hosts import ADM_CHANNELS, CONTEXT_WIDTH, tiny_ldm, tiny_sgm
-from models import latent, noise
+from models import PAPER, latent, noise
 from torch import Tensor, nn
 
 import ebca
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*torch.jit.*:FutureWarning",
 )
 
-_STRONG = ebca.Settings(gamma_attn=0.2, gamma_norm=0.2, scale_with_depth=False)
+_STRONG = ebca.Settings(0.2, 0.2, scale_with_depth=False, **PAPER)
 
 
 def text(rows: int, tokens: int = 7, seed: int = 2) -> Tensor:
@@ -88,7 +88,7 @@ def test_update_agrees_with_the_maths_written_out(unet: nn.Module) -> None:
 def test_editing_with_the_main_context_changes_nothing(unet: nn.Module) -> None:
     sample, context = latent(2), text(2)
     edits = [ebca.Edit(context=context[1], alpha=0.7)]
-    still = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0)
+    still = ebca.Settings(0.0, 0.0, gamma_spread=0.0)
     with ebca.apply_patch(unet, still, edits=edits, conditional_rows=[1]):
         same = evaluate(unet, sample, context)
     torch.testing.assert_close(same, evaluate(unet, sample, context), atol=1e-5, rtol=1e-5)

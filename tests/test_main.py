@@ -64,7 +64,7 @@ def test_off_picture_names_no_setting(tmp_path: Path) -> None:
 
 
 def test_zero_step_sizes_without_and_change_nothing(tmp_path: Path) -> None:
-    zero = ("--gamma-attn", "0", "--gamma-norm", "0")
+    zero = ("--gamma-attn", "0", "--gamma-norm", "0", "--gamma-spread", "0")
     assert generate(tmp_path, "a red star", "--compare", *zero) == 0
     assert (pixels(tmp_path / "00000-0.png") == pixels(tmp_path / "00000-0-off.png")).all()
 

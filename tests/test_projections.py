@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from golden import Text, gradient_step
-from models import context, distance, encoding, evaluate, latent
+from models import PAPER, context, distance, encoding, evaluate, latent
 from torch import Tensor, nn
 
 from ebca import Edit, Settings
@@ -15,7 +15,7 @@ from ebca.engine import Engine
 from ebca.hosts.unet import BareUNet
 from ebca.layers import Projections, find_layers
 
-SETTINGS = Settings(0.03, 0.05, scale_with_depth=False)
+SETTINGS = Settings(0.03, 0.05, scale_with_depth=False, **PAPER)
 
 
 def for_key(text: Tensor) -> Tensor:

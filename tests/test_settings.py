@@ -188,11 +188,11 @@ def test_step_sizes_are_zero_outside_the_window():
     moving, still = (0.1, 0.2, 0.3), (0.0, 0.0, 0.0)
     found = [settings.step_sizes(step / 8) for step in range(8)]
     assert found == [still, still, moving, moving, still, still, still, still]
-    assert Settings(0.0, 0.0).inert
-    assert not Settings(0.0, 0.1).inert
-    assert not Settings(0.1, 0.0).inert
+    assert Settings(0.0, 0.0, gamma_spread=0.0).inert
+    assert not Settings(0.0, 0.1, gamma_spread=0.0).inert
+    assert not Settings(0.1, 0.0, gamma_spread=0.0).inert
     assert not Settings(0.0, 0.0, gamma_spread=0.1).inert
-    assert Settings(0.0, 0.0, centered=True).inert
+    assert Settings(0.0, 0.0, gamma_spread=0.0, centered=True).inert
 
 
 @pytest.mark.parametrize("alphas", [[-1.0], [-0.91], [0.5, -1.5], [-0.5, -0.5]])
@@ -239,4 +239,4 @@ def test_settings_can_be_had_without_torch():
     )
     path = sys.modules["ebca.settings"].__file__
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "0.01"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "0.002"), done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from models import LAYERS, context, encoding, evaluate, latent
+from models import LAYERS, PAPER, context, encoding, evaluate, latent
 
 import ebca
 from ebca.layers import find_layers
@@ -38,7 +38,7 @@ def test_small_steps_lower_the_sum_of_the_energies_they_step_on(
     unet: UNet2DConditionModel, formulation: str
 ) -> None:
     gammas = {"gamma_attn": 0.001, "gamma_norm": 0.001}
-    records = traced(unet, ebca.Settings(formulation=formulation, **gammas)).table()
+    records = traced(unet, ebca.Settings(formulation=formulation, **gammas, **PAPER)).table()
     assert len(records) == LAYERS
     assert records[-1]["conditional_after"] is None  # no layer would see its update
     for row in records[:-1]:
@@ -58,7 +58,7 @@ def test_recorded_update_is_the_one_taken(unet: UNet2DConditionModel) -> None:
 def test_papers_mask_belongs_to_the_energy(unet: UNet2DConditionModel) -> None:
     mask = torch.zeros(8, 8)
     mask[:4] = 1
-    settings = ebca.Settings(formulation="paper", gamma_attn=0.001, gamma_norm=0.0)
+    settings = ebca.Settings(formulation="paper", gamma_attn=0.001, gamma_norm=0.0, **PAPER)
     masked, whole = traced(unet, settings, mask=mask), traced(unet, settings)
     assert masked.records[0].conditional > whole.records[0].conditional  # fewer pixels
     for row in masked.table()[:-1]:

@@ -151,12 +151,12 @@ def test_the_first_preset_is_the_defaults() -> None:
 
 def test_choosing_a_preset_takes_back_what_another_has_set() -> None:
     for one in PRESETS:
-        assert preset_values(one).keys() == preset_values("inpainting").keys()
+        assert preset_values(one).keys() == preset_values("paper: inpainting").keys()
     assert preset_values("custom") == {}
 
 
 def test_what_is_given_goes_before_the_preset() -> None:
-    options = read_object({"preset": "stylise", "gamma_attn": 0.3})
+    options = read_object({"preset": "paper: stylise", "gamma_attn": 0.3})
     assert (options.gamma_attn, options.edit_start) == (0.3, 0.2)
 
 
@@ -181,8 +181,10 @@ def test_a_short_list_takes_the_defaults() -> None:
 
 
 def test_a_list_keeps_its_values_whatever_the_preset() -> None:
-    values = {**DEFAULTS, "enabled": True, "preset": "stylise"}
-    assert read_arguments(list(values.values()), {}) == Options(enabled=True, preset="stylise")
+    values = {**DEFAULTS, "enabled": True, "preset": "paper: stylise"}
+    assert read_arguments(list(values.values()), {}) == Options(
+        enabled=True, preset="paper: stylise"
+    )
 
 
 def test_nothing_is_checked_while_it_is_closed() -> None:
@@ -203,7 +205,7 @@ def test_axes_go_before_everything() -> None:
     assert read_arguments([{"enabled": True, "stop": 0.2}], {"stop": 0.4}).stop == 0.4
     assert read_arguments([False], {"enabled": True}).enabled
     assert not read_arguments([{"enabled": True}], {"enabled": False}).enabled
-    axes = {"preset": "stylise", "gamma_norm": 0.4}
+    axes = {"preset": "paper: stylise", "gamma_norm": 0.4}
     options = read_arguments(values, axes)
     assert (options.gamma_attn, options.gamma_norm, options.edit_start) == (0.0, 0.4, 0.2)
 

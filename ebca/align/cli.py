@@ -57,7 +57,8 @@ def add_align(commands: Any) -> Any:
     add("--seed", type=int, default=0, help="the first seed (default %(default)s)")
     add("--methods", nargs="+", default=["off", "bcu"], metavar="METHOD", help=", ".join(KINDS))
     add("--grid", nargs="+", default=[], metavar="FIELD=A,B", help="settings to try, e.g."
-        " gamma_attn=0.002,0.005 layers=all,down+mid; all combinations")  # fmt: skip
+        " gamma_attn=0.002,0.005 layers=all,down+mid; all combinations. Where it names a step size,"
+        " those that it does not name are 0")  # fmt: skip
     add("--ablation", action="store_true", help="instead of methods and grid: both terms, each"
         " alone, step sizes, rows, layers, windows, caps, formulations, composition")  # fmt: skip
     add("--against", default="off", metavar="METHOD", help="what to compare with, in pairs"

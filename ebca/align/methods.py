@@ -21,7 +21,13 @@ KINDS = {
 UPDATING = ("bcu", "both")
 COMPOSING = ("cacao", "both", "core-and")
 
-_OFF = Settings(gamma_attn=0.0, gamma_norm=0.0)
+_NO_STEP: dict[str, Any] = {
+    "gamma_attn": 0.0,
+    "gamma_norm": 0.0,
+    "gamma_spread": 0.0,
+    "centered": False,
+}
+_OFF = Settings(**_NO_STEP)
 _EXTRA = {
     "alpha": Range(0.0, 100.0),
     "edit_gamma_attn": EDIT_GAMMA,
@@ -112,7 +118,10 @@ def _value(name: str, text: str) -> Any:
 
 
 def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
-    """Every method of `kinds` under every point of the grid where it makes a difference."""
+    """Every method of `kinds` under every point of the grid where it makes a difference.
+
+    A point that names a step size names them all: the others are zero, and the update not centered.
+    """
     found: dict[str, Method] = {}
     for kind in kinds:
         if kind not in KINDS:
@@ -129,5 +138,7 @@ def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
     if kind not in UPDATING:
         own.pop("experiment", None)
     changes = {name: value for name, value in point.items() if name not in (*_EXTRA, "experiment")}
+    if any(name.startswith("gamma") for name in changes):
+        changes = {**_NO_STEP, **changes}
     settings = dataclasses.replace(base, **changes) if kind in UPDATING else _OFF
     return Method(kind, settings, **own)

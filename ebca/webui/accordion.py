@@ -15,13 +15,17 @@ from ebca.webui import infotext
 from ebca.webui.options import FIELDS, PRESETS, preset_values
 from ebca.webui.status import status
 
-FIRST = (("preset", "compose"), ("gamma_attn", "gamma_norm"), ("token_weights",))
+FIRST = (
+    ("preset", "compose"),
+    ("gamma_attn", "gamma_norm", "gamma_spread"),
+    ("token_weights",),
+)
 ADVANCED = (
     ("start", "stop"),
     ("max_relative_update", "layers"),
     ("formulation", "hires"),
-    ("gamma_spread", "centered"),
-    ("scale_with_depth", "update_unconditional", "mask"),
+    ("centered", "scale_with_depth"),
+    ("update_unconditional", "mask"),
     ("edit_gamma_attn", "edit_gamma_norm"),
     ("edit_start", "edit_stop"),
 )
@@ -31,8 +35,8 @@ LABELS = {
     "enabled": "EBCA",
     "preset": "Preset",
     "compose": "What AND means",
-    "gamma_attn": "gamma_attn (attention term)",
-    "gamma_norm": "gamma_norm (prior term)",
+    "gamma_attn": "gamma_attn",
+    "gamma_norm": "gamma_norm",
     "token_weights": "Token weights",
     "start": "Start (0 = first step)",
     "stop": "Stop (1 = last step)",
@@ -47,7 +51,7 @@ LABELS = {
     "edit_gamma_norm": "Editorial gamma_norm",
     "edit_start": "Editorial start",
     "edit_stop": "Editorial stop",
-    "gamma_spread": "gamma_spread (not in the paper)",
+    "gamma_spread": "gamma_spread",
     "centered": "Centered updates",
 }
 """What is written at the controls; the WebUI keys a user's own defaults by it."""

@@ -27,18 +27,22 @@ COMPOSE = ("cacao", "webui")
 HIRES = ("same", "off", "only")
 CUSTOM = "custom"
 
+_PAPER = {"gamma_spread": 0.0, "centered": False}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "multi-concept": {},  # the defaults, which docs/alignment.md measured
     # step sizes and windows from the commands of the authors' code, one for each of its tasks
-    "multi-concept": {"gamma_attn": 0.01, "gamma_norm": 0.02},
-    "inpainting": {"gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},
-    "compose / edit": {
+    "paper: multi-concept": {**_PAPER, "gamma_attn": 0.01, "gamma_norm": 0.02},
+    "paper: inpainting": {**_PAPER, "gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},
+    "paper: compose / edit": {
+        **_PAPER,
         "gamma_attn": 0.0,
         "gamma_norm": 0.0,
         "edit_gamma_attn": 0.0005,
         "edit_gamma_norm": 0.0005,
         "edit_start": 0.3,
     },
-    "stylise": {
+    "paper: stylise": {
+        **_PAPER,
         "gamma_attn": 0.0,
         "gamma_norm": 0.0,
         "edit_gamma_attn": 0.0004,
@@ -78,8 +82,8 @@ class Options:
     enabled: bool = _field(False, "Whether EBCA takes part at all.")
     preset: str = _field(
         "multi-concept",
-        "Starting values for one of the paper's tasks: set the fields below, which can then be"
-        " changed.",
+        "Starting values: what was measured for several concepts, or the paper's for its tasks."
+        " Sets the fields below, which can then be changed.",
         choices=(CUSTOM, *PRESETS),
     )
     gamma_attn: float = _like(Settings, "gamma_attn")
@@ -94,7 +98,7 @@ class Options:
     token_weights: str = _field(
         "",
         "Factors on gamma_attn for single words, as they stand in the prompt:"
-        " 'crown:2.5, red hat:1.5'. A factor of 0 leaves a word alone.",
+        " 'crown:2.5, red hat:1.5'. A factor of 0 takes that term off a word.",
     )
     compose: str = _field(
         "cacao",

@@ -30,7 +30,8 @@ JOB = {
 }
 """What a job is where a test does not say otherwise."""
 
-ON = {"gamma_attn": 0.03, "gamma_norm": 0.02}
+PAPER = {"gamma_spread": 0, "centered": False}
+ON = {"gamma_attn": 0.03, "gamma_norm": 0.02, **PAPER}
 """Step sizes that every checkpoint of the suite notices within few steps."""
 
 _BRIEF = {
@@ -43,7 +44,7 @@ _BRIEF = {
     "infotext": None,
 }
 
-ZERO = {"gamma_attn": 0, "gamma_norm": 0}
+ZERO = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0}
 
 _LABEL = re.compile(r'(EBCA \w+): ("(?:\\.|[^\\"])*"|[^,]*)')
 

@@ -2,11 +2,17 @@
 
 import pytest
 
-from webui.client import ON, ZERO, alike, differ, same
+from webui.client import ON, PAPER, ZERO, alike, differ, same
 
 A, B = "a red star", "a blue moon"
 LONG = ", ".join(["one red star on the green grass", "two crowns in the snow"] * 9)
-STEPS = {"gamma_attn": 0.01, "gamma_norm": 0.01, "edit_gamma_attn": 0.01, "edit_gamma_norm": 0.01}
+STEPS = {
+    "gamma_attn": 0.01,
+    "gamma_norm": 0.01,
+    "edit_gamma_attn": 0.01,
+    "edit_gamma_norm": 0.01,
+    **PAPER,
+}
 """The same step sizes for main and editorial prompts."""
 
 

@@ -30,10 +30,11 @@ FIELDS = [
 
 PRESETS = {
     "custom": {},
-    "multi-concept": {"gamma_attn": "0.01", "gamma_norm": "0.02"},
-    "inpainting": {"gamma_attn": "0.025", "gamma_norm": "0.025", "mask": "True"},
-    "compose / edit": {"gamma_attn": "0", "edit_gamma_attn": "0.0005", "edit_start": "0.3"},
-    "stylise": {"gamma_norm": "0", "edit_gamma_norm": "0.0004", "edit_start": "0.2"},
+    "multi-concept": {"gamma_attn": "0.002", "gamma_norm": "0", "gamma_spread": "0.0125"},
+    "paper: multi-concept": {"gamma_attn": "0.01", "gamma_norm": "0.02", "centered": "False"},
+    "paper: inpainting": {"gamma_attn": "0.025", "gamma_norm": "0.025", "mask": "True"},
+    "paper: compose / edit": {"gamma_attn": "0", "edit_gamma_attn": "0.0005", "edit_start": "0.3"},
+    "paper: stylise": {"gamma_norm": "0", "edit_gamma_norm": "0.0004", "edit_start": "0.2"},
 }
 
 
@@ -61,7 +62,7 @@ def test_it_is_off_by_default(webui, fields):
 
 
 def test_missing_keys_take_the_defaults(webui):
-    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["gamma_norm"] == "0.02"
+    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["gamma_spread"] == "0.0125"
 
 
 def test_an_object_without_enabled_is_off(webui):
@@ -104,7 +105,7 @@ def test_a_preset_sets_its_fields(webui, preset):
 
 
 def test_a_key_wins_over_the_preset(webui):
-    labels = webui.txt2img(ebca={"preset": "stylise", "gamma_attn": 0.04}, steps=1).labels
+    labels = webui.txt2img(ebca={"preset": "paper: stylise", "gamma_attn": 0.04}, steps=1).labels
     assert labels["gamma_attn"] == "0.04"
     assert labels["edit_start"] == "0.2"
 

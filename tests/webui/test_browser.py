@@ -29,7 +29,7 @@ if not CHROMIUM:
 PROMPT = "a red star and a blue moon AND on the grass :0.5"
 UNUSUAL = {
     "enabled": True,
-    "preset": "stylise",
+    "preset": "paper: stylise",
     "gamma_attn": 0.013,
     "gamma_norm": 0.017,
     "start": 0.11,
@@ -48,7 +48,7 @@ UNUSUAL = {
     "mask": False,
     "hires": "off",
     "gamma_spread": 0.0215,
-    "centered": True,
+    "centered": False,
 }
 """A value for every field, none of them a default."""
 
@@ -92,13 +92,14 @@ def unusual(txt2img: Tab) -> Tab:
     return txt2img
 
 
-def test_a_new_user_sees_five_things_and_opening_enables(webui: WebUIPage) -> None:
+def test_a_new_user_sees_six_things_and_opening_enables(webui: WebUIPage) -> None:
     tab = webui.txt2img
     assert not tab.enabled
     tab.enable()
     assert tab.enabled
     visible = {name for name in FIELDS if name != "enabled" and tab.control(name).is_visible()}
-    assert visible == {"preset", "gamma_attn", "gamma_norm", "compose", "token_weights"}
+    steps = {"gamma_attn", "gamma_norm", "gamma_spread"}
+    assert visible == {"preset", "compose", "token_weights", *steps}
     tab.unfold()
     assert all(tab.control(name).is_visible() for name in FIELDS)
 
@@ -248,7 +249,7 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.set("start", 1)
     says("EBCA: start is 1.0, but must be less than stop, which is 1.")
     txt2img.set("start", 0)
-    txt2img.set("preset", "stylise")
+    txt2img.set("preset", "paper: stylise")
     says("The step sizes are 0 and nothing is composed, so the picture stays as it is.")
     txt2img.set("hires", "only")
     says("Nothing to do: the hires pass is set to 'only' and hires fix is off.")
@@ -308,7 +309,7 @@ def test_a_grid_over_an_axis_of_ebca(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.generate()
     infotext = Image.open(io.BytesIO(webui.picture(txt2img))).info["parameters"]  # the grid's
     assert 'X Type: [EBCA] gamma_attn, X Values: "0, 0.01, 0.05"' in infotext
-    assert txt2img.get("gamma_attn") == 0.01
+    assert txt2img.get("gamma_attn") == DEFAULTS["gamma_attn"]
     # a value that is not legal stops the plot before its first cell
     txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 11")
     message = txt2img.generate(seed=8)

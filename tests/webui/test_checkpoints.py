@@ -2,11 +2,11 @@
 
 import pytest
 
-from webui.client import ON, PROMPT, ZERO, Result, alike, differ, same
+from webui.client import ON, PAPER, PROMPT, ZERO, Result, alike, differ, same
 from webui.conftest import checkpoint
 
 B = "a green hat"
-STEPS = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01}
+STEPS = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01, **PAPER}
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_all_kinds_in_turn(host):
 def test_steps_mean_the_same_at_any_depth(host):
     """SDXL's 70 layers take 16/70 of the step each, unless they are told otherwise."""
     host.load(checkpoint(host, "sdxl"))
-    scaled = host.txt2img(ebca={"gamma_attn": 0.07, "gamma_norm": 0.035})
-    sizes = {"gamma_attn": 0.016, "gamma_norm": 0.008, "scale_with_depth": False}
+    scaled = host.txt2img(ebca={"gamma_attn": 0.07, "gamma_norm": 0.035, **PAPER})
+    sizes = {"gamma_attn": 0.016, "gamma_norm": 0.008, "scale_with_depth": False, **PAPER}
     assert alike(scaled, host.txt2img(ebca=sizes))
     assert differ(scaled, host.txt2img(ebca={**sizes, "scale_with_depth": True}))
 

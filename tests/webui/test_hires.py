@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, PROMPT, ZERO, alike, apart, differ, distance, same
+from webui.client import ON, PAPER, PROMPT, ZERO, alike, apart, differ, distance, same
 from webui.conftest import checkpoint
 
 B = "a green hat"
@@ -65,7 +65,7 @@ def test_without_hires_fix_only_is_off_and_off_is_on(webui):
 
 
 def test_the_hires_prompt_has_its_own_and(draw):
-    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01}
+    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01, **PAPER}
     composed = draw(steps, hr_prompt=f"{PROMPT} AND {B}")
     assert differ(composed, draw(steps), draw(hr_prompt=f"{PROMPT} AND {B}"))
     assert alike(draw(steps, hr_prompt=f"{PROMPT} AND {PROMPT}"), draw(steps))
@@ -79,7 +79,7 @@ def test_in_a_pass_without_ebca_and_is_the_core_and(draw):
 
 
 def test_the_first_prompt_s_and_is_the_hires_pass_s_too(draw):
-    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01}
+    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01, **PAPER}
     assert alike(draw(steps, prompt=f"{PROMPT} AND {PROMPT}"), draw(steps))
 
 

@@ -7,7 +7,7 @@ from webui.client import JOB, ON, PROMPT, differ, labels, same
 BOTH = f"{PROMPT} AND a green hat :0.5"
 UNUSUAL = {
     "enabled": True,
-    "preset": "compose / edit",
+    "preset": "paper: compose / edit",
     "gamma_attn": 0.0123,
     "gamma_norm": 0.0371,
     "start": 0.15,
@@ -26,7 +26,7 @@ UNUSUAL = {
     "mask": False,
     "hires": "only",
     "gamma_spread": 0.0215,
-    "centered": True,
+    "centered": False,
 }
 """Every field away from its default."""
 
@@ -110,8 +110,9 @@ def test_an_infotext_of_an_older_version_takes_the_defaults_for_what_it_lacks(we
     line = "EBCA enabled: True, EBCA gamma_attn: 0.03, EBCA gamma_norm: 0.02, EBCA gone: 3"
     old = webui.txt2img().infotext.replace(", Version:", f", {line}, Version:")
     after = from_infotext(webui, old)
-    assert same(after, webui.txt2img(ebca=ON))
-    assert after.labels == webui.txt2img(ebca=ON).labels
+    wanted = webui.txt2img(ebca={"gamma_attn": 0.03, "gamma_norm": 0.02})
+    assert same(after, wanted)
+    assert after.labels == wanted.labels
 
 
 @pytest.mark.parametrize(

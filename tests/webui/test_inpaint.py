@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from webui.client import ON, PROMPT, ZERO, alike, differ, distance, same
+from webui.client import ON, PAPER, PROMPT, ZERO, alike, differ, distance, same
 from webui.conftest import checkpoint
 
 MASKED, UNMASKED = {**ON, "mask": True}, {**ON, "mask": False}
@@ -104,7 +104,7 @@ def test_the_position_in_the_batch_does_not_matter(paint, kind):
 
 
 def test_cacao_of_a_prompt_and_itself_is_the_prompt(paint):
-    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01}
+    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01, **PAPER}
     assert alike(paint(prompt=f"{PROMPT} AND {PROMPT}", ebca=steps), paint(ebca=steps))
 
 

@@ -2,11 +2,17 @@
 
 import pytest
 
-from webui.client import ON, PROMPT, ZERO, alike, differ, same
+from webui.client import ON, PAPER, PROMPT, ZERO, alike, differ, same
 
 NAME = "ebca-test"
 B = "a green hat"
-STEPS = {"gamma_attn": 0.01, "gamma_norm": 0.01, "edit_gamma_attn": 0.01, "edit_gamma_norm": 0.01}
+STEPS = {
+    "gamma_attn": 0.01,
+    "gamma_norm": 0.01,
+    "edit_gamma_attn": 0.01,
+    "edit_gamma_norm": 0.01,
+    **PAPER,
+}
 TAGS = {"lora": f"<lora:{NAME}:1>", "hypernet": f"<hypernet:{NAME}:1>", "embedding": NAME}
 
 

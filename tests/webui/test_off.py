@@ -6,7 +6,7 @@ from webui.client import ON, ZERO, RefusedError, differ, same
 from webui.conftest import checkpoint
 
 OFF = {"enabled": False}
-DISABLED_BUT_FILLED_IN = [False, "stylise", 0.05, 0.05, 0.9, 0.1, "nonsense", 7, None]
+DISABLED_BUT_FILLED_IN = [False, "paper: stylise", 0.05, 0.05, 0.9, 0.1, "nonsense", 7, None]
 
 
 def test_without_ebca_a_job_is_repeatable(any_webui):

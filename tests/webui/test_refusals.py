@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, RefusedError, same
+from webui.client import ON, ZERO, RefusedError, same
 
 NAN = float("nan")
 BAD = [
@@ -158,11 +158,7 @@ def test_a_bad_hires_prompt_is_refused_before_the_first_pass(refusal):
 def test_what_only_the_webui_composes_is_its_own_business(webui):
     """Its AND knows no denominator and no main prompt."""
     job = {"prompt": "a :-1 AND b :-2"}
-    assert same(webui.txt2img(**job), webui.txt2img(**job, ebca={"compose": "webui", **_zero()}))
-
-
-def _zero():
-    return {"gamma_attn": 0, "gamma_norm": 0}
+    assert same(webui.txt2img(**job), webui.txt2img(**job, ebca={"compose": "webui", **ZERO}))
 
 
 def test_a_word_must_be_in_one_of_the_prompts(refusal, webui):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, PROMPT, Result, alike, differ, same
+from webui.client import ON, PAPER, PROMPT, Result, alike, differ, same
 from webui.conftest import checkpoint
 
 BOTH = f"{PROMPT} AND a green hat :0.5"
@@ -130,7 +130,7 @@ def test_instruct_pix2pix_has_its_conditional_rows_updated(pix2pix):
 
 def test_instruct_pix2pix_composes_where_core_and_cannot(pix2pix):
     job = {"image_cfg_scale": 1.5}
-    steps = {"gamma_attn": 0.01, "edit_gamma_attn": 0.01, "gamma_norm": 0}
+    steps = {"gamma_attn": 0.01, "edit_gamma_attn": 0.01, "gamma_norm": 0, **PAPER}
     one = pix2pix(**job, prompt=f"{PROMPT} AND {PROMPT}", ebca=steps)
     assert alike(one, pix2pix(**job, ebca=steps))
     assert differ(one, pix2pix(**job, prompt=BOTH, ebca=steps))

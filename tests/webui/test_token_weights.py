@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, RefusedError, alike, differ, same
+from webui.client import ON, PAPER, RefusedError, alike, differ, same
 
 PROMPT = "a red star and a blue moon"
 FILLER = ", ".join(["one green thing on the grass"] * 14)
@@ -71,7 +71,7 @@ def test_words_of_an_editorial_prompt_count(draw):
 
 
 def test_a_word_of_both_prompts_counts_in_both(draw):
-    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01}
+    steps = {"gamma_attn": 0.01, "gamma_norm": 0, "edit_gamma_attn": 0.01, **PAPER}
     assert alike(draw("moon:4", f"{PROMPT} AND {PROMPT}", **steps), draw("moon:4", **steps))
 
 

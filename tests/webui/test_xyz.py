@@ -118,7 +118,9 @@ def test_a_closed_accordion_stays_closed_on_other_axes(plot, single):
         assert_cell(cell, single(None))
 
 
-@pytest.mark.parametrize("preset", ["inpainting", "compose / edit", "stylise", "multi-concept"])
+@pytest.mark.parametrize(
+    "preset", ["paper: inpainting", "paper: compose / edit", "paper: stylise", "multi-concept"]
+)
 def test_the_axis_preset_sets_its_fields(plot, single, preset):
     """What the accordion holds of them gives way, as if the preset had been chosen in it."""
     filled_in = [True, "custom", 0.07, 0.07]
@@ -127,8 +129,8 @@ def test_the_axis_preset_sets_its_fields(plot, single, preset):
 
 
 def test_a_preset_and_another_axis(plot, single):
-    cells = plot(("[EBCA] preset", "stylise"), ("[EBCA] gamma_attn", "0.02"), ebca=[True])
-    assert_cell(cells[0], single({"preset": "stylise", "gamma_attn": 0.02}))
+    cells = plot(("[EBCA] preset", "paper: stylise"), ("[EBCA] gamma_attn", "0.02"), ebca=[True])
+    assert_cell(cells[0], single({"preset": "paper: stylise", "gamma_attn": 0.02}))
 
 
 def test_values_may_be_ranges(plot, single):
@@ -189,7 +191,7 @@ BAD = {
 @pytest.mark.parametrize("field", BAD)
 def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
     before = single(EBCA)
-    good = str(AXES.get(field, ["stylise"])[-1])
+    good = str(AXES.get(field, ["paper: stylise"])[-1])
     with pytest.raises(RefusedError, match=field):
         plot((f"[EBCA] {field}", f"{good}, {BAD[field]}"))
     assert_cell(single(EBCA), before)

@@ -10,7 +10,7 @@ import torch
 from host import Host, Result
 from test_host_rows import LONG
 
-CACAO = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0}
+CACAO = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
 BOTH = {"enabled": True, "gamma_attn": 0.1, "edit_gamma_attn": 0.01}
 
 

@@ -43,13 +43,15 @@ def test_hires_says_in_which_passes_it_takes_part(
 
 def test_the_hires_prompt_has_an_and_of_its_own(each_model: Host) -> None:
     job = {**HIRES, "prompt": "a cat", "hr_prompt": "a dog AND a bird AND a fish"}
-    result = each_model.txt2img([{**ON, "gamma_attn": 0.0, "gamma_norm": 0.0}], **job)
+    result = each_model.txt2img(
+        [{**ON, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}], **job
+    )
     for call in result.calls:
         assert call.changed() == [call.sample.shape[-1] == 16, False]
 
 
 def test_the_hires_pass_follows_the_schedule_of_its_own_steps(host: Host) -> None:
-    still = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0}
+    still = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
     job = {**HIRES, "hr_second_pass_steps": 8, "denoising_strength": 0.9, "steps": 4}
     plain = host.txt2img(prompt="[a cat:a dog:0.5]", **job)
     composed = host.txt2img([still], prompt="a fish AND [:a dog:0.5]", **job)

@@ -11,7 +11,13 @@ from test_host_rows import LONG
 
 from ebca.webui.words import find_words
 
-ON = {"enabled": True, "gamma_attn": 0.1, "gamma_norm": 0.0}
+ON = {
+    "enabled": True,
+    "gamma_attn": 0.1,
+    "gamma_norm": 0.0,
+    "gamma_spread": 0.0,
+    "centered": False,
+}
 
 
 def places(host: Host, prompt: str, words: str) -> list[int]:
