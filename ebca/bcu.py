@@ -2,8 +2,8 @@
 
     C  <-  C + ( gamma_attn softmax_n(beta K Q^T) Q  -  gamma_norm diag(...) K ) W_K^T
 
-Beyond the paper, and off unless asked for: a further prior whose gradient moves tokens apart,
-and steps without what all tokens have in common (`spread_apart`).
+Not in the paper: a further prior whose gradient moves tokens apart, and steps without what all
+tokens have in common (`spread_apart`).
 
 Shape letters as in `ebca.energy`. Pure: tensors in, tensors out.
 """

@@ -202,7 +202,8 @@ def test_half_precision_stays_finite_at_the_largest_step_sizes(
     shared_unet, dtype, formulation, gamma
 ):
     unet = copy.deepcopy(shared_unet).to(dtype)
-    settings = Settings(gamma, gamma, formulation=formulation, scale_with_depth=False)
+    more = {"formulation": formulation, "scale_with_depth": False}
+    settings = Settings(gamma, gamma, gamma_spread=min(gamma, 1.0), **more)
     edit = Edit(context=encoding(9), alpha=0.7, gamma_attn=gamma, gamma_norm=gamma)
     with apply_patch(unet, settings, edits=[edit], conditional_rows=[1]):
         output = evaluate(unet, latent(2).to(dtype), context(2).to(dtype))

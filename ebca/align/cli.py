@@ -29,6 +29,7 @@ ABLATION: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bcu", ("gamma_attn=0.002", "gamma_norm=0.004", "stop=0.2,0.4")),
     ("bcu", ("gamma_attn=0.002", "gamma_norm=0.004", "start=0.4")),
     ("bcu", ("gamma_attn=0.01", "gamma_norm=0.02", "max_relative_update=0.005,0.01,0.02")),
+    ("bcu", ("gamma_attn=0,0.002", "gamma_norm=0", "gamma_spread=0.0125", "centered=off,on")),
     ("cacao", ()),
     ("both", ("gamma_attn=0.002", "gamma_norm=0.004")),
 )
