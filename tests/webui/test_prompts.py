@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, PROMPT, RefusedError, differ, same
+from webui.client import ON, PROMPT, ZERO, RefusedError, differ, same
 
 WORDS = " ".join(f"word{number} red" for number in range(150))
 FORTY = " AND ".join(f"a thing of kind {number} :0.{number % 9 + 1}" for number in range(40))
@@ -49,7 +49,7 @@ def test_a_strange_prompt_does_no_harm(webui, prompt):
         on = webui.txt2img(**job, ebca={**ON, "compose": compose})
         assert on.labels["compose"] == compose
         assert not same(core, on)
-    nothing = {"gamma_attn": 0, "gamma_norm": 0, "compose": "webui"}
+    nothing = {**ZERO, "compose": "webui"}
     assert same(core, webui.txt2img(**job, ebca=nothing))
     assert same(core, webui.txt2img(**job))
 
