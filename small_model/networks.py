@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Sizes:
     """How wide the networks are. Group norms have 32 groups, so no width is below 32."""
 
     autoencoder: tuple[int, ...] = (64, 64, 128, 128)
-    unet: tuple[int, ...] = (64, 128, 128)
+    unet: tuple[int, ...] = (64, 128)
     text: int = 128
     text_layers: int = 3
 
@@ -110,6 +111,29 @@ class Words:
             tokens = self.tokenizer(text, truncation=True, max_length=TOKENS).input_ids
             self._known[text] = tokens
         return self._known[text]
+
+
+def take_weights(network: nn.Module, source: nn.Module) -> None:
+    """Copy the weights of `source` to the same places of `network`, which may have fewer levels.
+
+    A UNet's up blocks are counted from the last, the finest, as its down blocks are from the
+    first. Raises ValueError if a weight of `network` has no counterpart of its shape.
+    """
+    known = {_place(name, source): tensor for name, tensor in source.state_dict().items()}
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            counterpart = known.get(_place(name, network))
+            if counterpart is None or counterpart.shape != tensor.shape:
+                raise ValueError(f"{name} {tuple(tensor.shape)} is not in the other model")
+            tensor.copy_(counterpart)
+
+
+def _place(name: str, network: Any) -> str:
+    block = re.match(r"up_blocks\.(\d+)\.", name)
+    if block is None:
+        return name
+    from_last = len(network.up_blocks) - int(block[1])
+    return f"up_blocks.-{from_last}.{name[block.end() :]}"
 
 
 def plain_attention(network: Any) -> None:

@@ -29,6 +29,7 @@ from small_model.networks import (
     new_unet,
     plain_attention,
     save_pipeline,
+    take_weights,
 )
 from small_model.stage import Budget, Stage, TrainingError, replace
 from small_model.stages import Painter, autoencoder_loss, cache_latents, painter_loss
@@ -51,6 +52,7 @@ class Plan:
     seed: int = 0
     tiny: bool = False
     autoencoder: str | None = None
+    start: str | None = None
 
     @property
     def sizes(self) -> Sizes:
@@ -76,6 +78,8 @@ def train(out: Path, plan: Plan, device: torch.device, save_every: float = 120.0
     torch.manual_seed(plan.seed + 1)
     words = Words()
     unet, text_encoder = new_unet(plan.sizes), new_text_encoder(plan.sizes, words)
+    if plan.start is not None:
+        _start_from(plan.start, unet, text_encoder)
     if device.type == "cpu":
         plain_attention(unet)
     painter = Painter(unet, text_encoder).to(device)
@@ -120,6 +124,20 @@ def _autoencoder(notes: Path, plan: Plan, device: torch.device, save_every: floa
     return stage.average
 
 
+def _start_from(folder: str, unet: Any, text_encoder: Any) -> None:
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    for network, kind, part in (
+        (unet, UNet2DConditionModel, "unet"),
+        (text_encoder, CLIPTextModel, "text_encoder"),
+    ):
+        try:
+            take_weights(network, kind.from_pretrained(folder, subfolder=part))
+        except ValueError as error:
+            raise TrainingError(f"cannot start from {folder}/{part}: {error}") from error
+
+
 def ceiling(notes: Path, vae: Any, plan: Plan) -> None:
     """Write what the judge sees in reconstructions: no picture of this model can be better."""
     from small_model.judge import Judge
@@ -153,6 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--autoencoder", metavar="MODEL", help="take a trained one from this folder"
     )
+    parser.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="begin the UNet and text encoder with this model's weights, as far as there is room",
+    )
     parser.add_argument("--save-every", type=float, default=120.0, metavar="SECONDS")
     parser.add_argument("--threads", type=int, help="of the CPU")
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the code")
@@ -171,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=chosen.seed,
         tiny=chosen.tiny,
         autoencoder=chosen.autoencoder,
+        start=chosen.start,
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
