@@ -47,7 +47,9 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 """diffusers' configurations of the UNets whose cost is measured; `tiny` is for a quick look."""
 
-_PAPER = Settings(gamma_attn=0.01, gamma_norm=0.02, gamma_spread=0.0, centered=False)
+_PAPER = Settings(
+    gamma_attn=0.01, gamma_norm=0.02, gamma_spread=0.0, centered=False, composition="average"
+)
 STOCK = "stock"
 _TOKENS = 77
 

@@ -1,6 +1,11 @@
 """CACAO, the Compositional Averaging of Cross-Attention Output (arXiv 2306.09869).
 
-    out = ( attn(Q, C_main) + sum_s alpha_s attn(Q, C_s) ) / ( 1 + sum_s alpha_s )
+    average   out = ( attn(Q, C_main) + sum_s alpha_s attn(Q, C_s) ) / ( 1 + sum_s alpha_s )
+    sum       out = attn(Q, C_main) + sum_s alpha_s ( attn(Q, C_s) - attn(Q, C_empty) )
+
+The sum is not in the paper. It does to the heads' outputs what the WebUI's AND does to predictions
+of noise, uncond + sum_i w_i (cond_i - uncond), and is the average with one more prompt, the empty
+one with alpha = -sum_s alpha_s (`Composition.active`): the denominator is then 1.
 
 The heads' outputs are averaged before the output projection, which is affine, so averaging after
 it would give the same. Pure: tensors in, tensors out.

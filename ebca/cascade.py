@@ -145,7 +145,7 @@ class Cascade:
         )
         alike: dict[tuple[object, ...], list[int]] = {}
         for index, row in enumerate(rows):
-            if row.conditional and (edits := self._active(images[row.image].edits)):
+            if row.conditional and (edits := self._active(row.image)):
                 alike.setdefault(tuple(map(_likeness, edits)), []).append(index)
         self.bundles = [self._bundle(members, context) for members in alike.values()]
 
@@ -162,15 +162,12 @@ class Cascade:
             self._masks[pixels] = torch.stack([levels[row.image] for row in self.evaluation.rows])
         return self._masks[pixels]
 
-    def _active(self, edits: Sequence[Edit]) -> list[Edit]:
-        return [edit for edit in edits if edit.active(self.evaluation.progress)]
+    def _active(self, image: int) -> list[Edit]:
+        return self.evaluation.images[image].active(self.evaluation.progress)
 
     def _bundle(self, members: list[int], context: Tensor) -> Bundle:
         """Gather the active edits of the member rows, which are alike, into stacks."""
-        slots = [
-            self._active(self.evaluation.images[self.evaluation.rows[index].image].edits)
-            for index in members
-        ]
+        slots = [self._active(self.evaluation.rows[index].image) for index in members]
         stacks: dict[tuple[object, ...], list[list[Edit]]] = {}
         for slot in zip(*slots, strict=True):
             first = slot[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ebca.settings import Edit, SettingsError, check_alphas
+from ebca.settings import Edit, SettingsError
 
 
 class Row(NamedTuple):
@@ -24,14 +25,22 @@ class Composition:
 
     `edits` have their contexts encoded. `token_weights` (token index of the main context ->
     factor on gamma_attn). `mask` [h, w] in latent pixels: 1 where the image is repainted.
+    `reference` [t, c], the encoding of the empty prompt: edits add what they say beyond it; None:
+    they are averaged with the main prompt. Whoever makes one has checked the edits' alphas.
     """
 
     edits: tuple[Edit, ...] = ()
     token_weights: Mapping[int, float] = field(default_factory=dict)
     mask: Tensor | None = None
+    reference: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        check_alphas(self.edits)
+    def active(self, progress: float) -> list[Edit]:
+        """The edits that take part in a step at `progress`, the reference among them."""
+        edits = [edit for edit in self.edits if edit.active(progress)]
+        total = math.fsum(edit.alpha for edit in edits)
+        if self.reference is not None and total:
+            edits.append(Edit(context=self.reference, alpha=-total))
+        return edits
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ebca.settings import TOKEN_WEIGHT, Edit, SettingsError, check_alphas, check_number
+from ebca.settings import TOKEN_WEIGHT, Edit, SettingsError, check_number
 
 _AND = re.compile(r"\bAND\b")
 _WEIGHTED = re.compile(r"(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*", re.DOTALL)
@@ -58,7 +58,7 @@ def compose(
     """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
 
     The other arguments are given to every `Edit`. Empty editorial prompts are left out. Raises
-    `SettingsError` if the main weight is not positive or the alphas cancel the main prompt.
+    `SettingsError` if the main weight is not positive or an alpha is out of range.
     """
     if not isinstance(prompt, str):
         each = [_compose_one(text, gamma_attn, gamma_norm, start, stop) for text in prompt]
@@ -80,7 +80,6 @@ def _compose_one(
         for other in others
         if other.text.strip()
     )
-    check_alphas(edits)
     return (main.text if others else prompt), edits
 
 

@@ -14,7 +14,7 @@ from ebca.engine import Engine
 from ebca.hosts.diffusers import Pipeline, is_pipeline
 from ebca.hosts.unet import BareUNet
 from ebca.layers import NoCrossAttentionError
-from ebca.settings import Edit, Settings, SettingsError
+from ebca.settings import Edit, Settings, SettingsError, check_alphas
 from ebca.trace import Trace
 
 
@@ -56,6 +56,7 @@ def apply_patch(
     conditional_rows: Sequence[int] | None = None,
     mask: Tensor | None = None,
     trace: Trace | None = None,
+    reference: Tensor | None = None,
 ) -> Patch:
     """Switch EBCA on for `model`; a patch that is there already is replaced.
 
@@ -69,6 +70,8 @@ def apply_patch(
     mask: [h, w], 1 where an inpainting repaints; only those pixels pull on the context. A
         9-channel inpainting pipeline brings its own.
     trace: collects energies while sampling.
+    reference: [tokens, channels], the encoding of the empty prompt, for edits that are summed. A
+        pipeline that can encode finds its own.
 
     Raises NoCrossAttentionError for a model without cross-attention, SettingsError for a value
     that cannot be used; then nothing is changed.
@@ -78,10 +81,14 @@ def apply_patch(
         raise SettingsError("settings", settings, "a Settings object")
     if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
         raise SettingsError("mask", getattr(mask, "shape", mask), "a tensor [h, w]")
-    images = [
-        Composition(edits=image, token_weights=settings.token_weights, mask=mask)
-        for image in per_image(edits)
-    ]
+    if reference is not None and (not isinstance(reference, Tensor) or reference.ndim != 2):
+        legal = "a tensor [tokens, channels]"
+        raise SettingsError("reference", getattr(reference, "shape", reference), legal)
+    images = []
+    for image in per_image(edits):
+        check_alphas(image, settings.composition)
+        summed = reference if settings.composition == "sum" and image else None
+        images.append(Composition(image, settings.token_weights, mask, summed))
     unet = _unet_of(model)
     if is_pipeline(model) and conditional_rows is None:
         host: Pipeline | BareUNet = Pipeline(model, settings, images)

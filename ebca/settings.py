@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMULATIONS = ("reference", "paper")
+COMPOSITIONS = ("sum", "average")
 PLACES = ("down", "mid", "up")
 MIN_DENOMINATOR = 0.1
-"""The smallest legal `1 + sum(alpha)`; below it, the average amplifies noise."""
+"""The smallest legal `1 + sum(alpha)` of an average; below it, noise is amplified."""
 
 _LAYER_RANGE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
@@ -208,6 +209,13 @@ class Settings:
         "Take out of every update what all tokens have in common, which cannot change who attends"
         " to whom. Not in the paper.",
     )
+    composition: str = _field(
+        "sum",
+        "How CACAO weighs what follows AND. sum: every prompt adds, by its weight, what it makes of"
+        " the picture beyond an empty prompt, as the WebUI's AND does. average: the paper's average"
+        " with the main prompt, in which every prompt takes a share from the others.",
+        choices=COMPOSITIONS,
+    )
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -221,6 +229,7 @@ class Settings:
             check_flag(name, getattr(self, name))
         check_window("start", self.start, "stop", self.stop)
         check_choice("formulation", self.formulation, FORMULATIONS)
+        check_choice("composition", self.composition, COMPOSITIONS)
         parse_layers(self.layers)
         put("token_weights", _checked_token_weights(self.token_weights))
 
@@ -305,23 +314,26 @@ def number_ranges(owner: type[Settings] | type[Edit]) -> dict[str, Range]:
     }
 
 
-def check_alphas(edits: Iterable[Edit]) -> None:
-    """Raise `SettingsError` if at any time of the schedule the alphas (nearly) cancel the main 1.
+def check_alphas(edits: Iterable[Edit], composition: str) -> None:
+    """Raise `SettingsError` if at any time of the schedule the alphas cannot be composed.
 
-    The average of CACAO divides by `1 + sum(alpha)` over the prompts active at a step, so this
-    must be at least `MIN_DENOMINATOR` in every stretch between two window borders.
+    An average divides by `1 + sum(alpha)` over the prompts active at a step, so this must be at
+    least `MIN_DENOMINATOR` in every stretch between two window borders. In a sum minus their sum
+    is the weight of the empty prompt, which must be in the range of an alpha.
     """
     edits = list(edits)
     for progress in sorted({0.0, *(edit.start for edit in edits), *(edit.stop for edit in edits)}):
         alphas = [edit.alpha for edit in edits if edit.active(progress)]
-        if math.fsum([1.0, *alphas]) < MIN_DENOMINATOR - 1e-9:
-            values = " + ".join(f"({alpha:g})" for alpha in alphas)
+        total, values = math.fsum(alphas), " + ".join(f"({alpha:g})" for alpha in alphas)
+        if composition == "average" and 1.0 + total < MIN_DENOMINATOR - 1e-9:
             raise SettingsError(
                 "alpha",
                 values,
                 f"such that 1 + their sum is at least {MIN_DENOMINATOR:g}, the main prompt"
                 " counting 1 (raise the main prompt's weight or the negative ones)",
             )
+        if composition == "sum" and not ALPHA.low <= total <= ALPHA.high:
+            raise SettingsError("alpha", values, f"such that their sum is {ALPHA}")
 
 
 def _checked_token_weights(weights: object) -> Mapping[int, float]:

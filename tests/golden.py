@@ -40,6 +40,7 @@ class Rows:
     layers: set[int] | None = None
     scale_with_depth: bool = True
     centered: bool = False
+    reference: Tensor | None = None  # [t, c]: edits add what they say beyond it
     visited: int = 0
     size: tuple[int, int] = (0, 0)
 
@@ -89,8 +90,12 @@ class _Processor:
         rows, main = self.rows, self.rows.mains[row]
         total, denominator = _attention(attn, pixels, main.context), 1.0
         for edit in rows.edits[row]:
-            total = total + edit.alpha * _attention(attn, pixels, edit.context)
-            denominator += edit.alpha
+            said = _attention(attn, pixels, edit.context)
+            if rows.reference is not None:
+                total = total + edit.alpha * (said - _attention(attn, pixels, rows.reference))
+            else:
+                total = total + edit.alpha * said
+                denominator += edit.alpha
         if rows.layers is None or rows.visited in rows.layers:
             for text in (main, *rows.edits[row]):
                 self._step(attn, row, pixels, text)

@@ -34,7 +34,7 @@ def parameters(function: object) -> list[tuple[str, object, bool]]:
 
 
 def test_signatures_are_stable():
-    assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-4] == [
+    assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-5] == [
         ("gamma_attn", 0.002),
         ("gamma_norm", 0.0),
         ("start", 0.0),
@@ -45,9 +45,15 @@ def test_signatures_are_stable():
         ("max_relative_update", None),
         ("layers", "all"),
     ]
-    last = ["token_weights", "mask", "gamma_spread", "centered"]
-    assert [name for name, *_ in parameters(ebca.Settings)][-4:] == last
-    assert [getattr(ebca.Settings(), name) for name in last] == [{}, True, 0.0125, True]
+    last = ["token_weights", "mask", "gamma_spread", "centered", "composition"]
+    assert [name for name, *_ in parameters(ebca.Settings)][-5:] == last
+    assert [getattr(ebca.Settings(), name) for name in last] == [
+        {},
+        True,
+        0.0125,
+        True,
+        "sum",
+    ]
     assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-1] == [
         ("prompt", None),
         ("context", None),
@@ -65,6 +71,7 @@ def test_signatures_are_stable():
         ("conditional_rows", None, True),
         ("mask", None, True),
         ("trace", None, True),
+        ("reference", None, True),
     ]
     assert parameters(ebca.remove_patch) == [("model", None, False)]
     assert parameters(ebca.compose) == [

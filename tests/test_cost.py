@@ -82,7 +82,7 @@ def products(unet: nn.Module, settings: Settings, edits: list[Edit]) -> dict[str
     return dict(mode.seen)
 
 
-OFF, ON = Settings(0.0, 0.0, gamma_spread=0.0), Settings(0.01, 0.02, **PAPER)
+OFF, ON = Settings(0.0, 0.0, **PAPER), Settings(0.01, 0.02, **PAPER)
 
 
 def test_off_installs_nothing(unet):

@@ -182,7 +182,8 @@ def test_several_images_per_prompt_share_its_edits(pipe: StableDiffusionPipeline
         )
     night = pipe.encode_prompt("at night", "cpu", 1, False)[0][0]
     edits = [[ebca.Edit(context=night, alpha=0.8)]] * 2 + [[]] * 2
-    expected = replayed(pipe.unet, seen.calls[0], [4, 5, 6, 7], edits=edits)
+    empty = pipe.encode_prompt("", "cpu", 1, False)[0][0]
+    expected = replayed(pipe.unet, seen.calls[0], [4, 5, 6, 7], edits=edits, reference=empty)
     assert torch.equal(seen.calls[0][2], expected)
 
 
@@ -300,9 +301,10 @@ def test_sd2_with_v_prediction_and_upcast_attention(pipe: StableDiffusionPipelin
     with Recorder(unet) as seen, ebca.apply_patch(sd2, _STRONG, edits=prompt.edits):
         assert not torch.equal(sample(sd2, prompt.main), before)
     assert torch.equal(sample(sd2, prompt.main), before)
-    night = pipe.encode_prompt("at night", "cpu", 1, False)[0][0]
+    night, empty = pipe.encode_prompt(["at night", ""], "cpu", 1, False)[0]
     edits = [ebca.Edit(context=night, alpha=0.8, gamma_attn=0.05)]
-    assert torch.equal(seen.calls[0][2], replayed(unet, seen.calls[0], [1], edits=edits))
+    expected = replayed(unet, seen.calls[0], [1], edits=edits, reference=empty)
+    assert torch.equal(seen.calls[0][2], expected)
 
 
 def test_edits_of_the_wrong_width_are_refused_before_sampling(

@@ -5,12 +5,14 @@ import dataclasses
 
 import pytest
 import torch
-from models import CONTEXT_WIDTH, TOKENS, context, distance, encoding, evaluate, latent
+from models import CONTEXT_WIDTH, PAPER, TOKENS, context, distance, encoding, evaluate, latent
 
 from ebca import Edit, NoCrossAttentionError, Settings, SettingsError, apply_patch
 
-STRONG = Settings(0.03, 0.05)
-OFF = Settings(0.0, 0.0, gamma_spread=0.0)
+STRONG = Settings(0.03, 0.05, composition="average")
+OFF = Settings(0.0, 0.0, **PAPER)
+USUAL = Settings(composition="average")
+REFERENCE = encoding(TOKENS + 2, seed=20)
 
 
 def hook_count(model: torch.nn.Module) -> int:
@@ -34,7 +36,7 @@ def test_zero_step_sizes_install_no_hook(unet):
 @pytest.mark.parametrize("window", [(0.0, 0.4), (0.6, 1.0)])
 def test_outside_every_window_the_output_is_bit_identical(unet, window):
     off = evaluate(unet, latent(2), context(2), timestep=499)  # half of the schedule is done
-    settings = Settings(0.03, 0.05, *window)
+    settings = Settings(0.03, 0.05, *window, composition="average")
     edit = Edit(context=encoding(), start=window[0], stop=window[1])
     with apply_patch(unet, settings, edits=[edit]):
         assert torch.equal(evaluate(unet, latent(2), context(2), timestep=499), off)
@@ -46,7 +48,7 @@ def test_windows_of_settings_and_edits_are_independent(unet):
         Edit(context=encoding(seed=3), stop=0.5),
         Edit(context=encoding(seed=4), start=0.5),
     )
-    halves = Settings(0.03, 0.05, start=0.5)
+    halves = dataclasses.replace(STRONG, start=0.5)
 
     def run(settings: Settings, edits: tuple[Edit, ...], timestep: int) -> torch.Tensor:
         with apply_patch(unet, settings, edits=edits):
@@ -97,17 +99,20 @@ EDITS_PER_IMAGE = [
 
 @pytest.mark.parametrize("images", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(8, 8), (7, 11)])
-def test_an_image_of_a_batch_is_the_image_generated_alone(unet, images, size):
+@pytest.mark.parametrize("composition", ["average", "sum"])
+def test_an_image_of_a_batch_is_the_image_generated_alone(unet, images, size, composition):
     """Images with different edits, of different number, length, weight and step sizes."""
+    settings = dataclasses.replace(STRONG, composition=composition)
+    given = {"reference": REFERENCE} if composition == "sum" else {}
     sample, text = latent(2 * images, *size), context(2 * images)
     edits, rows = EDITS_PER_IMAGE[-images:], list(range(images, 2 * images))
     off = evaluate(unet, sample, text)
-    with apply_patch(unet, STRONG, edits=edits, conditional_rows=rows):
+    with apply_patch(unet, settings, edits=edits, conditional_rows=rows, **given):
         batch = evaluate(unet, sample, text)
     assert torch.equal(batch[:images], off[:images])  # unconditional
     for image in range(images):
         pair = [image, images + image]
-        with apply_patch(unet, STRONG, edits=edits[image], conditional_rows=[1]):
+        with apply_patch(unet, settings, edits=edits[image], conditional_rows=[1], **given):
             alone = evaluate(unet, sample[pair], text[pair])
         assert distance(batch[pair], alone) < 1e-5
         assert distance(alone[1], off[images + image]) > 1e-3
@@ -140,6 +145,33 @@ def test_an_editorial_copy_of_the_main_prompt_changes_nothing_whatever_its_repet
     off = evaluate(unet, latent(1), text[None])
     with apply_patch(unet, OFF, edits=[edit]):
         assert distance(evaluate(unet, latent(1), text[None]), off) < 1e-5
+
+
+def test_edits_that_are_summed_add_what_they_say_beyond_the_reference(unet):
+    """A main prompt and a reference that are one text: with weight 1 the edit takes its place."""
+    main, other = context(1), encoding(TOKENS + 4, seed=30)
+    replaced = evaluate(unet, latent(1), other[None])
+    settings, edits = dataclasses.replace(OFF, composition="sum"), [Edit(context=other)]
+    with apply_patch(unet, settings, edits=edits, reference=main[0]):
+        assert distance(evaluate(unet, latent(1), main), replaced) < 1e-5
+
+
+def test_of_edits_that_are_summed_the_reference_follows_the_windows(unet):
+    """The reference weighs what is active at a step, and nothing where the weights cancel."""
+    early = Edit(context=encoding(seed=3), alpha=0.8, stop=0.5)
+    late = Edit(context=encoding(5, seed=4), alpha=-3.0, start=0.5)
+    settings = dataclasses.replace(STRONG, composition="sum")
+
+    def run(edits: list[Edit], timestep: int, reference: torch.Tensor = REFERENCE) -> torch.Tensor:
+        with apply_patch(unet, settings, edits=edits, reference=reference):
+            return evaluate(unet, latent(1), context(1), timestep)
+
+    for timestep, active in ((900, early), (100, late)):
+        alone = dataclasses.replace(active, start=0.0, stop=1.0)
+        assert torch.equal(run([early, late], timestep), run([alone], timestep))
+    opposite = [dataclasses.replace(early, stop=1.0, alpha=alpha) for alpha in (0.8, -0.8)]
+    plain = run([], 500)
+    assert distance(run(opposite, 500, torch.full_like(REFERENCE, 99.0)), plain) < 1e-5
 
 
 def test_edits_reach_only_conditional_rows(unet):
@@ -203,7 +235,7 @@ def test_half_precision_stays_finite_at_the_largest_step_sizes(
 ):
     unet = copy.deepcopy(shared_unet).to(dtype)
     more = {"formulation": formulation, "scale_with_depth": False}
-    settings = Settings(gamma, gamma, gamma_spread=min(gamma, 1.0), **more)
+    settings = Settings(gamma, gamma, gamma_spread=min(gamma, 1.0), composition="average", **more)
     edit = Edit(context=encoding(9), alpha=0.7, gamma_attn=gamma, gamma_norm=gamma)
     with apply_patch(unet, settings, edits=[edit], conditional_rows=[1]):
         output = evaluate(unet, latent(2).to(dtype), context(2).to(dtype))
@@ -217,7 +249,7 @@ def test_half_precision_is_close_to_single_at_normal_step_sizes(shared_unet, dty
     edit = Edit(context=encoding(9), alpha=0.7, gamma_attn=0.01)
     outputs = []
     for unet in (shared_unet, half):
-        with apply_patch(unet, Settings(), edits=[edit], conditional_rows=[1]):
+        with apply_patch(unet, USUAL, edits=[edit], conditional_rows=[1]):
             sample, text = latent(2).to(unet.dtype), context(2).to(unet.dtype)
             outputs.append(evaluate(unet, sample, text).float())
     off = evaluate(shared_unet, latent(2), context(2))
@@ -229,7 +261,7 @@ def test_half_precision_is_close_to_single_at_normal_step_sizes(shared_unet, dty
 
 def test_autocast_is_close_to_single(unet):
     def run() -> torch.Tensor:
-        with apply_patch(unet, Settings(), edits=EDITS_PER_IMAGE[2], conditional_rows=[1]):
+        with apply_patch(unet, USUAL, edits=EDITS_PER_IMAGE[2], conditional_rows=[1]):
             return evaluate(unet, latent(2), context(2)).float()
 
     expected = run()
@@ -253,6 +285,23 @@ def test_a_model_without_cross_attention_is_refused_with_what_was_looked_for():
         ({"edits": [Edit(context=torch.zeros(3, 5))]}, rf"context.*\(3, 5\).*{CONTEXT_WIDTH}"),
         ({"edits": [Edit(prompt="a cat")]}, "context.*a cat.*encoded"),
         ({"edits": [Edit(context=encoding(), alpha=-0.95)]}, "alpha.*0.95.*at least 0.1"),
+        (
+            {"settings": Settings(), "edits": [Edit(context=encoding())]},
+            "reference is None.*empty prompt",
+        ),
+        ({"reference": encoding()[0]}, r"reference.*\[tokens, channels\]"),
+        (
+            {
+                "settings": Settings(),
+                "edits": [Edit(context=encoding())],
+                "reference": torch.zeros(3, 5),
+            },
+            rf"reference.*\(3, 5\).*{CONTEXT_WIDTH}",
+        ),
+        (
+            {"settings": Settings(), "edits": [Edit(context=encoding(), alpha=-60.0)] * 2},
+            r"alpha.*\(-60\) \+ \(-60\).*sum.*-100 to 100",
+        ),
         ({"edits": ["a cat"]}, "edits.*a cat.*list of Edit"),
         ({"mask": torch.zeros(1, 8, 8)}, r"mask.*\[h, w\]"),
         ({"settings": {"gamma_attn": 1}}, "settings.*Settings object"),

@@ -8,12 +8,22 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0, IPAdapterAttnProcessor2_0
-from models import CONTEXT_WIDTH, context, distance, encoding, evaluate, latent, noise, tiny_unet
+from models import (
+    CONTEXT_WIDTH,
+    PAPER,
+    context,
+    distance,
+    encoding,
+    evaluate,
+    latent,
+    noise,
+    tiny_unet,
+)
 from torch import Tensor
 
 import ebca
 
-_STILL = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)
+_STILL = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0, **PAPER)
 
 
 @pytest.fixture

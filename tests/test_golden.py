@@ -1,14 +1,18 @@
 """The engine on a whole UNet against the materialised oracle of golden.py."""
 
+from functools import partial
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from golden import Rows, Text, oracle
-from models import LAYERS, context, distance, encoding, evaluate, latent, tiny_unet
+from models import LAYERS, TOKENS, context, distance, encoding, evaluate, latent, tiny_unet
 from torch import Tensor
 
-from ebca import Edit, Settings, apply_patch
+import ebca
+from ebca import Edit, apply_patch
 
+Settings = partial(ebca.Settings, composition="average")
 FORMULATIONS = pytest.mark.parametrize("formulation", ["reference", "paper"])
 GAMMA_ATTN, GAMMA_NORM = 0.03, 0.05
 BOTH = (GAMMA_ATTN, GAMMA_NORM)
@@ -20,7 +24,7 @@ TWO_PROMPTS = (
 
 def compare(
     unet: UNet2DConditionModel,
-    settings: Settings,
+    settings: ebca.Settings,
     *,
     edits: tuple[Edit, ...] = (),
     mask: Tensor | None = None,
@@ -28,6 +32,7 @@ def compare(
     rows: int = 2,
     conditional: tuple[int, ...] = (1,),
     layers: set[int] | None = None,
+    reference: Tensor | None = None,
 ) -> None:
     """Assert that engine and oracle agree to 1e-5, on an effect that is far larger than that."""
     sample, text = latent(rows, *size), context(rows)
@@ -53,10 +58,18 @@ def compare(
         layers,
         settings.scale_with_depth,
         settings.centered,
+        reference,
     )
     off = evaluate(unet, sample, text)
     expected = oracle(unet, sample, 500, text, asked)
-    with apply_patch(unet, settings, edits=edits, conditional_rows=conditional, mask=mask):
+    with apply_patch(
+        unet,
+        settings,
+        edits=edits,
+        conditional_rows=conditional,
+        mask=mask,
+        reference=reference,
+    ):
         actual = evaluate(unet, sample, text)
     assert distance(expected, off) > 1e-3
     assert distance(actual, expected) < 1e-5
@@ -106,6 +119,13 @@ def test_cacao_alone(unet):
 @FORMULATIONS
 def test_cacao_on_top_of_bcu(unet, formulation):
     compare(unet, Settings(*BOTH, formulation=formulation), edits=TWO_PROMPTS)
+
+
+@pytest.mark.parametrize("gammas", [BOTH, (0.0, 0.0)])
+def test_cacao_that_sums(unet, gammas):
+    edits = (*TWO_PROMPTS, Edit(context=encoding(5, seed=6), alpha=1.5, gamma_attn=0.06))
+    settings = ebca.Settings(*gammas, gamma_spread=0.05, centered=True)
+    compare(unet, settings, edits=edits, reference=encoding(TOKENS + 2, seed=20))
 
 
 @FORMULATIONS

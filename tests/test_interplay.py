@@ -22,7 +22,9 @@ GAMMAS = (0.03, 0.05)
 
 @contextmanager
 def patched(unet: nn.Module) -> Iterator[None]:
-    with apply_patch(unet, Settings(*GAMMAS), edits=EDITS, conditional_rows=[1]):
+    with apply_patch(
+        unet, Settings(*GAMMAS, composition="average"), edits=EDITS, conditional_rows=[1]
+    ):
         yield
 
 

@@ -88,7 +88,7 @@ def test_update_agrees_with_the_maths_written_out(unet: nn.Module) -> None:
 def test_editing_with_the_main_context_changes_nothing(unet: nn.Module) -> None:
     sample, context = latent(2), text(2)
     edits = [ebca.Edit(context=context[1], alpha=0.7)]
-    still = ebca.Settings(0.0, 0.0, gamma_spread=0.0)
+    still = ebca.Settings(0.0, 0.0, **PAPER)
     with ebca.apply_patch(unet, still, edits=edits, conditional_rows=[1]):
         same = evaluate(unet, sample, context)
     torch.testing.assert_close(same, evaluate(unet, sample, context), atol=1e-5, rtol=1e-5)

@@ -95,7 +95,8 @@ def test_earlier_pictures_are_kept(tmp_path: Path) -> None:
 
 
 def test_energies_are_drawn_and_listed(tmp_path: Path) -> None:
-    assert generate(tmp_path, _PROMPT, "--energies", "--gamma-attn", "0.001") == 0
+    plain = ("--gamma-attn", "0.001", "--gamma-spread", "0", "--no-centered")  # it descends
+    assert generate(tmp_path, _PROMPT, "--energies", *plain) == 0
     assert Image.open(tmp_path / "00000-0-energies.png").width > 500
     table = json.loads((tmp_path / "00000-0-energies.json").read_text())
     layers = {row["layer"] for row in table}
@@ -133,7 +134,10 @@ def test_inpainting_changes_only_what_the_mask_shows(tmp_path: Path, flat_pictur
     [
         ((_PROMPT, "--gamma-attn", "-1"), "gamma_attn is -1.0, but must be a number from 0 to 10"),
         ((_PROMPT, "--start", "0.5", "--stop", "0.5"), "start is 0.5, but must be less than stop"),
-        (("a AND b :-1",), "alpha is '(-1)', but must be such that 1 + their sum is at least 0.1"),
+        (
+            ("a AND b :-1", "--composition", "average"),
+            "alpha is '(-1)', but must be such that 1 + their sum is at least 0.1",
+        ),
         (("a :0 AND b",), "prompt is 'a :0', but must be a main prompt"),
         ((_PROMPT, "--token-weights", "crown:2"), "token_weights is 'crown', but must be words of"),
         ((_PROMPT, "--token-weights", "moon:x"), "token_weights is 'moon:x', but must be words"),

@@ -10,7 +10,7 @@ from torch import nn
 
 from ebca import Edit, Settings, SettingsError, apply_patch, remove_patch
 
-STRONG = Settings(0.03, 0.05)
+STRONG = Settings(0.03, 0.05, composition="average")
 EDITS = [Edit(context=encoding(9), alpha=0.7, gamma_attn=0.05)]
 
 
@@ -79,7 +79,8 @@ def test_remove_patch_and_again_on_an_unpatched_model(unet):
 
 def test_a_second_patch_replaces_the_first(unet):
     expected = patched_output(unet)
-    with apply_patch(unet, Settings(0.5, 0.5), edits=[Edit(context=encoding(3), alpha=2.0)]):
+    average = Settings(0.5, 0.5, composition="average")
+    with apply_patch(unet, average, edits=[Edit(context=encoding(3), alpha=2.0)]):
         once = snapshot(unet)
         assert torch.equal(patched_output(unet), expected)
     apply_patch(unet, Settings(0.5, 0.5))

@@ -198,22 +198,24 @@ def test_step_sizes_are_zero_outside_the_window():
 @pytest.mark.parametrize("alphas", [[-1.0], [-0.91], [0.5, -1.5], [-0.5, -0.5]])
 def test_alphas_that_cancel_the_main_prompt_are_refused(alphas):
     with pytest.raises(SettingsError, match=r"alpha is .*1 \+ their sum is at least 0.1"):
-        check_alphas([Edit(prompt="a", alpha=alpha) for alpha in alphas])
+        check_alphas([Edit(prompt="a", alpha=alpha) for alpha in alphas], "average")
 
 
 @pytest.mark.parametrize("alphas", [[-0.9], [0.1, -1.0], [-0.3, -0.3, -0.3]])
 def test_the_smallest_legal_denominator_is_legal(alphas):
-    check_alphas([Edit(prompt="a", alpha=alpha) for alpha in alphas])
+    check_alphas([Edit(prompt="a", alpha=alpha) for alpha in alphas], "average")
 
 
 def test_alphas_only_cancel_while_they_act_together():
     first, second = Edit(prompt="a", alpha=-0.6, stop=0.5), Edit(prompt="b", alpha=-0.6, start=0.5)
-    check_alphas([first, second])
-    check_alphas([Edit(prompt="  ", alpha=-3.0), Edit(prompt="a", alpha=-0.5)])
+    check_alphas([first, second], "average")
+    check_alphas([Edit(prompt="  ", alpha=-3.0), Edit(prompt="a", alpha=-0.5)], "average")
     with pytest.raises(SettingsError, match="alpha"):
-        check_alphas([first, dataclasses.replace(second, start=0.4)])
+        check_alphas([first, dataclasses.replace(second, start=0.4)], "average")
     with pytest.raises(SettingsError, match="alpha"):  # the positive one ends first
-        check_alphas([Edit(prompt="a", alpha=1.0, stop=0.5), Edit(prompt="b", alpha=-1.5)])
+        check_alphas(
+            [Edit(prompt="a", alpha=1.0, stop=0.5), Edit(prompt="b", alpha=-1.5)], "average"
+        )
 
 
 def test_every_setting_has_a_help_text_a_legal_default_and_a_slider_within_its_range():
@@ -240,3 +242,9 @@ def test_settings_can_be_had_without_torch():
     path = sys.modules["ebca.settings"].__file__
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "0.002"), done.stderr
+
+
+def test_a_sum_of_alphas_need_not_leave_anything_of_the_main_prompt_but_is_an_alpha_itself():
+    check_alphas([Edit(prompt="a", alpha=-40.0), Edit(prompt="b", alpha=-60.0)], "sum")
+    with pytest.raises(SettingsError, match=r"alpha is '\(60\) \+ \(41\)'.*-100 to 100"):
+        check_alphas([Edit(prompt="a", alpha=60.0), Edit(prompt="b", alpha=41.0)], "sum")

@@ -69,6 +69,7 @@ def test_a_trace_does_not_change_the_output(unet: UNet2DConditionModel) -> None:
     outputs = []
     for trace in (None, ebca.Trace()):
         edits = [ebca.Edit(context=encoding(), alpha=0.5)]
-        with ebca.apply_patch(unet, ebca.Settings(), edits=edits, trace=trace):
+        patch = {"edits": edits, "reference": encoding(seed=20), "trace": trace}
+        with ebca.apply_patch(unet, ebca.Settings(), **patch):
             outputs.append(evaluate(unet, latent(2), context(2)))
     assert torch.equal(*outputs)

@@ -20,6 +20,7 @@ KINDS = {
 }
 UPDATING = ("bcu", "both")
 COMPOSING = ("cacao", "both", "core-and")
+PATCHED = ("bcu", "cacao", "both")
 
 _NO_STEP: dict[str, Any] = {
     "gamma_attn": 0.0,
@@ -61,6 +62,8 @@ class Method:
                 if field.name != "token_weights"
             }
             facts["experiment"] = self.experiment
+        elif self.kind in PATCHED:
+            facts["composition"] = self.settings.composition
         if self.kind in COMPOSING:
             facts |= {name: getattr(self, name) for name in _EXTRA}
         return facts
@@ -140,5 +143,7 @@ def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
     changes = {name: value for name, value in point.items() if name not in (*_EXTRA, "experiment")}
     if any(name.startswith("gamma") for name in changes):
         changes = {**_NO_STEP, **changes}
-    settings = dataclasses.replace(base, **changes) if kind in UPDATING else _OFF
+    settings = dataclasses.replace(base, **changes)
+    if kind not in UPDATING:
+        settings = dataclasses.replace(_OFF, composition=settings.composition)
     return Method(kind, settings, **own)

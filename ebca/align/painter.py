@@ -18,7 +18,7 @@ from PIL import Image
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
 from ebca.align.experiments import experiment
-from ebca.align.methods import COMPOSING, UPDATING, Method
+from ebca.align.methods import COMPOSING, PATCHED, Method
 from ebca.generate import load_pipeline
 from ebca.prompts import compose
 from ebca.session import apply_patch
@@ -89,7 +89,7 @@ class Painter:
                 texts = stack.enter_context(core_and(pipe, prompts, method.alpha))
             elif method.kind in COMPOSING:
                 texts, edits = self._edits([case.composed for case in cases], method)
-            if method.kind in (*UPDATING, "cacao"):
+            if method.kind in PATCHED:
                 mask = _latent_mask(cases[0], self._native)
                 patch = apply_patch(pipe, method.settings, edits=edits, mask=mask, trace=trace)
                 stack.enter_context(patch)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call
 from ebca.hosts.unet import check_contexts, is_timed
-from ebca.settings import Edit, Settings, SettingsError
+from ebca.settings import Settings, SettingsError
 
 _INPAINT_CHANNELS = 9  # latent 4, mask 1, masked latent 4
 _MASK_CHANNEL = 4
@@ -37,7 +37,7 @@ class Pipeline:
             legal = f"given: {type(pipe).__name__} does not tell which rows are the prompt's"
             raise SettingsError("conditional_rows", None, legal)
         self.unet: nn.Module = pipe.unet
-        self._pipe, self._images = pipe, images
+        self._pipe, self._settings, self._images = pipe, settings, images
         self._timed = is_timed(settings, images)
         self._encoded: dict[int | None, list[Composition]] = {}
         self._steps: tuple[Tensor | None, list[float]] = (None, [])
@@ -94,32 +94,40 @@ class Pipeline:
     def _encode(self, clip_skip: int | None) -> list[Composition]:
         """The compositions with every edit's prompt encoded as the pipeline encodes its own."""
         if clip_skip not in self._encoded:
-            images = [
-                dataclasses.replace(
-                    image, edits=tuple(self._with_context(edit, clip_skip) for edit in image.edits)
-                )
-                for image in self._images
-            ]
-            check_contexts([image.edits for image in images], self.unet)
+            images = [self._with_contexts(image, clip_skip) for image in self._images]
+            check_contexts(self._settings, images, self.unet)
             self._encoded[clip_skip] = images
         return self._encoded[clip_skip]
 
+    def _with_contexts(self, image: Composition, clip_skip: int | None) -> Composition:
+        edits, reference = [], image.reference
+        for edit in image.edits:
+            if edit.context is None and (edit.prompt or "").strip():
+                if not hasattr(self._pipe, "encode_prompt"):
+                    kind = type(self._pipe).__name__
+                    legal = f"given as a context: {kind} cannot encode it by itself"
+                    raise SettingsError("prompt", edit.prompt, legal)
+                context = self._context(str(edit.prompt), clip_skip)
+                edit = dataclasses.replace(edit, prompt=None, context=context)
+            edits.append(edit)
+        summed = edits and self._settings.composition == "sum"
+        if summed and reference is None and hasattr(self._pipe, "encode_prompt"):
+            reference = self._context("", clip_skip)
+        return dataclasses.replace(image, edits=tuple(edits), reference=reference)
+
     @torch.no_grad()
-    def _with_context(self, edit: Edit, clip_skip: int | None) -> Edit:
-        if edit.context is not None or not (edit.prompt or "").strip():
-            return edit
-        if not hasattr(self._pipe, "encode_prompt"):
-            legal = f"given as a context: {type(self._pipe).__name__} cannot encode it by itself"
-            raise SettingsError("prompt", edit.prompt, legal)
+    def _context(self, text: str, clip_skip: int | None) -> Tensor:
+        """`text` as the pipeline encodes it, [t, c]."""
         skip = {} if clip_skip is None else {"clip_skip": clip_skip}
         encoded = self._pipe.encode_prompt(
-            edit.prompt,
+            text,
             device=self._pipe._execution_device,
             num_images_per_prompt=1,
             do_classifier_free_guidance=False,
             **skip,
         )
-        return dataclasses.replace(edit, prompt=None, context=encoded[0][0])
+        context: Tensor = encoded[0][0]
+        return context
 
 
 def _with_own_masks(

@@ -14,7 +14,7 @@ from torch import nn
 from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call
 from ebca.layers import find_layers
-from ebca.settings import Edit, Settings, SettingsError
+from ebca.settings import Settings, SettingsError
 
 TRAINING_TIMESTEPS = 1000
 
@@ -32,7 +32,7 @@ class BareUNet:
         self._images = images
         self._rows = None if conditional_rows is None else _checked_rows(conditional_rows)
         self._timed = is_timed(settings, images)
-        check_contexts([image.edits for image in images], unet)
+        check_contexts(settings, images, unet)
 
     def describe(self, call: Call) -> Evaluation:
         """The evaluation of a batch. Raises SettingsError if it lacks a row that was named."""
@@ -73,13 +73,22 @@ def _checked_rows(rows: Sequence[int]) -> list[int]:
     return checked
 
 
-def check_contexts(edits: Sequence[tuple[Edit, ...]], unet: nn.Module) -> None:
-    """Raise SettingsError unless every edit that can act has a context of the model's width."""
+def check_contexts(settings: Settings, images: Sequence[Composition], unet: nn.Module) -> None:
+    """Raise SettingsError unless everything that is composed has a context of the model's width."""
     width = getattr(find_layers(unet)[0].linear("to_k"), "in_features")  # noqa: B009
-    for edit in (edit for image in edits for edit in image):
-        if edit.context is None and (edit.prompt or "").strip():
-            legal = "encoded, a tensor [tokens, channels]: a bare UNet cannot encode a prompt"
-            raise SettingsError("context", edit.prompt, legal)
-        if edit.context is not None and edit.context.shape[1] != width:
-            legal = f"a tensor [tokens, {width}], the width of this model's contexts"
-            raise SettingsError("context", tuple(edit.context.shape), legal)
+    legal = f"a tensor [tokens, {width}], the width of this model's contexts"
+    for image in images:
+        for edit in image.edits:
+            if edit.context is None and (edit.prompt or "").strip():
+                missing = "encoded, a tensor [tokens, channels]: a bare UNet cannot encode a prompt"
+                raise SettingsError("context", edit.prompt, missing)
+            if edit.context is not None and edit.context.shape[1] != width:
+                raise SettingsError("context", tuple(edit.context.shape), legal)
+        if image.reference is not None and image.reference.shape[1] != width:
+            raise SettingsError("reference", tuple(image.reference.shape), legal)
+        composed = any(edit.alpha and edit.context is not None for edit in image.edits)
+        if composed and image.reference is None and settings.composition == "sum":
+            missing = (
+                "the encoding of the empty prompt where edits are summed (or composition 'average')"
+            )
+            raise SettingsError("reference", None, missing)

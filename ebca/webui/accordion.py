@@ -23,7 +23,7 @@ FIRST = (
 ADVANCED = (
     ("start", "stop"),
     ("max_relative_update", "layers"),
-    ("formulation", "hires"),
+    ("composition", "formulation", "hires"),
     ("centered", "scale_with_depth"),
     ("update_unconditional", "mask"),
     ("edit_gamma_attn", "edit_gamma_norm"),
@@ -53,6 +53,7 @@ LABELS = {
     "edit_stop": "Editorial stop",
     "gamma_spread": "gamma_spread",
     "centered": "Centered updates",
+    "composition": "Composition",
 }
 """What is written at the controls; the WebUI keys a user's own defaults by it."""
 

@@ -61,7 +61,8 @@ class ImagePrompt:
             )  # fmt: skip
         for step in sorted({0, *(last + 1 for part in self.parts for last, _ in part.schedule)}):
             active = self.active(step)
-            check_alphas(options.edit(prompt=self.parts[i].text, alpha=a) for i, a in active)
+            edits = [options.edit(prompt=self.parts[i].text, alpha=a) for i, a in active]
+            check_alphas(edits, options.composition)
 
     def words(self) -> list[str]:
         """All texts that are ever encoded for it."""
@@ -119,7 +120,12 @@ def describe(prompt: str, options: Options, steps: int = 20) -> str:
             total += alpha
         else:
             shown.append("an empty prompt, left out")
-    return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; divided by {total:g}."
+    how = (
+        "summed beyond the empty prompt"
+        if options.composition == "sum"
+        else f"divided by {total:g}"
+    )
+    return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; {how}."
 
 
 def _shown(part: Part) -> str:

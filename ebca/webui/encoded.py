@@ -25,6 +25,7 @@ class _Whole(NamedTuple):
     mains: Any  # kept, so that its id stays its own
     cond: Any
     texts: Sequence[ImagePrompt]
+    reference: Tensor | None  # the empty prompt's context, where prompts are summed
 
 
 class EncodedPrompts:
@@ -36,22 +37,27 @@ class EncodedPrompts:
         mask: Tensor | None,
         read: Callable[[Any], Sequence[ImagePrompt]],
         weigh: Callable[[str], dict[int, float]],
+        encode_empty: Callable[[], Any],
     ) -> None:
         """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` gives the
-        texts that belong to an encoded batch, `weigh` the factors on the tokens of a text."""
+        texts that belong to an encoded batch, `weigh` the factors on the tokens of a text,
+        `encode_empty` the WebUI's encoding of the empty prompt by the model in use."""
         self._options, self._mask, self._read, self._weigh = options, mask, read, weigh
+        self._encode_empty = encode_empty
         self._whole: dict[int, _Whole] = {}
         self._made: dict[tuple[int, ...], list[Composition]] = {}
 
     def mains(self, cond: Any) -> Any:
         """What the denoiser gets instead of `cond`: without what CACAO composes into it."""
         texts = self._read(cond)
+        summed = self._options.composition == "sum" and any(image.composed for image in texts)
+        reference = _context(self._encode_empty()) if summed else None
         mains = copy.copy(cond)
         mains.batch = [
             [_with_weight_one(prompts[0])] if image.composed else prompts
             for image, prompts in zip(texts, cond.batch, strict=True)
         ]
-        self._whole[id(mains)] = _Whole(mains, cond, texts)
+        self._whole[id(mains)] = _Whole(mains, cond, texts, reference)
         return mains
 
     def compositions(self, cond: Any, step: int) -> list[Composition]:
@@ -65,27 +71,35 @@ class EncodedPrompts:
             self._made[key] = [
                 composition
                 for image, prompts in zip(whole.texts, batch, strict=True)
-                for composition in self._compose(image, prompts, step)
+                for composition in self._compose(image, prompts, step, whole.reference)
             ]
         return self._made[key]
 
-    def _compose(self, image: ImagePrompt, prompts: Any, step: int) -> list[Composition]:
+    def _compose(
+        self, image: ImagePrompt, prompts: Any, step: int, reference: Tensor | None
+    ) -> list[Composition]:
         if image.composed:
             edits = tuple(
                 self._edit(prompts[index], image.parts[index].at(step), alpha, step)
                 for index, alpha in image.active(step)
             )
-            return [self._composition(image.parts[0].at(step), edits)]
+            return [self._composition(image.parts[0].at(step), edits, reference)]
         return [self._composition(part.at(step)) for part in image.parts]
 
-    def _composition(self, text: str, edits: tuple[Edit, ...] = ()) -> Composition:
-        return Composition(edits, self._weigh(text), self._mask)
+    def _composition(
+        self, text: str, edits: tuple[Edit, ...] = (), reference: Tensor | None = None
+    ) -> Composition:
+        return Composition(edits, self._weigh(text), self._mask, reference)
 
     def _edit(self, prompt: Any, text: str, alpha: float, step: int) -> Edit:
-        encoding = prompt.schedules[_place(prompt.schedules, step)].cond
-        if isinstance(encoding, dict):  # SDXL
-            encoding = encoding["crossattn"]
+        encoding = _context(prompt.schedules[_place(prompt.schedules, step)].cond)
         return self._options.edit(context=encoding, alpha=alpha, token_weights=self._weigh(text))
+
+
+def _context(encoding: Any) -> Tensor:
+    """The context [t, c] in an encoding of the WebUI, which for SDXL has more."""
+    context: Tensor = encoding["crossattn"] if isinstance(encoding, dict) else encoding
+    return context
 
 
 def _place(schedules: Sequence[Any], step: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 from modules import (  # type: ignore[import-not-found]
     extra_networks,
+    prompt_parser,
     script_callbacks,
     sd_samplers,
     sd_samplers_common,
@@ -155,7 +156,7 @@ class Job:
     @contextmanager
     def _sampling(self, sampler: Any) -> Iterator[None]:
         p, options, script = self._p, self._options, ExitStack()
-        prompts = EncodedPrompts(options, self._mask(), self._read, self._weigh)
+        prompts = EncodedPrompts(options, self._mask(), self._read, self._weigh, _encode_empty)
         given, get_conds = sampler.sampler_extra_args, p.get_conds
 
         def get_mains() -> tuple[Any, Any]:  # for a refiner, which encodes once more
@@ -205,6 +206,12 @@ class Job:
 def _unet() -> nn.Module:
     unet: nn.Module = shared.sd_model.model.diffusion_model
     return unet
+
+
+def _encode_empty() -> Any:
+    """The empty prompt, encoded by the model in use as the WebUI encodes prompts."""
+    ((only,),) = prompt_parser.get_learned_conditioning(shared.sd_model, [""], 1)
+    return only.cond
 
 
 def _text_encoder() -> Any:

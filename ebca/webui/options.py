@@ -27,7 +27,7 @@ COMPOSE = ("cacao", "webui")
 HIRES = ("same", "off", "only")
 CUSTOM = "custom"
 
-_PAPER = {"gamma_spread": 0.0, "centered": False}
+_PAPER = {"gamma_spread": 0.0, "centered": False, "composition": "average"}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "multi-concept": {},  # the defaults, which docs/alignment.md measured
     # step sizes and windows from the commands of the authors' code, one for each of its tasks
@@ -102,7 +102,7 @@ class Options:
     )
     compose: str = _field(
         "cacao",
-        "What AND means. cacao: the first prompt is the main one, the others are averaged into it"
+        "What AND means. cacao: the first prompt is the main one, the others are composed into it"
         " inside cross-attention, each weighing its weight over the main one's. webui: the WebUI's"
         " own AND, one evaluation for each.",
         choices=COMPOSE,
@@ -119,6 +119,7 @@ class Options:
     )
     gamma_spread: float = _like(Settings, "gamma_spread")
     centered: bool = _like(Settings, "centered")
+    composition: str = _like(Settings, "composition")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -30,7 +30,7 @@ JOB = {
 }
 """What a job is where a test does not say otherwise."""
 
-PAPER = {"gamma_spread": 0, "centered": False}
+PAPER = {"gamma_spread": 0, "centered": False, "composition": "average"}
 ON = {"gamma_attn": 0.03, "gamma_norm": 0.02, **PAPER}
 """Step sizes that every checkpoint of the suite notices within few steps."""
 

@@ -26,6 +26,7 @@ FIELDS = [
     "hires",
     "gamma_spread",
     "centered",
+    "composition",
 ]
 
 PRESETS = {

@@ -49,6 +49,7 @@ UNUSUAL = {
     "hires": "off",
     "gamma_spread": 0.0215,
     "centered": False,
+    "composition": "average",
 }
 """A value for every field, none of them a default."""
 

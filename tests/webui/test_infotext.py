@@ -27,6 +27,7 @@ UNUSUAL = {
     "hires": "only",
     "gamma_spread": 0.0215,
     "centered": False,
+    "composition": "average",
 }
 """Every field away from its default."""
 

@@ -39,6 +39,7 @@ BAD = [
     ("hires", "never", "same, off, only"),
     ("gamma_spread", 1.5, "from 0 to 1"),
     ("centered", 1, "true or false"),
+    ("composition", "mean", "sum, average"),
     ("preset", "none of them", "multi-concept"),
     ("preset", None, "multi-concept"),
     ("enabled", "yes", "true or false"),

@@ -75,13 +75,14 @@ AXES = {
     "hires": ["same", "off", "only"],
     "gamma_spread": [0, 0.05],
     "centered": [True, False],
+    "composition": ["sum", "average"],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 21
+    assert len(fields) == 22
 
 
 @pytest.mark.parametrize("field", AXES)
