@@ -210,7 +210,8 @@ def _unet() -> nn.Module:
 
 def _encode_empty() -> Any:
     """The empty prompt, encoded by the model in use as the WebUI encodes prompts."""
-    ((only,),) = prompt_parser.get_learned_conditioning(shared.sd_model, [""], 1)
+    text = prompt_parser.SdConditioning([""], width=1024, height=1024)  # sizes: not in contexts
+    ((only,),) = prompt_parser.get_learned_conditioning(shared.sd_model, text, 1)
     return only.cond
 
 

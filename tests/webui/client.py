@@ -44,7 +44,8 @@ _BRIEF = {
     "infotext": None,
 }
 
-ZERO = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0}
+SUM = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0}
+ZERO = {**SUM, "composition": "average"}
 
 _LABEL = re.compile(r'(EBCA \w+): ("(?:\\.|[^\\"])*"|[^,]*)')
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, PAPER, ZERO, alike, differ, same
+from webui.client import ON, PAPER, SUM, ZERO, alike, differ, same
 
 A, B = "a red star", "a blue moon"
 LONG = ", ".join(["one red star on the green grass", "two crowns in the snow"] * 9)
@@ -106,6 +106,26 @@ def test_emphasis_works_in_main_and_editorial_prompts(draw):
 def test_the_negative_prompt_knows_no_and(webui):
     job = {"prompt": A, "negative_prompt": f"{B} AND {A} :-3"}
     assert same(webui.txt2img(**job, ebca=ZERO), webui.txt2img(**job))
+
+
+# composition = sum
+
+
+@pytest.mark.parametrize("prompt", [A, LONG], ids=["short", "long"])
+def test_a_sum_is_measured_against_the_empty_prompt(draw, prompt):
+    """To an empty main prompt a prompt of weight 1 adds all that it says."""
+    assert alike(draw(f" AND {prompt}", SUM), draw(prompt, None))
+
+
+def test_a_sum_adds_and_an_average_shares(draw_any):
+    whole, half = draw_any(f"{A} AND {B}", SUM), draw_any(f"{A} AND {B} :0.5", SUM)
+    assert differ(whole, half, draw_any(f"{A} AND {B}", ZERO), draw_any(A, None))
+    assert alike(whole, draw_any(f"{A} AND {B} :0.5 AND {B} :0.5", SUM))
+    assert alike(draw_any(f"{A} AND {B} :0.5 AND {B} :-0.5", SUM), draw_any(A, None))
+
+
+def test_a_sum_takes_weights_that_an_average_cannot(draw):
+    assert differ(draw(f"{A} AND {B} :-1.5", SUM), draw(A, None))
 
 
 # compose = webui

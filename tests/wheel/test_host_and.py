@@ -10,7 +10,8 @@ import torch
 from host import Host, Result
 from test_host_rows import LONG
 
-CACAO = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
+SUM = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
+CACAO = {**SUM, "composition": "average"}
 BOTH = {"enabled": True, "gamma_attn": 0.1, "edit_gamma_attn": 0.01}
 
 
@@ -61,6 +62,20 @@ def test_a_single_prompt_keeps_its_weight(host: Host) -> None:
 def test_composing_with_itself_changes_nothing(each_model: Host) -> None:
     composed = each_model.txt2img([CACAO], prompt="a cat AND a cat :0.7")
     assert close(composed, each_model.txt2img(prompt="a cat"))
+
+
+@pytest.mark.parametrize("prompt", ["a dog", LONG])
+def test_a_sum_is_measured_against_the_empty_prompt(host: Host, prompt: str) -> None:
+    """To an empty main prompt a prompt of weight 1 adds all that it says."""
+    summed = host.txt2img([SUM], prompt=f" AND {prompt}")
+    assert rows(summed) == [2, 2, 2]
+    assert close(summed, host.txt2img(prompt=prompt))
+
+
+def test_a_sum_is_not_an_average(each_model: Host) -> None:
+    summed, averaged = (each_model.txt2img([o], prompt="a cat AND a dog") for o in (SUM, CACAO))
+    assert [call.changed() for call in summed.calls] == [[True, False]] * 3
+    assert not close(summed, averaged)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,16 @@ def test_a_refiner_is_updated_from_its_first_call_on(host: Host) -> None:
     assert same(host.txt2img(**job), host.txt2img([{**options, "enabled": False}], **job))
 
 
+def test_a_refiner_has_an_empty_prompt_of_its_own(host: Host) -> None:
+    """To an empty main prompt a prompt of weight 1 adds all that it says."""
+    refiner = host.load("sd1", seed=1, current=False)
+    job = {"refiner_checkpoint": refiner, "refiner_switch_at": 0.5, "steps": 4}
+    still = {"enabled": True, "gamma_attn": 0.0, "gamma_spread": 0.0}
+    summed = host.txt2img([still], prompt=" AND a dog", **job)
+    plain = host.txt2img(prompt="a dog", **job)
+    assert torch.allclose(summed.pictures, plain.pictures, atol=1e-5)
+
+
 def test_a_job_within_a_job_stays_off(host: Host) -> None:
     inner: list[Any] = []
 

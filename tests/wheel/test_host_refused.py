@@ -12,6 +12,7 @@ from test_host_off import same
 from torch import nn
 
 ON = {"enabled": True, "gamma_attn": 0.1}
+AVERAGE = {"composition": "average"}
 BAD: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     # name: the options, the prompt, what the message says
     "too large": ({"gamma_attn": 99}, "a cat", ["gamma_attn", "99", "from 0 to 10"]),
@@ -28,8 +29,8 @@ BAD: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "token weights": ({"token_weights": "cat"}, "a cat", ["token_weights", "cat", "crown:2.5"]),
     "absent word": ({"token_weights": "cow:2"}, "a cat", ["token_weights", "cow", "prompt"]),
     "main weight": ({}, "a cat :-1 AND a dog", ["prompt", "-1", "above 0"]),
-    "denominator": ({}, "a cat AND a dog :-1", ["alpha", "-1", "at least 0.1"]),
-    "denominator, later": ({}, "a cat AND [:a dog:0.5] :-1", ["alpha", "-1", "at least 0.1"]),
+    "denominator": (AVERAGE, "a cat AND a dog :-1", ["alpha", "-1", "at least 0.1"]),
+    "denominator, later": (AVERAGE, "a cat AND [:a dog:0.5] :-1", ["alpha", "-1", "at least 0.1"]),
 }  # fmt: skip
 
 
@@ -48,15 +49,15 @@ def test_a_bad_value_stops_the_job_before_its_first_call(host: Host, name: str) 
 
 
 def test_a_bad_hires_prompt_stops_the_job_before_the_first_pass(host: Host) -> None:
-    job = {"enable_hr": True, "hr_upscaler": "Latent", "hr_prompt": "a cat AND a dog :-1"}
+    job = {"enable_hr": True, "hr_upscaler": "Latent", "hr_prompt": "a cat AND a dog :-101"}
     with listening([host.unet]) as calls, pytest.raises(RuntimeError, match="alpha"):
         host.txt2img([ON], **job)
     assert not calls
 
 
 def test_a_bad_prompt_of_a_later_batch_stops_the_job_at_once(host: Host) -> None:
-    prompts = {"prompt": ["a cat", "a cat AND a dog :-2"], "negative_prompt": [""] * 2}
-    with listening([host.unet]) as calls, pytest.raises(RuntimeError, match="alpha"):
+    prompts = {"prompt": ["a cat", "a cat :-1 AND a dog"], "negative_prompt": [""] * 2}
+    with listening([host.unet]) as calls, pytest.raises(RuntimeError, match="above 0"):
         host.txt2img([ON], **prompts, n_iter=2)
     assert not calls
 
