@@ -6,6 +6,7 @@ is taken within a turn. Random weights cost what real ones cost.
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import statistics
 import subprocess
@@ -87,10 +88,14 @@ class Bench:
         """By name. The first one is what the others are measured against."""
         images, prompts, edits = self.setup.images, self.setup.prompts, self._edits()
         rows, on = range(images, 2 * images), _PAPER
+        summing = dataclasses.replace(on, composition="sum")
+        reference = self._noise(_TOKENS, self._width)
 
         def ebca(settings: Settings, edits: Sequence[Edit] = ()) -> Case:
             return Case(
-                lambda: apply_patch(self.unet, settings, edits=edits, conditional_rows=rows)
+                lambda: apply_patch(
+                    self.unet, settings, edits=edits, conditional_rows=rows, reference=reference
+                )
             )
 
         cases = {
@@ -98,6 +103,7 @@ class Bench:
             "EBCA off": ebca(Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)),
             "BCU": ebca(on),
             f"BCU and CACAO of {prompts} prompts": ebca(on, edits),
+            f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits),
         }
         if self.setup.others:
             name = f"stock, {1 + prompts} rows (the WebUI's AND)"
@@ -227,7 +233,7 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
 
 def ticks(setup: Setup, repeats: int, memory: bool) -> int:
     """How often `measure` will call its `tick`."""
-    cases = 4 + setup.others * (3 if setup.images == 1 else 1)
+    cases = 5 + setup.others * (3 if setup.images == 1 else 1)
     return cases * (repeats + 1 + memory)
 
 

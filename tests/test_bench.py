@@ -38,7 +38,7 @@ def test_every_case_evaluates_the_rows_that_it_says():
     for case in bench.cases().values():
         assert bench.evaluate(case).seconds > 0
     hook.remove()
-    assert rows == [2, 2, 2, 2, 3, 2, 2]
+    assert rows == [2, 2, 2, 2, 2, 3, 2, 2]
 
 
 def test_the_cases_do_what_their_names_say():
@@ -54,6 +54,7 @@ def test_the_cases_do_what_their_names_say():
     assert not torch.equal(outputs[STOCK][2:], outputs["BCU"][2:])
     both = outputs["BCU and CACAO of 3 prompts"]
     assert not torch.equal(both[2:], outputs["BCU"][2:])
+    assert not torch.equal(both[2:], outputs["BCU and CACAO of 3 prompts, summed"][2:])
 
 
 def test_ticks_are_counted_beforehand():

@@ -120,11 +120,8 @@ def describe(prompt: str, options: Options, steps: int = 20) -> str:
             total += alpha
         else:
             shown.append("an empty prompt, left out")
-    how = (
-        "summed beyond the empty prompt"
-        if options.composition == "sum"
-        else f"divided by {total:g}"
-    )
+    summed = options.composition == "sum"
+    how = "added beyond the empty prompt" if summed else f"divided by {total:g}"
     return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; {how}."
 
 

@@ -208,13 +208,14 @@ def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPa
     assert webui.pixels(txt2img) == clean
 
 
+SUMMED = "added beyond the empty prompt."
 LINES = {
-    PROMPT: "CACAO: main “a red star and a blue moon”; +0.5 times “on the grass”; divided by 1.5.",
+    PROMPT: f"CACAO: main “a red star and a blue moon”; +0.5 times “on the grass”; {SUMMED}",
     "a red star": "One prompt: “a red star”. Nothing to compose.",
     "a AND b AND_PERP c": "2 prompts, composed by the extension that knows AND_PERP",
-    "a star AND grass :-2": "EBCA: alpha is",
+    "a star AND grass :-101": "EBCA: alpha is",
     "a star :0 AND grass": "EBCA: prompt is 'a star :0', but must be a main prompt",
-    "a star <lora:none:1> AND grass": "CACAO: main “a star”; +1 times “grass”; divided by 2.",
+    "a star <lora:none:1> AND grass": f"CACAO: main “a star”; +1 times “grass”; {SUMMED}",
     "": "One prompt: “”. Nothing to compose.",
 }
 
