@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from safetensors.torch import load_file
 
 from ebca.generate import EMBEDDED_MODEL, load_pipeline
 from small_model.networks import (
+    TINY,
     Sizes,
     Words,
     new_autoencoder,
     new_text_encoder,
     new_unet,
+    take_weights,
 )
 from small_model.stage import Budget, Dice, Stage, TrainingError
 from small_model.train import main
@@ -70,6 +73,44 @@ def test_a_folder_of_other_settings_is_refused(
     (tmp_path / "training" / "plan.json").write_text("{}")
     assert main(["--out", str(tmp_path), *_OPTIONS]) == 1
     assert "was begun with other settings" in capsys.readouterr().err
+
+
+def test_a_unet_takes_the_weights_of_one_with_more_levels() -> None:
+    """Down blocks are counted from the first, up blocks from the last."""
+    deep = new_unet(replace(TINY, unet=(32, 32, 32)))
+    shallow = new_unet(TINY)
+    take_weights(shallow, deep)
+    for ours, theirs in (
+        (shallow.down_blocks[1].attentions[0], deep.down_blocks[1].attentions[0]),
+        (shallow.mid_block, deep.mid_block),
+        (shallow.up_blocks[0].resnets[1], deep.up_blocks[1].resnets[1]),
+        (shallow.up_blocks[1], deep.up_blocks[2]),
+        (shallow.conv_out, deep.conv_out),
+    ):
+        mine, other = ours.state_dict(), theirs.state_dict()
+        assert mine.keys() == other.keys()
+        assert all(torch.equal(mine[name], other[name]) for name in mine)
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"conv_in.weight \(32, 4, 3, 3\) is not in the other"):
+        take_weights(new_unet(TINY), new_unet(replace(TINY, unet=(64, 64))))
+
+
+def test_training_starts_from_the_weights_that_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rate of zero would leave them; one step of the warm-up moves them by next to nothing."""
+    short = ["--tiny", "--steps", "1", "1", "--latents", "4", "--threads", "1"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["--out", str(first), *short, "--seed", "1"]) == 0
+    start = ["--autoencoder", str(first), "--start", str(first)]
+    assert main(["--out", str(second), *short, *start]) == 0
+    name = "unet/diffusion_pytorch_model.safetensors"
+    theirs, ours = load_file(first / name), load_file(second / name)
+    assert all(torch.allclose(ours[key], theirs[key], atol=1e-3) for key in theirs)
+    assert main(["--out", str(tmp_path / "third"), *short, *start[:3], str(EMBEDDED_MODEL)]) == 1
+    assert "cannot start from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [["--steps", "0", "5"], ["--minutes", "-1"], ["--latents", "0"]])
