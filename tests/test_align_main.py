@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -18,10 +19,12 @@ from ebca.align.methods import Method, methods, read_grid
 from ebca.align.score import figures
 from ebca.align.world import TASKS, cases
 from ebca.generate import EMBEDDED_MODEL
+from ebca.prompts import compose
 from ebca.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
+CAT, BOW = Thing("cat"), Thing("bow")
 SHORT = ["--steps", "2", "--device", "cpu", "--count", "2"]
 
 
@@ -67,6 +70,18 @@ def test_built_in_cases_say_what_they_ask_for(task):
 
 def test_the_command_knows_all_tasks():
     assert tuple(TASKS) == TASK_NAMES
+
+
+def test_a_contrast_has_weights_that_cancel():
+    case = Case("prompts", "a cat and a bow", "a cat and a bow", "a cat AND a bow", 0, (CAT, BOW))
+    assert case.prompt("contrast") == (
+        "a cat and a bow AND a cat and a bow :0.66 AND a cat :-0.33 AND a bow :-0.33"
+    )
+    assert sum(edit.alpha for edit in compose(case.prompt("contrast")).edits) == pytest.approx(0)
+    alone = dataclasses.replace(case, joint="a cat", things=(CAT,))
+    assert alone.prompt("contrast") == "a cat"
+    prompts = [case.prompt(kind) for kind in ("off", "joint", "bcu", "cacao", "core-and")]
+    assert prompts == [case.main, case.joint, case.joint, case.composed, case.composed]
 
 
 # Methods

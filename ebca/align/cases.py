@@ -8,7 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ebca.align.methods import COMPOSING
 from ebca.settings import SettingsError
+
+CONTRAST = 0.33
+"""The weight with which `contrast` moves away from a thing alone; `alpha` multiplies it."""
 
 _ARTICLE = re.compile(r"\s*(?:an?|the|one)\s+", re.IGNORECASE)
 _JOINT = re.compile(r"\s*,?\s+and\s+|\s*,\s*|\s+with\s+", re.IGNORECASE)
@@ -62,6 +66,15 @@ class Case:
     def facts(self) -> dict[str, Any]:
         """All of it as JSON has it."""
         return asdict(self)
+
+    def prompt(self, kind: str) -> str:
+        """What a method of that kind is given."""
+        if kind == "off":
+            return self.main
+        if kind == "contrast" and len(self.things) > 1:
+            alone = "".join(f" AND {thing.phrase} :-{CONTRAST}" for thing in self.things)
+            return f"{self.joint} AND {self.joint} :{CONTRAST * len(self.things):g}{alone}"
+        return self.composed if kind in COMPOSING and kind != "contrast" else self.joint
 
     @property
     def batch(self) -> tuple[object, ...]:

@@ -17,10 +17,11 @@ KINDS = {
     "cacao": "joined by AND, composed by CACAO without BCU",
     "both": "joined by AND, composed by CACAO with BCU",
     "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
+    "contrast": "everything in one prompt, composed by CACAO away from each of its things alone",
 }
 UPDATING = ("bcu", "both")
-COMPOSING = ("cacao", "both", "core-and")
-PATCHED = ("bcu", "cacao", "both")
+COMPOSING = ("cacao", "both", "core-and", "contrast")
+PATCHED = ("bcu", "cacao", "both", "contrast")
 
 _NO_STEP: dict[str, Any] = {
     "gamma_attn": 0.0,

@@ -81,14 +81,13 @@ class Painter:
         pipe, inputs = self._prepared(cases)
         trace = Trace() if traced else None
         with ExitStack() as stack:
-            texts = [case.main if method.kind == "off" else case.joint for case in cases]
+            texts = [case.prompt(method.kind) for case in cases]
             negatives = [case.negative if method.kind in ("joint", "bcu") else "" for case in cases]
             edits: Any = ()
             if method.kind == "core-and":
-                prompts = [case.composed for case in cases]
-                texts = stack.enter_context(core_and(pipe, prompts, method.alpha))
+                texts = stack.enter_context(core_and(pipe, texts, method.alpha))
             elif method.kind in COMPOSING:
-                texts, edits = self._edits([case.composed for case in cases], method)
+                texts, edits = self._edits(texts, method)
             if method.kind in PATCHED:
                 mask = _latent_mask(cases[0], self._native)
                 patch = apply_patch(pipe, method.settings, edits=edits, mask=mask, trace=trace)

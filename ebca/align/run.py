@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ebca.align import world
 from ebca.align.cases import Case, read_prompts
 from ebca.align.judges import ClipJudge, Judge, WorldJudge
-from ebca.align.methods import COMPOSING, Method
+from ebca.align.methods import Method
 from ebca.align.painter import Painter, Sampling
 from ebca.align.remote import Cluster
 from ebca.align.report import as_json, lines, sizes, table
@@ -136,15 +136,8 @@ def draw(
     side_by_side(rows).save(path)
 
 
-def text_of(case: Case, method: Method) -> str:
-    """The prompt that a method was given."""
-    if method.kind in COMPOSING:
-        return case.composed
-    return case.main if method.kind == "off" else case.joint
-
-
 def label_of(case: Case, method: Method, first: Method) -> str:
     """The method, and the prompt if it is not that of the first method, at the left."""
-    text = text_of(case, method)
-    repeated = method is not first and text == text_of(case, first)
+    text = case.prompt(method.kind)
+    repeated = method is not first and text == case.prompt(first.kind)
     return method.label if repeated else f"{method.label}: {text}"
