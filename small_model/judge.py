@@ -11,20 +11,26 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from small_model.judge_net import JudgeNet, read
+from small_model.judge_net import JudgeNet, peaks_of, read
+from small_model.oddity import Oddity
 from small_model.world import SIZE, Object
 
 WEIGHTS = Path(__file__).resolve().parent / "judge_weights"
-NAME = "judge"
+NAME, ODDITY = "judge", "oddity"
 _AT_ONCE = 256  # pictures
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the judge sees in one picture; objects are sorted, duplicates kept."""
+    """What the judge sees in one picture; objects are sorted, duplicates kept.
+
+    `odd` is the share of them that are unlike true ones, see `small_model.oddity`; None where there
+    are none, or where the judge was not taught what true ones are like.
+    """
 
     objects: tuple[Object, ...]
     scene: str
+    odd: float | None = None
 
 
 class Judge:
@@ -35,10 +41,16 @@ class Judge:
     ", 1 object", ", 2 objects" or ", 3 objects"; `rate` one of `judge_train.RATES`.
     """
 
-    def __init__(self, net: JudgeNet, threshold: float, error: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        net: JudgeNet,
+        threshold: float,
+        error: dict[str, Any],
+        oddity: Oddity | None = None,
+    ) -> None:
         self.net = net.eval().requires_grad_(False)
         self.threshold = threshold
-        self.error = error
+        self.error, self.oddity = error, oddity
 
     @classmethod
     def load(cls, folder: Path = WEIGHTS) -> Judge:
@@ -47,7 +59,9 @@ class Judge:
         net = JudgeNet()
         state = load_file(folder / f"{NAME}.safetensors")
         net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-        return cls(net, facts["threshold"], facts["error"])
+        oddity = folder / f"{ODDITY}.safetensors"
+        known = Oddity.load(oddity) if oddity.exists() else None
+        return cls(net, facts["threshold"], facts["error"], known)
 
     @torch.inference_mode()
     def look(self, pictures: Tensor) -> list[Seen]:
@@ -58,5 +72,8 @@ class Judge:
         seen = []
         for part in torch.split(pictures.detach().to("cpu", torch.float32), _AT_ONCE):
             readings = self.net(part.clamp(0, 1))
-            seen += [Seen(objects, scene) for objects, scene in read(readings, self.threshold)]
+            peaks = peaks_of(readings, self.threshold)
+            odd = self.oddity.shares(peaks, len(part)) if self.oddity else [None] * len(part)
+            read_all = zip(read(readings, peaks), odd, strict=True)
+            seen += [Seen(objects, scene, share) for (objects, scene), share in read_all]
         return seen

@@ -26,6 +26,16 @@ class Readings(NamedTuple):
     shapes: Tensor  # [b, s, g, g]
     colours: Tensor  # [b, c, g, g]
     scene: Tensor  # [b, scenes]
+    features: Tensor  # [b, f, g, g], no logits: what shapes and colours are read from
+
+
+class Peaks(NamedTuple):
+    """The objects that are marked, picture by picture."""
+
+    picture: Tensor  # [objects] index of the picture
+    shape: Tensor  # [objects] index
+    colour: Tensor  # [objects] index
+    features: Tensor  # [objects, f]
 
 
 class Targets(NamedTuple):
@@ -61,7 +71,7 @@ class JudgeNet(nn.Module):
         coarse = self.coarse(fine)
         cells = self.together(fine + F.interpolate(self.up(coarse), scale_factor=2.0))
         return Readings(
-            self.shapes(cells), self.colours(cells), self.scene(coarse.mean(dim=(2, 3)))
+            self.shapes(cells), self.colours(cells), self.scene(coarse.mean(dim=(2, 3))), cells
         )
 
 
@@ -101,17 +111,24 @@ def loss(said: Readings, right: Targets) -> Tensor:
     return marks + colours + 0.3 * F.cross_entropy(said.scene, right.scene)
 
 
-def read(said: Readings, threshold: float) -> list[tuple[tuple[Object, ...], str]]:
-    """The objects, sorted, and the scene of each picture."""
+def peaks_of(said: Readings, threshold: float) -> Peaks:
+    """The objects of all pictures."""
     best, shape = said.shapes.sigmoid().max(dim=1)  # [b, g, g]
     strongest = F.max_pool2d(best[:, None], _APART, 1, _APART // 2)[:, 0]
-    peaks = (best == strongest) & (best > threshold)
+    picture, row, column = ((best == strongest) & (best > threshold)).nonzero(as_tuple=True)
     colour = said.colours.argmax(dim=1)  # [b, g, g]
-    found: list[list[Object]] = [[] for _ in range(len(best))]
-    for picture, row, column in peaks.nonzero().tolist():
-        thing = Object(
-            SHAPES[int(shape[picture, row, column])], COLOURS[int(colour[picture, row, column])]
-        )
-        found[picture].append(thing)
+    return Peaks(
+        picture,
+        shape[picture, row, column],
+        colour[picture, row, column],
+        said.features[picture, :, row, column],
+    )
+
+
+def read(said: Readings, peaks: Peaks) -> list[tuple[tuple[Object, ...], str]]:
+    """The objects, sorted, and the scene of each picture."""
+    found: list[list[Object]] = [[] for _ in range(len(said.scene))]
+    for picture, shape, colour in zip(*(part.tolist() for part in peaks[:3]), strict=True):
+        found[picture].append(Object(SHAPES[shape], COLOURS[colour]))
     scenes = [SCENES[index] for index in said.scene.argmax(dim=1).tolist()]
     return [(tuple(sorted(things)), scene) for things, scene in zip(found, scenes, strict=True)]

@@ -113,7 +113,9 @@ def _autoencoder(notes: Path, plan: Plan, device: torch.device, save_every: floa
     from diffusers import AutoencoderKL
 
     if plan.autoencoder is not None:
-        return AutoencoderKL.from_pretrained(plan.autoencoder, subfolder="vae").to(device)
+        vae = AutoencoderKL.from_pretrained(plan.autoencoder, subfolder="vae")
+        vae.register_to_config(_name_or_path="")  # else the pipeline tells where it came from
+        return vae.to(device)
     torch.manual_seed(plan.seed)
     vae = new_autoencoder(plan.sizes)
     if device.type == "cpu":

@@ -50,7 +50,9 @@ class WorldJudge:
     def name(self) -> str:
         net = getattr(self._judge, "net", None)
         total = 0.0 if net is None else sum(float(p.abs().sum()) for p in net.parameters())
-        return f"world {total:.3f} {getattr(self._judge, 'threshold', 0)}"
+        oddity = getattr(self._judge, "oddity", None)
+        limit = f" {oddity.limit:.3f}" if oddity else ""
+        return f"world {total:.3f} {getattr(self._judge, 'threshold', 0)}{limit}"
 
     def look(self, pictures: Pictures, cases: Sequence[Case]) -> list[dict[str, Any]]:
         shown = np.stack([_in_mask(p, case) for p, case in zip(pictures, cases, strict=True)])
@@ -59,6 +61,7 @@ class WorldJudge:
             {
                 "seen": [[thing.shape, thing.colour] for thing in each.objects],
                 "scene": each.scene,
+                "odd": each.odd,
                 **_kept(picture, case),
             }
             for each, picture, case in zip(seen, pictures, cases, strict=True)

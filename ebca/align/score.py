@@ -5,6 +5,7 @@ right       that, and every colour is the one asked for
 recall      the share of the asked shapes that are there
 binding     the share of the colours that are right, among asked shapes that are there
 doubled     something asked for is there more than once
+odd         the share of the objects in the picture that are unlike true ones
 scene       the scene is the one asked for
 removed     what was taken away is not there
 structure   distance in structure to the picture that was edited; rest: outside of the mask
@@ -50,6 +51,8 @@ def figures(saw: dict[str, Any], case: Case) -> dict[str, float]:
         "binding": in_colour / there if there else math.nan,
         "doubled": float(any(shapes[name] > count for name, count in asked.items())),
     }
+    if saw.get("odd") is not None:
+        result["odd"] = saw["odd"]
     result |= {"scene": float(scene)} if case.scene is not None else {}
     result |= {"removed": float(removed)} if case.absent else {}
     return result | {name: saw[name] for name in ("structure", "rest") if name in saw}
