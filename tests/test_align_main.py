@@ -166,7 +166,7 @@ def test_nothing_there_has_no_colours():
 
 
 def test_every_figure_can_be_asked_for():
-    seen = figures({"seen": [], "scene": "", "structure": 0.1, "rest": 0.1}, Case(
+    seen = figures({"seen": [], "scene": "", "odd": 0.5, "structure": 0.1, "rest": 0.1}, Case(
         "edit", "", "", "", 0, (Thing("star", "red"),), "plain", (Thing("moon"),)))  # fmt: skip
     assert {*seen, *figures({"full": 0.1, "each": [0.1]}, ASKED)} == set(FIGURES)
 
