@@ -93,6 +93,8 @@ def test_a_grid_is_all_combinations():
     assert grid[1] == {"gamma_attn": 0.002, "layers": "down,mid", "max_relative_update": None}
     found = methods(["off", "bcu", "core-and"], Settings(), grid)
     assert [method.kind for method in found] == ["off", "bcu", "bcu", "bcu", "bcu", "core-and"]
+    both = methods(["cacao", "off"], Settings(), read_grid(["composition=sum,average"]))
+    assert [method.label for method in both] == ["cacao", "cacao composition=average", "off"]
     assert (
         found[2].label
         == "bcu gamma_attn=0.002 gamma_norm=0 layers=down,mid gamma_spread=0 centered=False"

@@ -113,7 +113,7 @@ def _value(name: str, text: str) -> Any:
             if isinstance(error, SettingsError):
                 raise
             raise SettingsError(name, text, str(ranges[name])) from None
-    if name in ("formulation", "experiment"):
+    if name in ("formulation", "composition", "experiment"):
         return "" if text == "none" else text
     flags = {"true": True, "on": True, "false": False, "off": False}
     if text.lower() not in flags:
