@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ebca.align.cli import add_align, checked
-from ebca.settings import Edit, Range, Settings, SettingsError
+from ebca.settings import CONTRAST_OPTION, Edit, Range, Settings, SettingsError
 
 EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
 
@@ -107,6 +107,7 @@ def _add_edit_settings(group: Any) -> None:
     for name in _EDIT_FIELDS:
         flag = "--edit-" + name.replace("_", "-")
         _add_value(group, flag, fields[name], fields[name].metadata["help"])
+    _add_value(group, "--contrast", CONTRAST_OPTION, CONTRAST_OPTION.metadata["help"])
 
 
 def _add_value(group: Any, flag: str, field: Any, text: str) -> None:
@@ -146,7 +147,7 @@ def _generate(options: argparse.Namespace) -> int:
         }
     )
     edit = {name: getattr(options, f"edit_{name}") for name in _EDIT_FIELDS}
-    Edit(prompt="", **edit)  # check the values before anything is loaded
+    Edit(prompt="", contrast=options.contrast, **edit)  # check the values before anything is loaded
 
     import torch
     from tqdm import tqdm

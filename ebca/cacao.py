@@ -7,6 +7,13 @@ The sum is not in the paper. It does to the heads' outputs what the WebUI's AND 
 of noise, uncond + sum_i w_i (cond_i - uncond), and is the average with one more prompt, the empty
 one with alpha = -sum_s alpha_s (`Composition.active`): the denominator is then 1.
 
+A contrast is not in the paper either. With C_i one of the main prompt's things alone,
+
+    out + sum_i w_i ( attn(Q, C_main) - attn(Q, C_i) )
+
+moves away from the pictures in which the others are missing. It is an average as well, whose
+alphas `Composition.active` works out.
+
 The heads' outputs are averaged before the output projection, which is affine, so averaging after
 it would give the same. Pure: tensors in, tensors out.
 """

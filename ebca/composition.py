@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -35,12 +35,25 @@ class Composition:
     reference: Tensor | None = None
 
     def active(self, progress: float) -> list[Edit]:
-        """The edits that take part in a step at `progress`, the reference among them."""
-        edits = [edit for edit in self.edits if edit.active(progress)]
+        """The edits that take part in a step at `progress`, as the average of `ebca.cacao` wants
+        them: the reference among them, contrasts turned into negative alphas."""
+        active = [edit for edit in self.edits if edit.active(progress)]
+        edits = [edit for edit in active if not edit.contrast]
         total = math.fsum(edit.alpha for edit in edits)
         if self.reference is not None and total:
             edits.append(Edit(context=self.reference, alpha=-total))
-        return edits
+            total = 0.0
+        alone = [edit for edit in active if edit.contrast]
+        if not alone:
+            return edits
+        main = 1.0 + (1.0 + total) * math.fsum(edit.contrast for edit in alone)
+        return [
+            *(replace(edit, alpha=edit.alpha / main) for edit in edits),
+            *(
+                replace(edit, alpha=-(1.0 + total) * edit.contrast / main, contrast=0.0)
+                for edit in alone
+            ),
+        ]
 
 
 @dataclass(frozen=True)

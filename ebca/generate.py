@@ -36,6 +36,7 @@ class Job:
     settings: Settings = dataclasses.field(default_factory=Settings)
     word_weights: str = ""
     edit: dict[str, float] = dataclasses.field(default_factory=dict)
+    contrast: float = 0.0
     steps: int = 20
     cfg: float = 4.0
     seed: int = 0
@@ -108,7 +109,7 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
     `progress(done, total)` is called after each denoising step. Raises SettingsError before
     anything is sampled if the job cannot be done.
     """
-    composed = compose(job.prompt, **job.edit)
+    composed = compose(job.prompt, contrast=job.contrast, **job.edit)
     assert isinstance(composed.main, str)
     settings = dataclasses.replace(
         job.settings, token_weights=_token_weights(pipe, composed.main, job.word_weights)
@@ -241,6 +242,7 @@ def _effective(job: Job) -> dict[str, object]:
     return {
         **values,
         "token_weights": job.word_weights,
+        "contrast": job.contrast,
         **{f"edit_{name}": value for name, value in job.edit.items()},
     }
 

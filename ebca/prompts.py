@@ -11,9 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ebca.settings import TOKEN_WEIGHT, Edit, SettingsError, check_number
+from ebca.settings import CONTRAST, TOKEN_WEIGHT, Edit, SettingsError, check_number
 
 _AND = re.compile(r"\bAND\b")
+_THING = re.compile(
+    r"\b(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)\s+"
+    r"(?:(?!\b(?:and|or|with|without|wearing|holding|riding|carrying|in|on|at|under|over|near|behind"
+    r"|beside|below|above|inside|next|between|beneath|against|by|to|from|is|are|that|which|an?|the"
+    r"|BREAK)\b)[^\W_][\w'-]*\s*)+",
+    re.IGNORECASE,
+)
+"""A noun and what stands before it, from its article or number on."""
+
+_MARKS = re.compile(r"[()\[\]{}\\]|:\s*[\d.]+")
+"""The WebUI's emphasis."""
+
 _WEIGHTED = re.compile(r"(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*", re.DOTALL)
 
 
@@ -54,20 +66,25 @@ def compose(
     gamma_norm: float = 0.0,
     start: float = 0.0,
     stop: float = 1.0,
+    contrast: float = 0.0,
 ) -> Composed:
     """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
 
-    The other arguments are given to every `Edit`. Empty editorial prompts are left out. Raises
-    `SettingsError` if the main weight is not positive or an alpha is out of range.
+    `contrast` moves the picture away from each of the main prompt's `things` alone, if it has
+    several. The other arguments are given to every editorial `Edit`. Empty editorial prompts are
+    left out. Raises `SettingsError` if the main weight is not positive or a value out of range.
     """
+    check_number("contrast", contrast, CONTRAST)
     if not isinstance(prompt, str):
-        each = [_compose_one(text, gamma_attn, gamma_norm, start, stop) for text in prompt]
+        each = [
+            _compose_one(text, gamma_attn, gamma_norm, start, stop, contrast) for text in prompt
+        ]
         return Composed([main for main, _ in each], tuple(edits for _, edits in each))
-    return Composed(*_compose_one(prompt, gamma_attn, gamma_norm, start, stop))
+    return Composed(*_compose_one(prompt, gamma_attn, gamma_norm, start, stop, contrast))
 
 
 def _compose_one(
-    prompt: str, gamma_attn: float, gamma_norm: float, start: float, stop: float
+    prompt: str, gamma_attn: float, gamma_norm: float, start: float, stop: float, contrast: float
 ) -> tuple[str, tuple[Edit, ...]]:
     main, *others = split_prompt(prompt)
     if others and main.weight <= 0:
@@ -75,12 +92,30 @@ def _compose_one(
             "prompt", f"{main.text.strip()} :{main.weight:g}",
             "a main prompt (the first of those joined by AND) with a weight above 0",
         )  # fmt: skip
-    edits = tuple(
+    edits = [
         Edit(other.text, None, other.weight / main.weight, gamma_attn, gamma_norm, start, stop)
         for other in others
         if other.text.strip()
-    )
-    return (main.text if others else prompt), edits
+    ]
+    if contrast:
+        edits += [Edit(thing, contrast=contrast) for thing in contrasts(main.text)]
+    return (main.text if others else prompt), tuple(edits)
+
+
+def things(text: str) -> list[str]:
+    """What `text` asks for: `a photo of a cat wearing a crown, masterpiece` -> a cat, a crown.
+
+    A thing begins with an article or a number and ends before the next comma, conjunction,
+    preposition or article; what is only `of` another thing is none. Each is given once.
+    """
+    found = (" ".join(match[0].split()) for match in _THING.finditer(_MARKS.sub(" ", text)))
+    return list(dict.fromkeys(thing for thing in found if not thing.lower().endswith(" of")))
+
+
+def contrasts(text: str) -> list[str]:
+    """The things of `text` that are not to be alone in the picture: none if there is only one."""
+    found = things(text)
+    return found if len(found) > 1 else []
 
 
 def read_word_weights(text: str) -> list[tuple[str, float]]:

@@ -87,7 +87,7 @@ def apply_patch(
     images = []
     for image in per_image(edits):
         check_alphas(image, settings.composition)
-        summed = reference if settings.composition == "sum" and image else None
+        summed = reference if settings.composition == "sum" else None
         images.append(Composition(image, settings.token_weights, mask, summed))
     unet = _unet_of(model)
     if is_pipeline(model) and conditional_rows is None:
@@ -98,7 +98,7 @@ def apply_patch(
         unet,
         settings,
         host.describe,
-        composes=any(edit.alpha for image in images for edit in image.edits),
+        composes=any(e.alpha or e.contrast for image in images for e in image.edits),
         trace=trace,
     )
     remove_patch(unet)

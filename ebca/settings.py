@@ -54,6 +54,7 @@ ALPHA = Range(-100.0, 100.0, slider=(-2.0, 2.0, 0.05))
 TOKEN_WEIGHT = Range(0.0, 100.0, slider=(0.0, 10.0, 0.1))
 CAP = Range(0.0, 1.0, slider=(0.0, 0.2, 0.001))
 SPREAD = Range(0.0, 1.0, slider=(0.0, 0.1, 0.0005))
+CONTRAST = Range(0.0, 10.0, slider=(0.0, 1.0, 0.01))
 
 
 class StepSizes(NamedTuple):
@@ -135,6 +136,16 @@ _LAYERS_LEGAL = "'all', or a list of down, mid, up, indices and ranges such as '
 def _field(default: Any, help_text: str, **facts: Any) -> Any:
     """A dataclass field that knows its help text, legal values and label."""
     return dataclasses.field(default=default, metadata={"help": help_text, **facts})
+
+
+CONTRAST_OPTION: Any = _field(
+    0.33,
+    "How far the picture is moved away from showing only one of the things that the prompt asks"
+    " for, as 'a cat and a dog' asks for two: more of them appear, and some of them twice. 0: not"
+    " at all. Not in the paper.",
+    range=CONTRAST,
+)
+"""What the surfaces offer; `ebca.prompts.compose` turns it into edits, a share for each thing."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +284,12 @@ class Edit:
             "range": TOKEN_WEIGHT,
         },
     )
+    contrast: float = _field(
+        0.0,
+        "How far the picture is moved away from this prompt alone, which is then one of the things"
+        " that the main prompt asks for; alpha does not count.",
+        range=CONTRAST,
+    )
 
     def __post_init__(self) -> None:
         for name, span in number_ranges(type(self)).items():
@@ -302,7 +319,8 @@ class Edit:
     def active(self, progress: float) -> bool:
         """Whether this prompt takes part in a step at `progress`."""
         empty = self.prompt is not None and self.context is None and not self.prompt.strip()
-        return self.alpha != 0.0 and not empty and in_window(progress, self.start, self.stop)
+        weighs = self.alpha != 0.0 or self.contrast != 0.0
+        return weighs and not empty and in_window(progress, self.start, self.stop)
 
 
 def number_ranges(owner: type[Settings] | type[Edit]) -> dict[str, Range]:
@@ -323,7 +341,7 @@ def check_alphas(edits: Iterable[Edit], composition: str) -> None:
     """
     edits = list(edits)
     for progress in sorted({0.0, *(edit.start for edit in edits), *(edit.stop for edit in edits)}):
-        alphas = [edit.alpha for edit in edits if edit.active(progress)]
+        alphas = [e.alpha for e in edits if e.active(progress) and not e.contrast]
         total, values = math.fsum(alphas), " + ".join(f"({alpha:g})" for alpha in alphas)
         if composition == "average" and 1.0 + total < MIN_DENOMINATOR - 1e-9:
             raise SettingsError(

@@ -26,6 +26,7 @@ class Text:
     gamma_spread: float = 0.0
     alpha: float = 1.0
     token_weights: dict[int, float] = field(default_factory=dict)
+    contrast: float = 0.0  # this weight in place of alpha
 
 
 @dataclass
@@ -88,10 +89,13 @@ class _Processor:
 
     def _cross(self, attn: Attention, row: int, pixels: Tensor) -> Tensor:
         rows, main = self.rows, self.rows.mains[row]
-        total, denominator = _attention(attn, pixels, main.context), 1.0
+        main_said = _attention(attn, pixels, main.context)
+        total, denominator, away = main_said, 1.0, torch.zeros_like(main_said)
         for edit in rows.edits[row]:
             said = _attention(attn, pixels, edit.context)
-            if rows.reference is not None:
+            if edit.contrast:
+                away = away + edit.contrast * (main_said - said)
+            elif rows.reference is not None:
                 total = total + edit.alpha * (said - _attention(attn, pixels, rows.reference))
             else:
                 total = total + edit.alpha * said
@@ -99,7 +103,7 @@ class _Processor:
         if rows.layers is None or rows.visited in rows.layers:
             for text in (main, *rows.edits[row]):
                 self._step(attn, row, pixels, text)
-        return total / denominator
+        return total / denominator + away
 
     def _step(self, attn: Attention, row: int, pixels: Tensor, text: Text) -> None:
         mask = self.rows.masks[row] if self.rows.masks else None

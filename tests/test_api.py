@@ -54,7 +54,7 @@ def test_signatures_are_stable():
         True,
         "sum",
     ]
-    assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-1] == [
+    assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-2] == [
         ("prompt", None),
         ("context", None),
         ("alpha", 1.0),
@@ -63,7 +63,7 @@ def test_signatures_are_stable():
         ("start", 0.0),
         ("stop", 1.0),
     ]
-    assert parameters(ebca.Edit)[-1][0] == "token_weights"
+    assert [name for name, *_ in parameters(ebca.Edit)][-2:] == ["token_weights", "contrast"]
     assert parameters(ebca.apply_patch) == [
         ("model", None, False),
         ("settings", None, False),
@@ -80,6 +80,7 @@ def test_signatures_are_stable():
         ("gamma_norm", 0.0, True),
         ("start", 0.0, True),
         ("stop", 1.0, True),
+        ("contrast", 0.0, True),
     ]
 
 

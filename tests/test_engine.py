@@ -174,6 +174,26 @@ def test_of_edits_that_are_summed_the_reference_follows_the_windows(unet):
     assert distance(run(opposite, 500, torch.full_like(REFERENCE, 99.0)), plain) < 1e-5
 
 
+def test_a_contrast_needs_no_reference_and_follows_its_window(unet):
+    alone = [Edit(context=encoding(seed=seed), contrast=0.3, start=0.5) for seed in (3, 4)]
+    off = evaluate(unet, latent(1), context(1), timestep=900)
+    settings = dataclasses.replace(OFF, composition="sum")
+    with apply_patch(unet, settings, edits=alone):
+        assert torch.equal(evaluate(unet, latent(1), context(1), timestep=900), off)
+        late = evaluate(unet, latent(1), context(1), timestep=100)
+    alpha = -0.3 / (1 + 2 * 0.3)
+    averaged = [Edit(context=edit.context, alpha=alpha) for edit in alone]
+    with apply_patch(unet, OFF, edits=averaged):
+        assert distance(evaluate(unet, latent(1), context(1), timestep=100), late) < 1e-5
+
+
+def test_away_from_itself_is_nowhere(unet):
+    text = context(1)
+    off = evaluate(unet, latent(1), text)
+    with apply_patch(unet, OFF, edits=[Edit(context=text[0], contrast=2.0)]):
+        assert distance(evaluate(unet, latent(1), text), off) < 1e-5
+
+
 def test_edits_reach_only_conditional_rows(unet):
     off = evaluate(unet, latent(2), context(2))
     with apply_patch(unet, STRONG, edits=EDITS_PER_IMAGE[2], conditional_rows=[0]):

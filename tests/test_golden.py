@@ -45,7 +45,15 @@ def compare(
         mains,
         [
             [
-                Text(e.encoding, e.gamma_attn, e.gamma_norm, 0.0, e.alpha, dict(e.token_weights))
+                Text(
+                    e.encoding,
+                    e.gamma_attn,
+                    e.gamma_norm,
+                    0.0,
+                    e.alpha,
+                    dict(e.token_weights),
+                    e.contrast,
+                )
                 for e in edits
             ]
             if row in conditional
@@ -126,6 +134,18 @@ def test_cacao_that_sums(unet, gammas):
     edits = (*TWO_PROMPTS, Edit(context=encoding(5, seed=6), alpha=1.5, gamma_attn=0.06))
     settings = ebca.Settings(*gammas, gamma_spread=0.05, centered=True)
     compare(unet, settings, edits=edits, reference=encoding(TOKENS + 2, seed=20))
+
+
+@pytest.mark.parametrize("composition", ["sum", "average"])
+@pytest.mark.parametrize("edits", [(), TWO_PROMPTS])
+def test_contrasts(unet, composition, edits):
+    alone = (
+        Edit(context=encoding(seed=31), contrast=0.4),
+        Edit(context=encoding(5, seed=32), contrast=0.7, gamma_attn=0.06),
+    )
+    settings = ebca.Settings(*BOTH, composition=composition)
+    reference = encoding(TOKENS + 2, seed=20) if composition == "sum" else None
+    compare(unet, settings, edits=edits + alone, reference=reference)
 
 
 @FORMULATIONS

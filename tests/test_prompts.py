@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebca import Edit, SettingsError, compose
-from ebca.prompts import find_tokens, read_word_weights, split_prompt
+from ebca.prompts import find_tokens, read_word_weights, split_prompt, things
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,45 @@ def test_compose_names_what_cannot_be_composed(prompt, field, told):
 )
 def test_word_weights(text, weights):
     assert read_word_weights(text) == weights
+
+
+THINGS = {
+    "a red star and a blue moon": ["a red star", "a blue moon"],
+    "a photo of a cat wearing a crown, masterpiece": ["a cat", "a crown"],
+    "two cats and a (red bow:1.3), best quality": ["two cats", "a red bow"],
+    "a cat, a dog and the old man's hat on the table": [
+        "a cat", "a dog", "the old man's hat", "the table",
+    ],
+    "An astronaut riding a horse on Mars": ["An astronaut", "a horse"],
+    "a bowl of fruit next to a cup of tea": ["a bowl of fruit", "a cup of tea"],
+    "a cat BREAK a dog": ["a cat", "a dog"],
+    "a cat and a cat": ["a cat"],
+    "1girl, red hair": [],
+    "": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", THINGS)
+def test_things_begin_with_an_article_or_a_number(text):
+    assert things(text) == THINGS[text]
+
+
+def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
+    composed = compose("a star and a moon AND a night :0.5", contrast=0.3, start=0.2)
+    night, *alone = composed.edits
+    assert (night.alpha, night.contrast, night.start) == (0.5, 0.0, 0.2)
+    assert [(edit.prompt, edit.contrast, edit.start) for edit in alone] == [
+        ("a star", 0.3, 0.0), ("a moon", 0.3, 0.0),
+    ]  # fmt: skip
+    assert compose("a star", contrast=0.3).edits == ()
+    both = compose(["a star", "a star and a moon"], contrast=0.3)
+    assert [len(edits) for edits in both.edits] == [0, 2]
+
+
+@pytest.mark.parametrize("contrast", [-0.1, 11.0, float("nan")])
+def test_a_contrast_out_of_range_is_refused(contrast):
+    with pytest.raises(SettingsError, match=r"contrast is .* from 0 to 10"):
+        compose("a star and a moon", contrast=contrast)
 
 
 @pytest.mark.parametrize("bad", ["crown", "crown:", ":2", "crown:x", "a:nan", "a:-1", "a:101", "2"])

@@ -29,7 +29,7 @@ def test_the_ranges_cover_every_number():
         "gamma_attn", "gamma_norm", "start", "stop", "max_relative_update", "gamma_spread",
     }  # fmt: skip
     assert {name for kind, name in NUMBERS if kind is Edit} == {
-        "alpha", "gamma_attn", "gamma_norm", "start", "stop",
+        "alpha", "gamma_attn", "gamma_norm", "start", "stop", "contrast",
     }  # fmt: skip
 
 

@@ -110,7 +110,8 @@ class Pipeline:
                 context = self._context(str(edit.prompt), clip_skip)
                 edit = dataclasses.replace(edit, prompt=None, context=context)
             edits.append(edit)
-        summed = edits and self._settings.composition == "sum"
+        adds = any(edit.alpha and not edit.contrast for edit in edits)
+        summed = adds and self._settings.composition == "sum"
         if summed and reference is None and hasattr(self._pipe, "encode_prompt"):
             reference = self._context("", clip_skip)
         return dataclasses.replace(image, edits=tuple(edits), reference=reference)

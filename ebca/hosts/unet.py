@@ -86,7 +86,9 @@ def check_contexts(settings: Settings, images: Sequence[Composition], unet: nn.M
                 raise SettingsError("context", tuple(edit.context.shape), legal)
         if image.reference is not None and image.reference.shape[1] != width:
             raise SettingsError("reference", tuple(image.reference.shape), legal)
-        composed = any(edit.alpha and edit.context is not None for edit in image.edits)
+        composed = any(
+            edit.alpha and not edit.contrast and edit.context is not None for edit in image.edits
+        )
         if composed and image.reference is None and settings.composition == "sum":
             missing = (
                 "the encoding of the empty prompt where edits are summed (or composition 'average')"

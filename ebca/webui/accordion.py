@@ -18,7 +18,7 @@ from ebca.webui.status import status
 FIRST = (
     ("preset", "compose"),
     ("gamma_attn", "gamma_norm", "gamma_spread"),
-    ("token_weights",),
+    ("contrast", "token_weights"),
 )
 ADVANCED = (
     ("start", "stop"),
@@ -54,6 +54,7 @@ LABELS = {
     "gamma_spread": "gamma_spread",
     "centered": "Centered updates",
     "composition": "Composition",
+    "contrast": "Contrast",
 }
 """What is written at the controls; the WebUI keys a user's own defaults by it."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
+from ebca.prompts import contrasts
 from ebca.settings import SettingsError, check_alphas
 from ebca.webui.options import Options
 
@@ -38,6 +39,16 @@ class ImagePrompt:
     parts: tuple[Part, ...]
     composed: bool
     """Whether CACAO composes it; else the WebUI or another extension does."""
+    contrasted: bool = False
+    """Whether it is moved away from its things alone, where it has several."""
+
+    def contrasts(self, step: int) -> list[str]:
+        """The things that are not to be alone in the picture at `step`."""
+        return contrasts(self.parts[0].at(step)) if self.contrasted else []
+
+    def all_contrasts(self) -> list[str]:
+        """Those of all steps."""
+        return [thing for last, _ in self.parts[0].schedule for thing in self.contrasts(last)]
 
     def active(self, step: int) -> list[tuple[int, float]]:
         """(index, alpha) of the editorial parts that take part at `step`: a prompt that is empty
@@ -88,7 +99,8 @@ def read_prompts(
             Part(flat[index], float(weight), tuple((end, text) for end, text in schedules[index]))
             for index, weight in parts
         ]
-        read.append(ImagePrompt(tuple(each), composed))
+        single = composed or len(parts) == 1
+        read.append(ImagePrompt(tuple(each), composed, single and options.contrast > 0.0))
     return read
 
 
@@ -107,7 +119,7 @@ def describe(prompt: str, options: Options, steps: int = 20) -> str:
     (image,) = read_prompts([prompt], options, steps)
     image.check(options)
     if len(image.parts) == 1:
-        return f"One prompt: {_shown(image.parts[0])}. Nothing to compose."
+        return f"One prompt: {_shown(image.parts[0])}. Nothing to compose.{_contrast(image)}"
     if not image.composed:
         owner = left_to(prompt) or "the WebUI"
         return f"{len(image.parts)} prompts, composed by {owner}, one UNet row for each."
@@ -122,7 +134,13 @@ def describe(prompt: str, options: Options, steps: int = 20) -> str:
             shown.append("an empty prompt, left out")
     summed = options.composition == "sum"
     how = "added beyond the empty prompt" if summed else f"divided by {total:g}"
-    return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; {how}."
+    return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; {how}.{_contrast(image)}"
+
+
+def _contrast(image: ImagePrompt) -> str:
+    alone = dict.fromkeys(image.all_contrasts())
+    shown = ", ".join(f"“{thing}”" for thing in alone)
+    return f" Contrast: none of these alone: {shown}." if alone else ""
 
 
 def _shown(part: Part) -> str:

@@ -8,7 +8,7 @@ the others come along as editorial contexts.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -25,7 +25,7 @@ class _Whole(NamedTuple):
     mains: Any  # kept, so that its id stays its own
     cond: Any
     texts: Sequence[ImagePrompt]
-    reference: Tensor | None  # the empty prompt's context, where prompts are summed
+    contexts: Mapping[str, Tensor]  # of things alone and, where prompts are summed, of ""
 
 
 class EncodedPrompts:
@@ -37,27 +37,30 @@ class EncodedPrompts:
         mask: Tensor | None,
         read: Callable[[Any], Sequence[ImagePrompt]],
         weigh: Callable[[str], dict[int, float]],
-        encode_empty: Callable[[], Any],
+        encode: Callable[[Sequence[str]], Sequence[Any]],
     ) -> None:
         """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` gives the
         texts that belong to an encoded batch, `weigh` the factors on the tokens of a text,
-        `encode_empty` the WebUI's encoding of the empty prompt by the model in use."""
+        `encode` texts as the WebUI does, by the model in use."""
         self._options, self._mask, self._read, self._weigh = options, mask, read, weigh
-        self._encode_empty = encode_empty
+        self._encode = encode
         self._whole: dict[int, _Whole] = {}
         self._made: dict[tuple[int, ...], list[Composition]] = {}
 
     def mains(self, cond: Any) -> Any:
         """What the denoiser gets instead of `cond`: without what CACAO composes into it."""
         texts = self._read(cond)
-        summed = self._options.composition == "sum" and any(image.composed for image in texts)
-        reference = _context(self._encode_empty()) if summed else None
+        wanted = [thing for image in texts for thing in image.all_contrasts()]
+        if self._options.composition == "sum" and any(image.composed for image in texts):
+            wanted.append("")
+        wanted = list(dict.fromkeys(wanted))
+        encoded = zip(wanted, map(_context, self._encode(wanted) if wanted else ()), strict=True)
         mains = copy.copy(cond)
         mains.batch = [
             [_with_weight_one(prompts[0])] if image.composed else prompts
             for image, prompts in zip(texts, cond.batch, strict=True)
         ]
-        self._whole[id(mains)] = _Whole(mains, cond, texts, reference)
+        self._whole[id(mains)] = _Whole(mains, cond, texts, dict(encoded))
         return mains
 
     def compositions(self, cond: Any, step: int) -> list[Composition]:
@@ -71,20 +74,28 @@ class EncodedPrompts:
             self._made[key] = [
                 composition
                 for image, prompts in zip(whole.texts, batch, strict=True)
-                for composition in self._compose(image, prompts, step, whole.reference)
+                for composition in self._compose(image, prompts, step, whole.contexts)
             ]
         return self._made[key]
 
     def _compose(
-        self, image: ImagePrompt, prompts: Any, step: int, reference: Tensor | None
+        self, image: ImagePrompt, prompts: Any, step: int, contexts: Mapping[str, Tensor]
     ) -> list[Composition]:
+        alone = [self._alone(contexts[thing]) for thing in image.contrasts(step)]
         if image.composed:
-            edits = tuple(
+            edits = [
                 self._edit(prompts[index], image.parts[index].at(step), alpha, step)
                 for index, alpha in image.active(step)
-            )
-            return [self._composition(image.parts[0].at(step), edits, reference)]
-        return [self._composition(part.at(step)) for part in image.parts]
+            ]
+            text = image.parts[0].at(step)
+            return [self._composition(text, (*edits, *alone), contexts.get(""))]
+        return [self._composition(part.at(step), tuple(alone)) for part in image.parts]
+
+    def _alone(self, context: Tensor) -> Edit:
+        options = self._options
+        return Edit(
+            context=context, contrast=options.contrast, start=options.start, stop=options.stop
+        )
 
     def _composition(
         self, text: str, edits: tuple[Edit, ...] = (), reference: Tensor | None = None

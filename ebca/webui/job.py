@@ -123,7 +123,7 @@ class Job:
         images = self._images()
         for image in images:
             image.check(self._options)
-        self._composes = any(image.composed for image in images)
+        self._composes = any(image.composed or image.all_contrasts() for image in images)
         texts = [text for image in images for text in image.words()]
         check_words(_text_encoder(), texts, dict(self._words))
         if self._options.hires == "only" and not getattr(self._p, "enable_hr", False):
@@ -156,7 +156,7 @@ class Job:
     @contextmanager
     def _sampling(self, sampler: Any) -> Iterator[None]:
         p, options, script = self._p, self._options, ExitStack()
-        prompts = EncodedPrompts(options, self._mask(), self._read, self._weigh, _encode_empty)
+        prompts = EncodedPrompts(options, self._mask(), self._read, self._weigh, _encode)
         given, get_conds = sampler.sampler_extra_args, p.get_conds
 
         def get_mains() -> tuple[Any, Any]:  # for a refiner, which encodes once more
@@ -208,11 +208,11 @@ def _unet() -> nn.Module:
     return unet
 
 
-def _encode_empty() -> Any:
-    """The empty prompt, encoded by the model in use as the WebUI encodes prompts."""
-    text = prompt_parser.SdConditioning([""], width=1024, height=1024)  # sizes: not in contexts
-    ((only,),) = prompt_parser.get_learned_conditioning(shared.sd_model, text, 1)
-    return only.cond
+def _encode(texts: Sequence[str]) -> list[Any]:
+    """Texts without schedules, encoded by the model in use as the WebUI encodes prompts."""
+    prompts = prompt_parser.SdConditioning(texts, width=1024, height=1024)  # not in contexts
+    encoded = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, 1)
+    return [only.cond for (only,) in encoded]
 
 
 def _text_encoder() -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ebca.prompts import read_word_weights
 from ebca.settings import (
+    CONTRAST_OPTION,
     Edit,
     Settings,
     SettingsError,
@@ -27,7 +28,7 @@ COMPOSE = ("cacao", "webui")
 HIRES = ("same", "off", "only")
 CUSTOM = "custom"
 
-_PAPER = {"gamma_spread": 0.0, "centered": False, "composition": "average"}
+_PAPER = {"gamma_spread": 0.0, "centered": False, "composition": "average", "contrast": 0.0}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "multi-concept": {},  # the defaults, which docs/alignment.md measured
     # step sizes and windows from the commands of the authors' code, one for each of its tasks
@@ -120,6 +121,7 @@ class Options:
     gamma_spread: float = _like(Settings, "gamma_spread")
     centered: bool = _like(Settings, "centered")
     composition: str = _like(Settings, "composition")
+    contrast: float = CONTRAST_OPTION
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -47,7 +47,9 @@ def _described(page: Mapping[str, Any], options: Options) -> str:
         check_words(text_encoder(model), texts, dict(read_word_weights(options.token_weights)))
     if not images:
         return _NO_HIRES
-    inert = options.settings().inert and not any(image.composed for image in images)
+    inert = options.settings().inert and not any(
+        image.composed or image.all_contrasts() for image in images
+    )
     return " ".join([*lines, _INERT] if inert else lines)
 
 

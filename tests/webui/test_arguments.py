@@ -27,6 +27,7 @@ FIELDS = [
     "gamma_spread",
     "centered",
     "composition",
+    "contrast",
 ]
 
 PRESETS = {

@@ -50,6 +50,7 @@ UNUSUAL = {
     "gamma_spread": 0.0215,
     "centered": False,
     "composition": "average",
+    "contrast": 0.27,
 }
 """A value for every field, none of them a default."""
 

@@ -28,6 +28,7 @@ UNUSUAL = {
     "gamma_spread": 0.0215,
     "centered": False,
     "composition": "average",
+    "contrast": 0.27,
 }
 """Every field away from its default."""
 

@@ -40,6 +40,7 @@ BAD = [
     ("gamma_spread", 1.5, "from 0 to 1"),
     ("centered", 1, "true or false"),
     ("composition", "mean", "sum, average"),
+    ("contrast", -0.1, "from 0 to 10"),
     ("preset", "none of them", "multi-concept"),
     ("preset", None, "multi-concept"),
     ("enabled", "yes", "true or false"),

@@ -76,13 +76,14 @@ AXES = {
     "gamma_spread": [0, 0.05],
     "centered": [True, False],
     "composition": ["sum", "average"],
+    "contrast": [0, 0.4],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 22
+    assert len(fields) == 23
 
 
 @pytest.mark.parametrize("field", AXES)
