@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from ebca.align.methods import Method, methods, read_grid
 from ebca.align.score import figures
 from ebca.align.world import TASKS, cases
 from ebca.generate import EMBEDDED_MODEL
-from ebca.prompts import compose
 from ebca.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -72,14 +70,8 @@ def test_the_command_knows_all_tasks():
     assert tuple(TASKS) == TASK_NAMES
 
 
-def test_a_contrast_has_weights_that_cancel():
-    case = Case("prompts", "a cat and a bow", "a cat and a bow", "a cat AND a bow", 0, (CAT, BOW))
-    assert case.prompt("contrast") == (
-        "a cat and a bow AND a cat and a bow :0.66 AND a cat :-0.33 AND a bow :-0.33"
-    )
-    assert sum(edit.alpha for edit in compose(case.prompt("contrast")).edits) == pytest.approx(0)
-    alone = dataclasses.replace(case, joint="a cat", things=(CAT,))
-    assert alone.prompt("contrast") == "a cat"
+def test_the_prompt_of_a_method():
+    case = Case("prompts", "a cat and a bow", "a cat, a bow", "a cat AND a bow", 0, (CAT, BOW))
     prompts = [case.prompt(kind) for kind in ("off", "joint", "bcu", "cacao", "core-and")]
     assert prompts == [case.main, case.joint, case.joint, case.composed, case.composed]
 
@@ -93,11 +85,17 @@ def test_a_grid_is_all_combinations():
     assert grid[1] == {"gamma_attn": 0.002, "layers": "down,mid", "max_relative_update": None}
     found = methods(["off", "bcu", "core-and"], Settings(), grid)
     assert [method.kind for method in found] == ["off", "bcu", "bcu", "bcu", "bcu", "core-and"]
+    (usual,) = methods(["bcu"], Settings(), [])
+    assert (usual.label, usual.contrast) == ("bcu gamma_attn=0.002 gamma_norm=0", 0.33)
+    assert found[2].contrast == 0.0
+    (still,) = methods(["bcu"], Settings(), read_grid(["gamma_attn=0", "contrast=0.4"]))
+    assert (still.settings.inert, still.contrast) == (True, 0.4)
     both = methods(["cacao", "off"], Settings(), read_grid(["composition=sum,average"]))
     assert [method.label for method in both] == ["cacao", "cacao composition=average", "off"]
     assert (
         found[2].label
         == "bcu gamma_attn=0.002 gamma_norm=0 layers=down,mid gamma_spread=0 centered=False"
+        " contrast=0"
     )
 
 

@@ -11,9 +11,6 @@ from typing import Any, NamedTuple
 from ebca.align.methods import COMPOSING
 from ebca.settings import SettingsError
 
-CONTRAST = 0.33
-"""The weight with which `contrast` moves away from a thing alone; `alpha` multiplies it."""
-
 _ARTICLE = re.compile(r"\s*(?:an?|the|one)\s+", re.IGNORECASE)
 _JOINT = re.compile(r"\s*,?\s+and\s+|\s*,\s*|\s+with\s+", re.IGNORECASE)
 
@@ -71,10 +68,7 @@ class Case:
         """What a method of that kind is given."""
         if kind == "off":
             return self.main
-        if kind == "contrast" and len(self.things) > 1:
-            alone = "".join(f" AND {thing.phrase} :-{CONTRAST}" for thing in self.things)
-            return f"{self.joint} AND {self.joint} :{CONTRAST * len(self.things):g}{alone}"
-        return self.composed if kind in COMPOSING and kind != "contrast" else self.joint
+        return self.composed if kind in COMPOSING else self.joint
 
     @property
     def batch(self) -> tuple[object, ...]:

@@ -8,20 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ebca.settings import EDIT_GAMMA, Range, Settings, SettingsError, check_number, number_ranges
+from ebca.settings import (
+    CONTRAST,
+    CONTRAST_OPTION,
+    EDIT_GAMMA,
+    Range,
+    Settings,
+    SettingsError,
+    check_number,
+    number_ranges,
+)
 
 KINDS = {
     "off": "the main prompt, nothing else",
     "joint": "everything in one prompt, nothing else",
-    "bcu": "everything in one prompt, with BCU",
+    "bcu": "everything in one prompt, with BCU and contrast",
     "cacao": "joined by AND, composed by CACAO without BCU",
-    "both": "joined by AND, composed by CACAO with BCU",
+    "both": "joined by AND, composed by CACAO with BCU and contrast",
     "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
-    "contrast": "everything in one prompt, composed by CACAO away from each of its things alone",
 }
 UPDATING = ("bcu", "both")
-COMPOSING = ("cacao", "both", "core-and", "contrast")
-PATCHED = ("bcu", "cacao", "both", "contrast")
+COMPOSING = ("cacao", "both", "core-and")
+PATCHED = ("bcu", "cacao", "both")
 
 _NO_STEP: dict[str, Any] = {
     "gamma_attn": 0.0,
@@ -35,6 +43,7 @@ _EXTRA = {
     "edit_gamma_attn": EDIT_GAMMA,
     "edit_gamma_norm": EDIT_GAMMA,
 }
+_OF_UPDATES = ("experiment", "contrast")
 _GRID_LEGAL = (
     "a field and its values, such as gamma_attn=0.002,0.005; a list of layers is joined by +."
     " Fields: "
@@ -52,6 +61,7 @@ class Method:
     edit_gamma_attn: float = 0.0
     edit_gamma_norm: float = 0.0
     experiment: str = ""
+    contrast: float = 0.0
 
     def facts(self) -> dict[str, Any]:
         """What it does, as JSON has it; settings only where they act."""
@@ -62,7 +72,7 @@ class Method:
                 for field in dataclasses.fields(Settings)
                 if field.name != "token_weights"
             }
-            facts["experiment"] = self.experiment
+            facts |= {"experiment": self.experiment, "contrast": self.contrast}
         elif self.kind in PATCHED:
             facts["composition"] = self.settings.composition
         if self.kind in COMPOSING:
@@ -72,7 +82,7 @@ class Method:
     @property
     def label(self) -> str:
         """A short name: the kind, the step sizes, and what else is not the default."""
-        usual = Method(self.kind, Settings()).facts() | {"alpha": 1.0}
+        usual = Method(self.kind, Settings(), contrast=CONTRAST_OPTION.default).facts()
         shown = {"gamma_attn", "gamma_norm"} if self.kind in UPDATING else set()
         parts = [
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
@@ -85,7 +95,7 @@ class Method:
 def grid_fields() -> list[str]:
     return [f.name for f in dataclasses.fields(Settings) if f.name != "token_weights"] + [
         *_EXTRA,
-        "experiment",
+        *_OF_UPDATES,
     ]
 
 
@@ -101,7 +111,7 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    ranges = {**number_ranges(Settings), **_EXTRA}
+    ranges = {**number_ranges(Settings), **_EXTRA, "contrast": CONTRAST}
     if name == "layers":
         return text.replace("+", ",")
     if name == "max_relative_update" and text == "none":
@@ -124,7 +134,8 @@ def _value(name: str, text: str) -> Any:
 def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
     """Every method of `kinds` under every point of the grid where it makes a difference.
 
-    A point that names a step size names them all: the others are zero, and the update not centered.
+    A point that names a step size names them all: the others are zero, as is the contrast, and the
+    update is not centered.
     """
     found: dict[str, Method] = {}
     for kind in kinds:
@@ -136,15 +147,13 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
 
 
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
-    own = {name: value for name, value in point.items() if name in _EXTRA or name == "experiment"}
-    if kind not in COMPOSING:
-        own = {name: value for name, value in own.items() if name not in _EXTRA}
-    if kind not in UPDATING:
-        own.pop("experiment", None)
-    changes = {name: value for name, value in point.items() if name not in (*_EXTRA, "experiment")}
-    if any(name.startswith("gamma") for name in changes):
-        changes = {**_NO_STEP, **changes}
-    settings = dataclasses.replace(base, **changes)
+    changes = {n: value for n, value in point.items() if n not in (*_EXTRA, *_OF_UPDATES)}
+    names_steps = any(name.startswith("gamma") for name in changes)
+    own = {name: value for name, value in point.items() if kind in COMPOSING and name in _EXTRA}
+    if kind in UPDATING:
+        own["contrast"] = 0.0 if names_steps else CONTRAST_OPTION.default
+        own |= {name: value for name, value in point.items() if name in _OF_UPDATES}
+    settings = dataclasses.replace(base, **({**_NO_STEP, **changes} if names_steps else changes))
     if kind not in UPDATING:
         settings = dataclasses.replace(_OFF, composition=settings.composition)
     return Method(kind, settings, **own)

@@ -18,7 +18,7 @@ from PIL import Image
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
 from ebca.align.experiments import experiment
-from ebca.align.methods import COMPOSING, PATCHED, Method
+from ebca.align.methods import PATCHED, Method
 from ebca.generate import load_pipeline
 from ebca.prompts import compose
 from ebca.session import apply_patch
@@ -86,7 +86,7 @@ class Painter:
             edits: Any = ()
             if method.kind == "core-and":
                 texts = stack.enter_context(core_and(pipe, texts, method.alpha))
-            elif method.kind in COMPOSING:
+            elif method.kind in PATCHED:
                 texts, edits = self._edits(texts, method)
             if method.kind in PATCHED:
                 mask = _latent_mask(cases[0], self._native)
@@ -109,8 +109,9 @@ class Painter:
     def _edits(self, prompts: list[str], method: Method) -> tuple[list[str], Any]:
         """The main prompts and their editorial ones."""
         composed = compose(
-            prompts, gamma_attn=method.edit_gamma_attn, gamma_norm=method.edit_gamma_norm
-        )
+            prompts, gamma_attn=method.edit_gamma_attn, gamma_norm=method.edit_gamma_norm,
+            contrast=method.contrast,
+        )  # fmt: skip
         edits = [
             tuple(
                 dataclasses.replace(edit, alpha=edit.alpha * method.alpha)
