@@ -70,9 +70,9 @@ def compose(
 ) -> Composed:
     """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
 
-    `contrast` moves the picture away from each of the main prompt's `things` alone, if it has
-    several. The other arguments are given to every editorial `Edit`. Empty editorial prompts are
-    left out. Raises `SettingsError` if the main weight is not positive or a value out of range.
+    `contrast` moves the picture away from the main prompt's `things` alone, if it has several. The
+    other arguments are given to every editorial `Edit`. Empty editorial prompts are left out.
+    Raises `SettingsError` if the main weight is not positive or a value out of range.
     """
     check_number("contrast", contrast, CONTRAST)
     if not isinstance(prompt, str):
@@ -97,8 +97,9 @@ def _compose_one(
         for other in others
         if other.text.strip()
     ]
-    if contrast:
-        edits += [Edit(thing, contrast=contrast) for thing in contrasts(main.text)]
+    edits += [
+        Edit(thing, contrast=share) for thing, share in contrasts(main.text, contrast).items()
+    ]
     return (main.text if others else prompt), tuple(edits)
 
 
@@ -112,10 +113,12 @@ def things(text: str) -> list[str]:
     return list(dict.fromkeys(thing for thing in found if not thing.lower().endswith(" of")))
 
 
-def contrasts(text: str) -> list[str]:
-    """The things of `text` that are not to be alone in the picture: none if there is only one."""
-    found = things(text)
-    return found if len(found) > 1 else []
+def contrasts(text: str, contrast: float) -> dict[str, float]:
+    """The things of `text` that are not to be alone in the picture, with their share of `contrast`:
+    so many things as there may be, the main prompt gains `contrast`. None if there is only one.
+    """
+    found = things(text) if contrast else []
+    return dict.fromkeys(found, contrast / len(found)) if len(found) > 1 else {}
 
 
 def read_word_weights(text: str) -> list[tuple[str, float]]:

@@ -54,7 +54,7 @@ ALPHA = Range(-100.0, 100.0, slider=(-2.0, 2.0, 0.05))
 TOKEN_WEIGHT = Range(0.0, 100.0, slider=(0.0, 10.0, 0.1))
 CAP = Range(0.0, 1.0, slider=(0.0, 0.2, 0.001))
 SPREAD = Range(0.0, 1.0, slider=(0.0, 0.1, 0.0005))
-CONTRAST = Range(0.0, 10.0, slider=(0.0, 1.0, 0.01))
+CONTRAST = Range(0.0, 10.0, slider=(0.0, 2.0, 0.01))
 
 
 class StepSizes(NamedTuple):
@@ -139,13 +139,13 @@ def _field(default: Any, help_text: str, **facts: Any) -> Any:
 
 
 CONTRAST_OPTION: Any = _field(
-    0.33,
+    0.66,
     "How far the picture is moved away from showing only one of the things that the prompt asks"
     " for, as 'a cat and a dog' asks for two: more of them appear, and some of them twice. 0: not"
     " at all. Not in the paper.",
     range=CONTRAST,
 )
-"""What the surfaces offer; `ebca.prompts.compose` turns it into edits, a share for each thing."""
+"""What the surfaces offer: `contrast` of all things together, see `ebca.prompts.contrasts`."""
 
 
 @dataclass(frozen=True)

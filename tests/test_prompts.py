@@ -160,7 +160,7 @@ def test_things_begin_with_an_article_or_a_number(text):
 
 
 def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
-    composed = compose("a star and a moon AND a night :0.5", contrast=0.3, start=0.2)
+    composed = compose("a star and a moon AND a night :0.5", contrast=0.6, start=0.2)
     night, *alone = composed.edits
     assert (night.alpha, night.contrast, night.start) == (0.5, 0.0, 0.2)
     assert [(edit.prompt, edit.contrast, edit.start) for edit in alone] == [
@@ -169,6 +169,8 @@ def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
     assert compose("a star", contrast=0.3).edits == ()
     both = compose(["a star", "a star and a moon"], contrast=0.3)
     assert [len(edits) for edits in both.edits] == [0, 2]
+    three = compose("a star, a moon and a ring", contrast=0.6)
+    assert [edit.contrast for edit in three.edits] == pytest.approx([0.2] * 3)
 
 
 @pytest.mark.parametrize("contrast", [-0.1, 11.0, float("nan")])

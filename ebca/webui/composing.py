@@ -39,12 +39,12 @@ class ImagePrompt:
     parts: tuple[Part, ...]
     composed: bool
     """Whether CACAO composes it; else the WebUI or another extension does."""
-    contrasted: bool = False
-    """Whether it is moved away from its things alone, where it has several."""
+    contrast: float = 0.0
+    """How far it is moved away from its things alone, where it has several."""
 
-    def contrasts(self, step: int) -> list[str]:
-        """The things that are not to be alone in the picture at `step`."""
-        return contrasts(self.parts[0].at(step)) if self.contrasted else []
+    def contrasts(self, step: int) -> dict[str, float]:
+        """The things that are not to be alone in the picture at `step`, with their weights."""
+        return contrasts(self.parts[0].at(step), self.contrast)
 
     def all_contrasts(self) -> list[str]:
         """Those of all steps."""
@@ -99,8 +99,8 @@ def read_prompts(
             Part(flat[index], float(weight), tuple((end, text) for end, text in schedules[index]))
             for index, weight in parts
         ]
-        single = composed or len(parts) == 1
-        read.append(ImagePrompt(tuple(each), composed, single and options.contrast > 0.0))
+        contrast = options.contrast if composed or len(parts) == 1 else 0.0
+        read.append(ImagePrompt(tuple(each), composed, contrast))
     return read
 
 

@@ -81,7 +81,10 @@ class EncodedPrompts:
     def _compose(
         self, image: ImagePrompt, prompts: Any, step: int, contexts: Mapping[str, Tensor]
     ) -> list[Composition]:
-        alone = [self._alone(contexts[thing]) for thing in image.contrasts(step)]
+        alone = [
+            self._alone(contexts[thing], contrast)
+            for thing, contrast in image.contrasts(step).items()
+        ]
         if image.composed:
             edits = [
                 self._edit(prompts[index], image.parts[index].at(step), alpha, step)
@@ -91,11 +94,9 @@ class EncodedPrompts:
             return [self._composition(text, (*edits, *alone), contexts.get(""))]
         return [self._composition(part.at(step), tuple(alone)) for part in image.parts]
 
-    def _alone(self, context: Tensor) -> Edit:
-        options = self._options
-        return Edit(
-            context=context, contrast=options.contrast, start=options.start, stop=options.stop
-        )
+    def _alone(self, context: Tensor, contrast: float) -> Edit:
+        start, stop = self._options.start, self._options.stop
+        return Edit(context=context, contrast=contrast, start=start, stop=stop)
 
     def _composition(
         self, text: str, edits: tuple[Edit, ...] = (), reference: Tensor | None = None
