@@ -1,0 +1,88 @@
+"""Contrast in the WebUI: away from the things of a prompt, each alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from host import Host, Result
+from test_host_off import same
+
+STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
+CONTRAST = {**STILL, "contrast": 0.66}
+NONE = {**STILL, "contrast": 0.0}
+PROMPT = "a cat and a dog"
+WRITTEN_OUT = f"{PROMPT} AND {PROMPT} :0.66 AND a cat :-0.33 AND a dog :-0.33"
+"""The same with weights that cancel, which sum and average compose alike."""
+
+
+def close(one: Result, other: Result) -> bool:
+    return torch.allclose(one.pictures, other.pictures, atol=1e-5)
+
+
+@pytest.mark.parametrize("composition", ["sum", "average"])
+def test_a_contrast_is_what_it_would_be_written_out(each_model: Host, composition: str) -> None:
+    options = {**CONTRAST, "composition": composition}
+    result = each_model.txt2img([options], prompt=PROMPT)
+    written_out = each_model.txt2img([{**options, "contrast": 0.0}], prompt=WRITTEN_OUT)
+    assert close(result, written_out)
+    assert not close(result, each_model.txt2img(prompt=PROMPT))
+    assert [call.changed() for call in result.calls] == [[True, False]] * 3
+
+
+def test_a_refiner_encodes_the_things_itself(host: Host) -> None:
+    refiner = host.load("sd1", seed=1, current=False)
+    job = {"refiner_checkpoint": refiner, "refiner_switch_at": 0.5, "steps": 4}
+    result = host.txt2img([CONTRAST], prompt=PROMPT, **job)
+    assert close(result, host.txt2img([NONE], prompt=WRITTEN_OUT, **job))
+
+
+@pytest.mark.parametrize("prompt", ["a cat", "cat, dog", "", "a photo of a cat"])
+def test_where_there_is_one_thing_nothing_changes(host: Host, prompt: str) -> None:
+    assert same(host.txt2img([CONTRAST], prompt=prompt), host.txt2img(prompt=prompt))
+
+
+def test_the_editorial_prompts_stay_as_they_are(each_model: Host) -> None:
+    both = each_model.txt2img([CONTRAST], prompt=f"{PROMPT} AND a bird :0.5")
+    written_out = each_model.txt2img([NONE], prompt=f"{WRITTEN_OUT} AND a bird :0.5")
+    assert close(both, written_out)
+
+
+def test_it_follows_the_schedule_of_the_prompt(host: Host) -> None:
+    job: dict[str, Any] = {"prompt": "[a fish:a cat and a dog:0.5]", "steps": 4}
+    off, on = host.txt2img(**job), host.txt2img([CONTRAST], **job)
+    fish = host.encode("a fish")
+    for one, other in zip(off.calls, on.calls, strict=True):
+        alike = torch.allclose(one.output, other.output, atol=1e-6)
+        assert alike == torch.allclose(one.context[0], fish, atol=1e-5)
+        if not alike:
+            break  # from here on the latents differ
+    assert not close(off, on)
+
+
+def test_it_follows_the_window_of_the_update(host: Host) -> None:
+    off, on = host.txt2img(steps=4), host.txt2img([{**CONTRAST, "start": 0.5}], steps=4)
+    pairs = zip(off.calls, on.calls, strict=True)
+    assert [torch.allclose(a.output, b.output, atol=1e-6) for a, b in pairs] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_images_of_a_batch_have_things_of_their_own(host: Host) -> None:
+    prompts = ["a cat", PROMPT, "a fish, a tree and a house"]
+    job = {"negative_prompt": ["a rat"] * 3, "batch_size": 3}
+    batch = host.txt2img([CONTRAST], prompt=prompts, **job)
+    for index, prompt in enumerate(prompts):
+        single = host.txt2img([CONTRAST], prompt=prompt, seed=7 + index)
+        assert torch.allclose(batch.pictures[index], single.pictures[0], atol=1e-5)
+
+
+def test_the_webuis_own_and_is_not_contrasted(host: Host) -> None:
+    prompt = f"{PROMPT} AND a bird"
+    left = host.txt2img([{**CONTRAST, "compose": "webui"}], prompt=prompt)
+    assert same(left, host.txt2img(prompt=prompt))
+
+
+def test_it_is_in_the_infotext(host: Host) -> None:
+    assert host.txt2img([CONTRAST], prompt=PROMPT).parameters["EBCA contrast"] == "0.66"
