@@ -1,0 +1,60 @@
+"""Contrast: away from the things of a prompt, each alone."""
+
+import pytest
+
+from webui.client import SUM, ZERO, alike, differ, same
+
+PROMPT = "a red star and a blue moon"
+WRITTEN_OUT = f"{PROMPT} AND {PROMPT} :0.66 AND a red star :-0.33 AND a blue moon :-0.33"
+"""The same with weights that cancel, which sum and average compose alike."""
+
+
+@pytest.mark.parametrize("zero", [SUM, ZERO], ids=["sum", "average"])
+def test_a_contrast_is_what_it_would_be_written_out(any_webui, zero):
+    contrasted = any_webui.txt2img(prompt=PROMPT, ebca={**zero, "contrast": 0.66})
+    assert alike(contrasted, any_webui.txt2img(prompt=WRITTEN_OUT, ebca=zero))
+    assert differ(contrasted, any_webui.txt2img(prompt=PROMPT))
+
+
+def test_it_is_on_by_default(webui):
+    job = {"prompt": PROMPT}
+    default = webui.txt2img(ebca={}, **job)
+    assert same(default, webui.txt2img(ebca={"contrast": 0.66}, **job))
+    assert differ(default, webui.txt2img(ebca={"contrast": 0}, **job))
+    assert default.labels["contrast"] == "0.66"
+
+
+@pytest.mark.parametrize("prompt", ["a red star", "star, moon", "a photo of a red star"])
+def test_where_there_is_one_thing_nothing_changes(webui, prompt):
+    on = webui.txt2img(prompt=prompt, ebca={**ZERO, "contrast": 1})
+    assert same(on, webui.txt2img(prompt=prompt))
+
+
+def test_emphasis_is_no_part_of_a_thing(webui):
+    weighted = webui.txt2img(
+        prompt="a (red:1.4) star and [a blue moon]", ebca={**ZERO, "contrast": 1}
+    )
+    written_out = (
+        "a (red:1.4) star and [a blue moon] AND a (red:1.4) star and [a blue moon] :1"
+        " AND a red star :-0.5 AND a blue moon :-0.5"
+    )
+    assert alike(weighted, webui.txt2img(prompt=written_out, ebca=ZERO))
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "Euler a", "DPM++ 2M", "UniPC", "DPM adaptive"])
+def test_with_every_kind_of_sampler(webui, sampler):
+    job = {"prompt": PROMPT, "sampler_name": sampler}
+    contrasted = webui.txt2img(ebca={**ZERO, "contrast": 0.66}, **job)
+    assert differ(contrasted, webui.txt2img(**job))
+    assert same(webui.txt2img(**job), webui.txt2img(ebca=ZERO, **job))
+
+
+def test_in_batches_and_hires(webui):
+    batch = webui.txt2img(prompt=PROMPT, ebca={}, batch_size=2)
+    second = webui.txt2img(prompt=PROMPT, ebca={}, seed=8)
+    off = batch.pictures[1].astype(int) - second.picture.astype(int)
+    assert abs(off).max() <= 2  # levels
+    job = {"prompt": PROMPT, "enable_hr": True, "hr_upscaler": "Latent", "hr_scale": 2}
+    job |= {"denoising_strength": 0.7}
+    only = webui.txt2img(ebca={**ZERO, "contrast": 0.66, "hires": "only"}, **job)
+    assert differ(only, webui.txt2img(**job))
