@@ -23,7 +23,8 @@ FIRST = (
 ADVANCED = (
     ("start", "stop"),
     ("max_relative_update", "layers"),
-    ("composition", "formulation", "hires"),
+    ("composition", "formulation"),
+    ("hires",),
     ("centered", "scale_with_depth"),
     ("update_unconditional", "mask"),
     ("edit_gamma_attn", "edit_gamma_norm"),

@@ -31,6 +31,7 @@ CUSTOM = "custom"
 _PAPER = {"gamma_spread": 0.0, "centered": False, "composition": "average", "contrast": 0.0}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "multi-concept": {},  # the defaults, which docs/alignment.md measured
+    "contrast": {"gamma_attn": 0.0, "gamma_spread": 0.0},
     # step sizes and windows from the commands of the authors' code, one for each of its tasks
     "paper: multi-concept": {**_PAPER, "gamma_attn": 0.01, "gamma_norm": 0.02},
     "paper: inpainting": {**_PAPER, "gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},
@@ -83,7 +84,7 @@ class Options:
     enabled: bool = _field(False, "Whether EBCA takes part at all.")
     preset: str = _field(
         "multi-concept",
-        "Starting values: what was measured for several concepts, or the paper's for its tasks."
+        "Starting values: what was measured for several concepts, contrast alone, or the paper's."
         " Sets the fields below, which can then be changed.",
         choices=(CUSTOM, *PRESETS),
     )

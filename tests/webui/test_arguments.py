@@ -33,6 +33,7 @@ FIELDS = [
 PRESETS = {
     "custom": {},
     "multi-concept": {"gamma_attn": "0.002", "gamma_norm": "0", "gamma_spread": "0.0125"},
+    "contrast": {"gamma_attn": "0", "gamma_spread": "0", "contrast": "0.66"},
     "paper: multi-concept": {"gamma_attn": "0.01", "gamma_norm": "0.02", "centered": "False"},
     "paper: inpainting": {"gamma_attn": "0.025", "gamma_norm": "0.025", "mask": "True"},
     "paper: compose / edit": {"gamma_attn": "0", "edit_gamma_attn": "0.0005", "edit_start": "0.3"},
