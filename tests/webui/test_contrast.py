@@ -41,9 +41,9 @@ def test_emphasis_is_no_part_of_a_thing(webui):
     assert alike(weighted, webui.txt2img(prompt=written_out, ebca=ZERO))
 
 
-@pytest.mark.parametrize("sampler", ["DDIM", "Euler a", "DPM++ 2M", "UniPC", "DPM adaptive"])
-def test_with_every_kind_of_sampler(webui, sampler):
-    job = {"prompt": PROMPT, "sampler_name": sampler}
+@pytest.mark.parametrize("name", ["DDIM", "Euler a", "DPM++ 2M", "UniPC", "DPM adaptive"])
+def test_with_every_kind_of_sampler(webui, name):
+    job = {"prompt": PROMPT, "sampler_name": name}
     contrasted = webui.txt2img(ebca={**ZERO, "contrast": 0.66}, **job)
     assert differ(contrasted, webui.txt2img(**job))
     assert same(webui.txt2img(**job), webui.txt2img(ebca=ZERO, **job))

@@ -16,7 +16,7 @@ UNUSUAL = {
     "update_unconditional": True,
     "scale_with_depth": False,
     "max_relative_update": 0.013,
-    "layers": "0-3, 8, up",
+    "layers": "0-3, 5, up",
     "token_weights": "red star:2.5, moon:0.25",
     "compose": "webui",
     "edit_gamma_attn": 0.0017,
