@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from small_model.captions import vocabulary
@@ -167,8 +168,18 @@ def save_pipeline(folder: Path, autoencoder: Any, unet: Any, text_encoder: Any) 
         requires_safety_checker=False,
     )
     pipe.save_pretrained(folder)
+    _name_as_ever(folder / "text_encoder" / "model.safetensors")
     shutil.rmtree(folder / "tokenizer")  # transformers writes the vocabulary twice
     shutil.copytree(TOKENIZER, folder / "tokenizer")
+
+
+def _name_as_ever(text_encoder: Path) -> None:
+    """Give the text encoder's weights the prefix without which transformers before 5 (and what
+    is built on them) would leave them as random numbers; newer ones know it too."""
+    state = load_file(text_encoder)
+    named = {f"text_model.{name.removeprefix('text_model.')}": state[name] for name in state}
+    save_file(named, text_encoder, metadata={"format": "pt"})
+    text_encoder.chmod(0o644)
 
 
 def _halved(network: nn.Module) -> nn.Module:
