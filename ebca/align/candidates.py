@@ -88,7 +88,7 @@ def _spread(step: Tensor, context: Tensor, given: Given) -> Tensor:
     return step + given.or_else(0.02) * (context - context.mean(1, keepdim=True))
 
 
-def _contrast(step: Tensor, context: Tensor, given: Given) -> Tensor:
+def _only_spread(step: Tensor, context: Tensor, given: Given) -> Tensor:
     """That without the step: emphasis that knows nothing of the picture."""
     return _spread(torch.zeros_like(step), context, given)
 
@@ -99,7 +99,7 @@ def _emphasis(given: Given) -> Update:
     def changed(visit: Visit, context: Tensor, *more: Any) -> Tensor:
         if visit.layer.index:
             return torch.zeros_like(context)
-        return _contrast(context, context, given)
+        return _only_spread(context, context, given)
 
     return changed
 
@@ -188,7 +188,7 @@ CANDIDATES: dict[str, Candidate] = {
     "neglect": _neglect,
     "several": _several,
     "spread": _then(_spread),
-    "contrast": _then(_contrast),
+    "only-spread": _then(_only_spread),
     "emphasis": _emphasis,
     "random": _random,
     "backwards": _then(_backwards),
