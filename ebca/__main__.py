@@ -52,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", help="cuda, mps or cpu; default: the best there is")
     _add_settings(generate.add_argument_group("Bayesian Context Update"))
     _add_edit_settings(generate.add_argument_group("editorial prompts (after AND)"))
+    contrast = generate.add_argument_group("contrast (away from the prompt's things alone)")
+    _add_value(contrast, "--contrast", CONTRAST_OPTION, CONTRAST_OPTION.metadata["help"])
     generate.set_defaults(run=_generate)
     _add_bench(commands)
     add_align(commands).set_defaults(run=_align)
@@ -107,7 +109,6 @@ def _add_edit_settings(group: Any) -> None:
     for name in _EDIT_FIELDS:
         flag = "--edit-" + name.replace("_", "-")
         _add_value(group, flag, fields[name], fields[name].metadata["help"])
-    _add_value(group, "--contrast", CONTRAST_OPTION, CONTRAST_OPTION.metadata["help"])
 
 
 def _add_value(group: Any, flag: str, field: Any, text: str) -> None:

@@ -109,7 +109,13 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
     `progress(done, total)` is called after each denoising step. Raises SettingsError before
     anything is sampled if the job cannot be done.
     """
-    composed = compose(job.prompt, contrast=job.contrast, **job.edit)
+    composed = compose(
+        job.prompt,
+        contrast=job.contrast,
+        contrast_start=job.settings.start,
+        contrast_stop=job.settings.stop,
+        **job.edit,
+    )
     assert isinstance(composed.main, str)
     settings = dataclasses.replace(
         job.settings, token_weights=_token_weights(pipe, composed.main, job.word_weights)

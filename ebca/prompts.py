@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ebca.settings import CONTRAST, TOKEN_WEIGHT, Edit, SettingsError, check_number
+from ebca.settings import CONTRAST, TOKEN_WEIGHT, Edit, SettingsError, check_number, check_window
 
 _AND = re.compile(r"\bAND\b")
 _THING = re.compile(
@@ -67,24 +67,34 @@ def compose(
     start: float = 0.0,
     stop: float = 1.0,
     contrast: float = 0.0,
+    contrast_start: float = 0.0,
+    contrast_stop: float = 1.0,
 ) -> Composed:
     """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
 
-    `contrast` moves the picture away from the main prompt's `things` alone, if it has several. The
-    other arguments are given to every editorial `Edit`. Empty editorial prompts are left out.
-    Raises `SettingsError` if the main weight is not positive or a value out of range.
+    `contrast` moves the picture away from the main prompt's `things` alone, if it has several, from
+    `contrast_start` to `contrast_stop`. The other arguments are given to every editorial `Edit`.
+    Empty editorial prompts are left out. Raises `SettingsError` if the main weight is not positive
+    or a value out of range.
     """
     check_number("contrast", contrast, CONTRAST)
-    if not isinstance(prompt, str):
-        each = [
-            _compose_one(text, gamma_attn, gamma_norm, start, stop, contrast) for text in prompt
-        ]
-        return Composed([main for main, _ in each], tuple(edits for _, edits in each))
-    return Composed(*_compose_one(prompt, gamma_attn, gamma_norm, start, stop, contrast))
+    check_window("contrast_start", contrast_start, "contrast_stop", contrast_stop)
+    texts = [prompt] if isinstance(prompt, str) else prompt
+    each = [_compose_one(text, gamma_attn, gamma_norm, start, stop) for text in texts]
+    mains = [main for main, _ in each]
+    composed = tuple(
+        edits
+        + tuple(
+            Edit(thing, contrast=share, start=contrast_start, stop=contrast_stop)
+            for thing, share in contrasts(main, contrast).items()
+        )
+        for main, edits in each
+    )
+    return Composed(mains[0], composed[0]) if isinstance(prompt, str) else Composed(mains, composed)
 
 
 def _compose_one(
-    prompt: str, gamma_attn: float, gamma_norm: float, start: float, stop: float, contrast: float
+    prompt: str, gamma_attn: float, gamma_norm: float, start: float, stop: float
 ) -> tuple[str, tuple[Edit, ...]]:
     main, *others = split_prompt(prompt)
     if others and main.weight <= 0:
@@ -92,15 +102,12 @@ def _compose_one(
             "prompt", f"{main.text.strip()} :{main.weight:g}",
             "a main prompt (the first of those joined by AND) with a weight above 0",
         )  # fmt: skip
-    edits = [
+    edits = tuple(
         Edit(other.text, None, other.weight / main.weight, gamma_attn, gamma_norm, start, stop)
         for other in others
         if other.text.strip()
-    ]
-    edits += [
-        Edit(thing, contrast=share) for thing, share in contrasts(main.text, contrast).items()
-    ]
-    return (main.text if others else prompt), tuple(edits)
+    )
+    return (main.text if others else prompt), edits
 
 
 def things(text: str) -> list[str]:

@@ -171,6 +171,15 @@ def test_every_figure_can_be_asked_for():
     assert {*seen, *figures({"full": 0.1, "each": [0.1]}, ASKED)} == set(FIGURES)
 
 
+def test_methods_with_updates_are_contrasted(tmp_path):
+    command = ["align", *SHORT, "--task", "multi", "--methods", "bcu", "--out", str(tmp_path)]
+    grid = ["--grid", "gamma_attn=0", "contrast=0,0.66"]
+    assert main([*command, *grid]) == 0
+    pictures = [path.read_bytes() for path in tmp_path.rglob("*.png")]
+    assert len(pictures) == 6  # of off, to compare with, and two methods
+    assert len(set(pictures)) == 4  # without steps and contrast it is off
+
+
 def test_it_prints_writes_and_draws(tmp_path, capsys):
     figures, picture = tmp_path / "figures.json", tmp_path / "table.png"
     command = ["align", *SHORT, "--task", "multi", "scene", "--methods", "off", "cacao",

@@ -81,6 +81,8 @@ def test_signatures_are_stable():
         ("start", 0.0, True),
         ("stop", 1.0, True),
         ("contrast", 0.0, True),
+        ("contrast_start", 0.0, True),
+        ("contrast_stop", 1.0, True),
     ]
 
 

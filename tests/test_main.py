@@ -79,6 +79,22 @@ def test_token_weights_find_their_words(tmp_path: Path) -> None:
     assert (moon != star).any()
 
 
+def test_the_contrast_is_on_for_several_things_and_follows_the_window(tmp_path: Path) -> None:
+    def made(name: str, prompt: str, *more: str) -> np.ndarray:
+        still = ("--gamma-attn", "0", "--gamma-spread", "0")
+        assert generate(tmp_path / name, prompt, *still, *more) == 0
+        return pixels(tmp_path / name / "00000-0.png")
+
+    two, one = "a red star and a blue moon", "a red star"
+    none = ("--contrast", "0")
+    assert (made("default", two) == made("named", two, "--contrast", "0.66")).all()
+    assert (made("late", two, "--start", "0.5") != made("off", two, *none)).any()
+    assert (made("late again", two, "--start", "0.5") != made("on", two)).any()
+    assert (made("one", one) == made("one off", one, *none)).all()
+    assert main(["generate", two, "--contrast", "-1", "--out", str(tmp_path / "bad")]) == 2
+    assert not (tmp_path / "bad").exists()
+
+
 def test_images_have_consecutive_seeds_and_do_not_depend_on_their_number(tmp_path: Path) -> None:
     assert generate(tmp_path / "two", "a red star", "--images", "2", "--seed", "5") == 0
     assert generate(tmp_path / "one", "a red star", "--seed", "6") == 0

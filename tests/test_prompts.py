@@ -167,6 +167,10 @@ def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
         ("a star", 0.3, 0.0), ("a moon", 0.3, 0.0),
     ]  # fmt: skip
     assert compose("a star", contrast=0.3).edits == ()
+    late = compose("a star and a moon", contrast=0.3, contrast_start=0.4, contrast_stop=0.9)
+    assert {(edit.start, edit.stop) for edit in late.edits} == {(0.4, 0.9)}
+    with pytest.raises(SettingsError, match=r"contrast_start is 0\.5"):
+        compose("a star", contrast_start=0.5, contrast_stop=0.5)
     both = compose(["a star", "a star and a moon"], contrast=0.3)
     assert [len(edits) for edits in both.edits] == [0, 2]
     three = compose("a star, a moon and a ring", contrast=0.6)

@@ -111,6 +111,7 @@ class Painter:
         composed = compose(
             prompts, gamma_attn=method.edit_gamma_attn, gamma_norm=method.edit_gamma_norm,
             contrast=method.contrast,
+            contrast_start=method.settings.start, contrast_stop=method.settings.stop,
         )  # fmt: skip
         edits = [
             tuple(
