@@ -67,7 +67,7 @@ class Stage:
         self.name, self.model, self._seed, self._rate = name, model, seed, rate
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self._optimizer = torch.optim.AdamW(
-            model.parameters(), lr=rate, weight_decay=1e-2, betas=(0.9, 0.98)
+            model.parameters(), lr=rate, weight_decay=1e-2, betas=(0.9, 0.98), fused=True
         )
         self.step, self.seconds = 0, 0.0
         self.losses: list[list[float]] = []  # [step, mean loss of the steps since the last point]

@@ -64,7 +64,9 @@ class Plan:
         return Budget(steps.get(stage, 0), seconds)
 
 
-def train(out: Path, plan: Plan, device: torch.device, save_every: float = 120.0) -> None:
+def train(
+    out: Path, plan: Plan, device: torch.device, save_every: float = 120.0, compiled: bool = False
+) -> None:
     """Train from nothing, or go on, until `out` has the finished pipeline."""
     notes = out / "training"
     _begin(notes, plan)
@@ -82,7 +84,10 @@ def train(out: Path, plan: Plan, device: torch.device, save_every: float = 120.0
         _start_from(plan.start, unet, text_encoder)
     if device.type == "cpu":
         plain_attention(unet)
+        text_encoder.set_attn_implementation("eager")
     painter = Painter(unet, text_encoder).to(device)
+    if compiled:
+        painter.compile()
     stage = Stage(notes, "painter", painter, plan.seed, _RATE)
     exported = time.monotonic()
 
@@ -180,6 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--save-every", type=float, default=120.0, metavar="SECONDS")
     parser.add_argument("--threads", type=int, help="of the CPU")
+    parser.add_argument(
+        "--compile", action="store_true", help="the UNet first: faster, needs a C++ compiler"
+    )
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the code")
     chosen = parser.parse_args(arguments)
     if min(*chosen.steps, chosen.latents, chosen.minutes or 1) <= 0:
@@ -200,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        train(chosen.out, plan, device, chosen.save_every)
+        train(chosen.out, plan, device, chosen.save_every, chosen.compile)
     except (TrainingError, OSError) as error:
         print(f"train: error: {error}", file=sys.stderr)
         return 1

@@ -25,6 +25,7 @@ from small_model.networks import (
     take_weights,
 )
 from small_model.stage import Budget, Dice, Stage, TrainingError
+from small_model.stages import Painter
 from small_model.train import main
 
 pytestmark = pytest.mark.filterwarnings(
@@ -113,6 +114,26 @@ def test_training_starts_from_the_weights_that_it_is_given(
     assert all(torch.allclose(ours[key], theirs[key], atol=1e-3) for key in theirs)
     assert main(["--out", str(tmp_path / "third"), *short, *start[:3], str(EMBEDDED_MODEL)]) == 1
     assert "cannot start from" in capsys.readouterr().err
+
+
+def test_a_compiled_unet_is_trained_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled without a C++ compiler, which not every machine has."""
+    short = ["--tiny", "--steps", "1", "3", "--latents", "8", "--threads", "1"]
+    assert main(["--out", str(tmp_path / "plain"), *short]) == 0
+    compiled: list[torch.nn.Module] = []
+
+    def compile_it(painter: torch.nn.Module) -> None:
+        compiled.append(painter)
+        torch.nn.Module.compile(painter, backend="eager")
+
+    monkeypatch.setattr(Painter, "compile", compile_it)
+    assert main(["--out", str(tmp_path / "compiled"), *short, "--compile"]) == 0
+    assert len(compiled) == 1
+    name = "unet/diffusion_pytorch_model.safetensors"
+    plain, ours = (load_file(tmp_path / out / name) for out in ("plain", "compiled"))
+    assert all(torch.allclose(ours[key], plain[key], atol=1e-3) for key in plain)
 
 
 @pytest.mark.parametrize("wrong", [["--steps", "0", "5"], ["--minutes", "-1"], ["--latents", "0"]])

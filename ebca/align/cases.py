@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ebca import prompts
 from ebca.align.methods import COMPOSING
 from ebca.settings import SettingsError
 
-_ARTICLE = re.compile(r"\s*(?:an?|the|one)\s+", re.IGNORECASE)
-_JOINT = re.compile(r"\s*,?\s+and\s+|\s*,\s*|\s+with\s+", re.IGNORECASE)
+_ARTICLE = re.compile(r"(?:an?|the|one) (.*)", re.IGNORECASE)
 
 
 class Thing(NamedTuple):
@@ -115,10 +115,6 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
 
 
 def nouns(text: str) -> list[str]:
-    """`a cat and a red bow` -> cat, red bow: the parts that begin with an article."""
-    parts = _JOINT.split(re.sub(r"\bAND\b", " and ", text))
-    return [
-        re.sub(r"\s*:\s*[-+\d.]+$", "", part[match.end() :]).strip()
-        for part in parts
-        if (match := _ARTICLE.match(part))
-    ]
+    """`a cat and a red bow` -> cat, red bow: the things that begin with an article."""
+    found = (match for thing in prompts.things(text) if (match := _ARTICLE.fullmatch(thing)))
+    return [match[1] for match in found]
