@@ -210,7 +210,7 @@ class Settings:
         True, "When inpainting, only the pixels that are repainted pull on the context."
     )
     gamma_spread: float = _field(
-        0.0125,
+        0.0,
         "Step size of the spread term, which is not in the paper: every token moves away from the"
         " mean of all tokens by this share of its distance. Knows nothing of the picture.",
         range=SPREAD,

@@ -50,7 +50,7 @@ def test_signatures_are_stable():
     assert [getattr(ebca.Settings(), name) for name in last] == [
         {},
         True,
-        0.0125,
+        0.0,
         True,
         "sum",
     ]

@@ -31,7 +31,7 @@ CUSTOM = "custom"
 _PAPER = {"gamma_spread": 0.0, "centered": False, "composition": "average", "contrast": 0.0}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "multi-concept": {},  # the defaults, which docs/alignment.md measured
-    "contrast": {"gamma_attn": 0.0, "gamma_spread": 0.0},
+    "contrast": {"gamma_attn": 0.0},
     # step sizes and windows from the commands of the authors' code, one for each of its tasks
     "paper: multi-concept": {**_PAPER, "gamma_attn": 0.01, "gamma_norm": 0.02},
     "paper: inpainting": {**_PAPER, "gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},

@@ -32,7 +32,7 @@ FIELDS = [
 
 PRESETS = {
     "custom": {},
-    "multi-concept": {"gamma_attn": "0.002", "gamma_norm": "0", "gamma_spread": "0.0125"},
+    "multi-concept": {"gamma_attn": "0.002", "gamma_norm": "0", "gamma_spread": "0"},
     "contrast": {"gamma_attn": "0", "gamma_spread": "0", "contrast": "0.66"},
     "paper: multi-concept": {"gamma_attn": "0.01", "gamma_norm": "0.02", "centered": "False"},
     "paper: inpainting": {"gamma_attn": "0.025", "gamma_norm": "0.025", "mask": "True"},
@@ -65,7 +65,7 @@ def test_it_is_off_by_default(webui, fields):
 
 
 def test_missing_keys_take_the_defaults(webui):
-    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["gamma_spread"] == "0.0125"
+    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["contrast"] == "0.66"
 
 
 def test_an_object_without_enabled_is_off(webui):
@@ -125,7 +125,7 @@ def test_an_object_as_all_arguments_is_no_good_but_does_no_harm(webui):
 
 
 def test_every_field_changes_the_picture_where_it_should(webui):
-    job = {"prompt": "a red star and a blue moon AND a green hat :0.5"}
+    job = {"prompt": "a red car and a blue crown AND a green hat :0.5"}
     changes = [
         {},
         {"gamma_attn": 0.06},
@@ -135,7 +135,7 @@ def test_every_field_changes_the_picture_where_it_should(webui):
         {"update_unconditional": True},
         {"max_relative_update": 0.005},
         {"layers": "up"},
-        {"token_weights": "star:4"},
+        {"token_weights": "car:4"},
         {"compose": "webui"},
         {"edit_gamma_attn": 0.05},
         {"edit_start": 0.3},
