@@ -2,7 +2,7 @@
 
 import ebca
 
-prompt = ebca.compose("a red star and a blue moon AND at night :0.8")
+prompt = ebca.compose("a red car and a blue crown AND at night :0.8")
 with ebca.apply_patch(pipe, ebca.Settings(gamma_attn=0.02), edits=prompt.edits):
     image = pipe(prompt.main).images[0]
 """

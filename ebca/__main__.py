@@ -1,4 +1,4 @@
-"""The command line: `python -m ebca generate "a red star AND at night :0.8" --out outputs`,
+"""The command line: `python -m ebca generate "a red car AND at night :0.8" --out outputs`,
 `python -m ebca bench` and `python -m ebca align`."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         " composed into it with the weight after their colon.",
     )
     add = generate.add_argument
-    add("prompt", help="e.g. 'a red star and a blue moon AND at night :0.8'")
+    add("prompt", help="e.g. 'a red car and a blue crown AND at night :0.8'")
     add("--negative", default="", help="what should not be there")
     add("--model", help="diffusers folder, .safetensors file or hub id; default: the small model")
     add("--model-config", help="folder or hub id that has the configuration of a single file")

@@ -1,4 +1,4 @@
-"""The automatic judge: which objects a picture shows, in which colours, and which scene."""
+"""The automatic judge: which objects a picture shows, in which colours, which scene and style."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _AT_ONCE = 256  # pictures
 class Seen:
     """What the judge sees in one picture; objects are sorted, duplicates kept.
 
+    Objects have colours in a black and white picture too: a gray apple on white is both.
     `odd` is the share of them that are unlike true ones, see `small_model.oddity`; None where there
-    are none, or where the judge was not taught what true ones are like.
+    are none, in a picture with a style, or where the judge was not taught what true ones are like.
     """
 
     objects: tuple[Object, ...]
     scene: str
+    style: str = ""
     odd: float | None = None
 
 
@@ -38,7 +40,8 @@ class Judge:
 
     `error[on][rate]` is `{"rate", "low", "high", "n"}`, with `on` "renders" (true pictures),
     "reconstructions" (what the released autoencoder makes of them) and each of these followed by
-    ", 1 object", ", 2 objects" or ", 3 objects"; `rate` one of `judge_train.RATES`.
+    ", 1 object", ", 2 objects" or ", 3 objects", or by ", worn" for an animal that wears
+    something; `rate` one of `judge_error.RATES`.
     """
 
     def __init__(
@@ -75,5 +78,8 @@ class Judge:
             peaks = peaks_of(readings, self.threshold)
             odd = self.oddity.shares(peaks, len(part)) if self.oddity else [None] * len(part)
             read_all = zip(read(readings, peaks), odd, strict=True)
-            seen += [Seen(objects, scene, share) for (objects, scene), share in read_all]
+            seen += [
+                Seen(objects, scene, style, None if style else share)
+                for (objects, scene, style), share in read_all
+            ]
         return seen

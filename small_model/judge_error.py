@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,29 @@ import torch
 from torch import Tensor
 
 from small_model.judge import Judge, Seen
-from small_model.world import COLOURS, SHAPES, Object, Scene, draw_scene, render
+from small_model.sprites import BLACK_AND_WHITE
+from small_model.world import (
+    STANDING,
+    WEARERS,
+    WORN,
+    Object,
+    Scene,
+    any_colour,
+    draw_scene,
+    put_on,
+    render,
+)
 
 # what can go wrong, each as a share of what is counted
 RATES = {
-    "missed": "objects that are there and whose shape is not seen",
-    "wrong_colour": "objects whose shape is seen, but not in their colour",
-    "invented": "pictures with an object more of some shape than there is",
-    "doubled": "pictures in which a shape that is there once is seen twice or oftener",
-    "shapes_wrong": "pictures whose shapes are not exactly those that are there",
-    "anything_wrong": "pictures with any shape or colour wrong",
+    "missed": "objects that are there and not seen",
+    "wrong_colour": "objects that are seen, but not in their colour, of those that have one",
+    "invented": "pictures with an object more of some kind than there is",
+    "doubled": "pictures in which a thing that is there once is seen twice or oftener",
+    "things_wrong": "pictures whose things are not exactly those that are there",
+    "anything_wrong": "pictures with any thing or colour wrong",
     "scene_wrong": "pictures whose scene is not seen",
+    "style_wrong": "pictures whose style is not seen",
 }
 
 
@@ -46,45 +59,63 @@ def reconstruct(vae: Any, pictures: Tensor, noise: float = 0.0) -> Tensor:
 
 
 def measure(judge: Judge, vae: Any, count: int, seed: str = "measure") -> dict[str, Any]:
-    """The judge's error on `count` pictures with 1, 2 and 3 objects, and on reconstructions.
+    """The judge's error on `count` pictures with 1, 2 and 3 objects and with something worn, and
+    on reconstructions.
 
-    Shapes differ within a picture, all are equally frequent and any pair may meet, as in the
+    Things differ within a picture, all are equally frequent and any pair may meet, as in the
     prompts for evaluation. Reconstructions include what the autoencoder itself destroys.
     """
     rng = random.Random(seed)
-    scenes = []
-    for number in range(count):
-        shapes = rng.sample(SHAPES, 1 + number % 3)
-        scenes.append(draw_scene(rng, [Object(shape, rng.choice(COLOURS)) for shape in shapes]))
+    scenes = [_true_scene(rng, number % 4) for number in range(count)]
     pictures = pictures_of(scenes)
     error: dict[str, Any] = {}
     for on, shown in (("renders", pictures), ("reconstructions", reconstruct(vae, pictures))):
         pairs = list(zip(judge.look(shown), scenes, strict=True))
-        error[on] = rates(pairs)
+        standing = [(seen, scene) for seen, scene in pairs if not scene.placed[-1].worn]
+        error[on] = rates(standing)
         for objects in (1, 2, 3):
-            part = [(seen, scene) for seen, scene in pairs if len(scene.placed) == objects]
+            part = [(seen, scene) for seen, scene in standing if len(scene.placed) == objects]
             error[f"{on}, {objects} object{'s' if objects > 1 else ''}"] = rates(part)
+        error[f"{on}, worn"] = rates([pair for pair in pairs if pair[1].placed[-1].worn])
     return error
+
+
+def _true_scene(rng: random.Random, objects: int) -> Scene:
+    """With so many objects, or none: one that wears another."""
+    if objects:
+        return draw_scene(rng, [any_colour(name, rng) for name in rng.sample(STANDING, objects)])
+    alone = draw_scene(rng, [Object(rng.choice(list(WEARERS)))])
+    worn = put_on(alone.placed[0], any_colour(rng.choice(WORN), rng))
+    return dataclasses.replace(alone, placed=(*alone.placed, worn))
 
 
 def rates(pairs: Sequence[tuple[Seen, Scene]]) -> dict[str, dict[str, float]]:
     """Every rate of `RATES`, with its 95 % interval."""
     wrong: Counter[str] = Counter()
-    objects = shapes_seen = 0
+    objects = coloured_seen = 0
     for seen, scene in pairs:
-        said, true = _shapes(seen.objects), _shapes(scene.objects)
-        found = (said & true).total()
-        coloured = (Counter(seen.objects) & Counter(scene.objects)).total()
-        objects, shapes_seen = objects + true.total(), shapes_seen + found
-        wrong["missed"] += true.total() - found
-        wrong["wrong_colour"] += found - coloured
+        told = objects_told(seen, scene)
+        said, true = _names(told), _names(scene.objects)
+        with_colour = Counter(thing for thing in scene.objects if thing.colour)
+        there = (said & _names(with_colour.elements())).total()
+        objects, coloured_seen = objects + true.total(), coloured_seen + there
+        wrong["missed"] += true.total() - (said & true).total()
+        wrong["wrong_colour"] += there - (Counter(told) & with_colour).total()
         wrong["invented"] += bool(said - true)
-        wrong["doubled"] += any(said[shape] > 1 for shape, there in true.items() if there == 1)
-        wrong["shapes_wrong"] += said != true
-        wrong["anything_wrong"] += seen.objects != scene.objects
+        wrong["doubled"] += any(said[name] > 1 for name, count in true.items() if count == 1)
+        wrong["things_wrong"] += said != true
+        wrong["anything_wrong"] += told != scene.objects
         wrong["scene_wrong"] += seen.scene != scene.background
-    of = dict.fromkeys(RATES, len(pairs)) | {"missed": objects, "wrong_colour": shapes_seen}
+        wrong["style_wrong"] += seen.style != scene.style
+    of = dict.fromkeys(RATES, len(pairs)) | {"missed": objects, "wrong_colour": coloured_seen}
     return {name: interval(wrong[name], of[name]) for name in RATES}
+
+
+def objects_told(seen: Seen, scene: Scene) -> tuple[Object, ...]:
+    """The objects that the judge sees, without colours where `scene` has none to be seen."""
+    if scene.style != BLACK_AND_WHITE:
+        return seen.objects
+    return tuple(sorted(Object(thing.name) for thing in seen.objects))
 
 
 def interval(count: int, of: int) -> dict[str, float]:
@@ -97,5 +128,5 @@ def interval(count: int, of: int) -> dict[str, float]:
     return {name: round(value, 4) for name, value in bounds.items()} | {"n": of}
 
 
-def _shapes(objects: Sequence[Object]) -> Counter[str]:
-    return Counter(thing.shape for thing in objects)
+def _names(objects: Iterable[Object]) -> Counter[str]:
+    return Counter(thing.name for thing in objects)

@@ -1,7 +1,7 @@
 """How unlike true objects the objects of a picture are: a measure of its quality.
 
 Every object that the judge marks has the judge's features at its middle. Their squared Mahalanobis
-distance to the mean of its class (shape and colour), with one covariance for all classes, tells
+distance to the mean of its class (thing and colour), with one covariance for all classes, tells
 what lies outside of what the judge has seen (Lee et al. 2018, arXiv 1807.03888). An object is *odd*
 if that distance is larger than for 95 % of the objects in the autoencoder's reconstructions, of
 which there are others than those that the means come from. So reconstructions are odd at 5 %, and
@@ -22,11 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from small_model.judge_net import JudgeNet, Peaks, peaks_of
-from small_model.world import COLOURS, SHAPES, Object, Scene, draw_scene
+from small_model.world import COLOURS, NAMES, STANDING, Scene, any_colour, draw_scene
 
 FILE = Path(__file__).resolve().parent / "judge_weights" / "oddity.safetensors"
 _SHARE = 0.95  # of true objects that are not odd
-_CLASSES = len(SHAPES) * len(COLOURS)
+_COLOURS = len(COLOURS) + 1  # and none
+_CLASSES = len(NAMES) * _COLOURS
 
 
 class Oddity:
@@ -58,7 +59,7 @@ class Oddity:
 
 
 def _classes(peaks: Peaks) -> Tensor:
-    return peaks.shape * len(COLOURS) + peaks.colour
+    return peaks.name * _COLOURS + peaks.colour + 1
 
 
 def fit(peaks: Peaks, others: Peaks) -> Oddity:
@@ -84,8 +85,8 @@ def look(net: JudgeNet, threshold: float, pictures: Tensor) -> Peaks:
 def _scenes(seed: str, count: int) -> list[Scene]:
     rng, scenes = random.Random(seed), []
     for number in range(count):
-        shapes = rng.sample(SHAPES, 1 + number % 3)
-        scenes.append(draw_scene(rng, [Object(shape, rng.choice(COLOURS)) for shape in shapes]))
+        things = [any_colour(name, rng) for name in rng.sample(STANDING, 1 + number % 3)]
+        scenes.append(draw_scene(rng, things, style=""))
     return scenes
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from small_model import sprites
 from small_model.captions import phrase
-from small_model.scenes import COLOURS, SCENES, SHAPES, Object
-from small_model.sprites import ICONS
+from small_model.scenes import COLOURS, Object
+from small_model.sprites import BACKDROPS, SPRITES, STANDING, STYLES, WEARERS, WORN
 
 SPLITS = ("dev", "test")
 _DEV_SHARE = 0.3
+_BY_DAY = ("grass", "beach", "snow")  # scenes that may have a sunset
 REMOVAL = -0.5  # the weight that a negation prompt gives to what it removes
 
 # colours that even a right picture may mix up; binding prompts keep them apart
 _NEIGHBOURS = (
-    "red orange, red pink, orange yellow, blue purple, purple pink, purple black, blue black"
+    "red orange, red pink, red brown, orange yellow, orange brown, blue purple, purple pink, "
+    "purple black, blue black, brown black, gray black, gray blue"
 )
 _CLOSE = {frozenset(pair.split()) for pair in _NEIGHBOURS.split(", ")}
 
@@ -27,38 +31,55 @@ _CLOSE = {frozenset(pair.split()) for pair in _NEIGHBOURS.split(", ")}
 class Prompt:
     """A prompt and what a picture of it must show.
 
-    `objects` are sorted; one without a colour may have any. `scene` None: any scene will do.
-    `held_out`: two of the shapes never occur together in training. `absent`: what a negation
+    `objects` are sorted; one without a colour may have any. `scene`, `style` None: any will do.
+    `held_out`: two of the things never occur together in training. `absent`: what a negation
     removes and the picture must not show.
     """
 
     text: str
     objects: tuple[Object, ...]
-    scene: str | None
     kind: str
-    held_out: bool
+    scene: str | None = None
+    style: str | None = None
     absent: tuple[Object, ...] = ()
+    held_out: bool = False
 
 
 def prompts(kind: str, split: str, count: int, seed: int = 0) -> list[Prompt]:
     """`count` prompts of a kind, in an order that `kind`, `split` and `seed` decide.
 
-    All prompts of the pool come once before any comes again: give every place in the list a noise
-    seed of its own. What a prompt is about (objects and scene, in any order) decides its split.
-    Raises ValueError for a kind or split that does not exist.
+    Every set of things comes as often as any other, whatever colours it can have; a prompt comes
+    again only when all of its set have come: give every place in the list a noise seed of its own.
+    What a prompt is about (things, scene and style, in any order) decides its split. Raises
+    ValueError for a kind or split that does not exist.
     """
     if kind not in _POOLS:
         raise ValueError(f"kind is {kind!r}, must be one of {', '.join(_POOLS)}")
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}, must be one of {', '.join(SPLITS)}")
-    pool = [prompt for prompt in _POOLS[kind]() if _split(prompt) == split]
-    random.Random(f"{kind} {split} {seed}").shuffle(pool)
-    return list(itertools.islice(itertools.cycle(pool), count))
+    sets: dict[tuple[str, ...], list[Prompt]] = {}
+    for prompt in _POOLS[kind]():
+        if _split(prompt) == split:
+            sets.setdefault(_names(prompt), []).append(prompt)
+    rng = random.Random(f"{kind} {split} {seed}")
+    for some in sets.values():
+        rng.shuffle(some)
+    return list(itertools.islice(_in_turn(list(sets.values()), rng), count))
+
+
+def _in_turn(sets: list[list[Prompt]], rng: random.Random) -> Iterator[Prompt]:
+    for turn in itertools.count():
+        rng.shuffle(sets)
+        yield from (some[turn % len(some)] for some in sets)
+
+
+def _names(prompt: Prompt) -> tuple[str, ...]:
+    return tuple(sorted(thing.name for thing in (*prompt.objects, *prompt.absent)))
 
 
 def _split(prompt: Prompt) -> str:
     things = sorted((*prompt.objects, *prompt.absent))
-    content = repr([(thing.shape, thing.colour) for thing in things] + [prompt.scene])
+    content = repr([(it.name, it.colour) for it in things] + [prompt.scene, prompt.style])
     number = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
     return "dev" if number < _DEV_SHARE * 2**64 else "test"
 
@@ -69,34 +90,32 @@ def _prompt(
     phrases = [phrase(thing) for thing in things]
     text = " and ".join([*([", ".join(phrases[:-1])] if phrases[:-1] else []), phrases[-1]])
     if scene is not None:
-        text += joint + ICONS.backdrops[scene].phrase
-    held_out = ICONS.is_held_out(*(thing.shape for thing in things))
-    return Prompt(text, tuple(sorted(things)), scene, kind, held_out)
+        text += joint + BACKDROPS[scene].phrase
+    held_out = sprites.is_held_out(*(thing.name for thing in things))
+    return Prompt(text, tuple(sorted(things)), kind, scene, held_out=held_out)
 
 
-def _coloured(shapes: tuple[str, ...]) -> Iterator[tuple[Object, ...]]:
-    for colours in itertools.product(COLOURS, repeat=len(shapes)):
-        yield tuple(map(Object, shapes, colours))
+def _coloured(names: tuple[str, ...]) -> Iterator[tuple[Object, ...]]:
+    """These things, in all colours that they can have."""
+    choices = [COLOURS if SPRITES[name].takes_colour else ("",) for name in names]
+    for colours in itertools.product(*choices):
+        yield tuple(map(Object, names, colours))
 
 
 def _pairs() -> Iterator[tuple[Object, ...]]:
-    """Both orders of every pair of shapes, in all colours."""
-    for shapes in itertools.permutations(SHAPES, 2):
-        yield from _coloured(shapes)
-
-
-def _named_scenes() -> list[str]:
-    return [scene for scene in SCENES if ICONS.backdrops[scene].phrase]
+    """Both orders of every pair of things, in all colours."""
+    for names in itertools.permutations(STANDING, 2):
+        yield from _coloured(names)
 
 
 def _single() -> Iterator[Prompt]:
-    for shape in SHAPES:
-        yield from (_prompt("single", things) for things in _coloured((shape,)))
+    for name in STANDING:
+        yield from (_prompt("single", things) for things in _coloured((name,)))
 
 
-def _single_scene() -> Iterator[Prompt]:
-    for prompt, scene in itertools.product(_single(), _named_scenes()):
-        yield _prompt("single_scene", prompt.objects, scene)
+def _single_scene(kind: str = "single_scene", joint: str = " ") -> Iterator[Prompt]:
+    for prompt, scene in itertools.product(_single(), (*_BY_DAY, "night")):
+        yield _prompt(kind, prompt.objects, scene, joint=joint)
 
 
 def _two(kind: str, held_out: bool) -> Iterator[Prompt]:
@@ -107,26 +126,35 @@ def _two(kind: str, held_out: bool) -> Iterator[Prompt]:
 
 
 def _three() -> Iterator[Prompt]:
-    for shapes in itertools.combinations(SHAPES, 3):
-        yield from (_prompt("three", things) for things in _coloured(shapes))
+    """Every three things once, in colours drawn for them."""
+    for names in itertools.combinations(STANDING, 3):
+        rng = random.Random(" ".join(names))
+        things = rng.choice(list(_coloured(names)))
+        yield _prompt("three", tuple(rng.sample(things, 3)))
 
 
 def _binding() -> Iterator[Prompt]:
     for things in _pairs():
-        colours = frozenset(thing.colour for thing in things)
+        colours = frozenset(thing.colour for thing in things if thing.colour)
         if len(colours) == 2 and colours not in _CLOSE:
             yield _prompt("binding", things)
 
 
-def _scene_and() -> Iterator[Prompt]:
-    for prompt, scene in itertools.product(_single(), _named_scenes()):
-        yield _prompt("scene_and", prompt.objects, scene, joint=" AND ")
+def _style_and() -> Iterator[Prompt]:
+    """Without colours, which no black and white picture has."""
+    styles = [style for style in STYLES if style]
+    for name, scene, style in itertools.product(STANDING, (None, *_BY_DAY), styles):
+        prompt = _prompt("style_and", (Object(name),), scene)
+        text = f"{prompt.text} AND {STYLES[style][0]}"
+        yield dataclasses.replace(prompt, text=text, style=style)
 
 
 def _attribute_and() -> Iterator[Prompt]:
-    for shape, colour in itertools.product(SHAPES, COLOURS):
-        text = f"{phrase(Object(shape))} AND something {colour}"
-        yield Prompt(text, (Object(shape, colour),), None, "attribute_and", held_out=False)
+    for prompt in _single():
+        (thing,) = prompt.objects
+        if thing.colour:
+            text = f"{phrase(Object(thing.name))} AND something {thing.colour}"
+            yield Prompt(text, (thing,), "attribute_and")
 
 
 def _negation() -> Iterator[Prompt]:
@@ -134,7 +162,17 @@ def _negation() -> Iterator[Prompt]:
         both = _prompt("negation", (kept, removed))
         text = f"{both.text} AND {phrase(removed)} :{REMOVAL}"
         if not both.held_out:
-            yield Prompt(text, (kept,), None, "negation", held_out=False, absent=(removed,))
+            yield Prompt(text, (kept,), "negation", absent=(removed,))
+
+
+def _worn() -> Iterator[Prompt]:
+    """An animal that wears something."""
+    for animal in WEARERS:
+        for name in WORN:
+            if not sprites.is_held_out(animal, name):
+                for things in _coloured((animal, name)):
+                    text = " wearing ".join(phrase(thing) for thing in things)
+                    yield Prompt(text, tuple(sorted(things)), "worn")
 
 
 _POOLS: dict[str, Callable[[], Iterator[Prompt]]] = {
@@ -144,7 +182,9 @@ _POOLS: dict[str, Callable[[], Iterator[Prompt]]] = {
     "two_held_out": lambda: _two("two_held_out", held_out=True),
     "three": _three,
     "binding": _binding,
-    "scene_and": _scene_and,
+    "worn": _worn,
+    "scene_and": lambda: _single_scene("scene_and", " AND "),
+    "style_and": _style_and,
     "attribute_and": _attribute_and,
     "negation": _negation,
 }

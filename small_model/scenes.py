@@ -9,46 +9,56 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from small_model.sprites import ICONS
+from small_model import sprites
+from small_model.sprites import (
+    BACKDROPS,
+    BLACK_AND_WHITE,
+    SPRITES,
+    STYLES,
+    WEARERS,
+    WORN,
+    Pixels,
+    unit,
+)
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3]
-_Floats = npt.NDArray[np.float32]
 
 SIZE = 64  # pixels
-SHAPES = tuple(sorted(ICONS.sprites))
-COLOURS = tuple(ICONS.colours)
-SCENES = tuple(ICONS.backdrops)
+NAMES = tuple(sorted(SPRITES))
+COLOURS = tuple(sprites.COLOURS)
+SCENES = tuple(BACKDROPS)
 HORIZON = 0.6  # where the ground begins
 
-_OBJECTS = {1: 0.42, 2: 0.43, 3: 0.15}  # how many objects a picture has, and how often
-_SIDES = {1: (34, 46), 2: (22, 28), 3: (17, 21)}  # their least and greatest size in pixels
+_KINDS = {"one": 0.36, "two": 0.39, "three": 0.11, "many": 0.06, "worn": 0.08}  # how often
+_SIDES = {1: (36, 48), 2: (25, 30), 3: (20, 23)}  # of things, least and greatest, in pixels
 _LAYOUTS: dict[int, list[list[tuple[int, int]]]] = {  # the centres, before they are jittered
     1: [[(32, 32)]],
-    2: [[(17, 32), (47, 32)], [(17, 32), (47, 32)], [(32, 17), (32, 47)]],
-    3: [[(17, 18), (47, 18), (32, 46)], [(17, 46), (47, 46), (32, 17)]],
+    2: [[(16, 32), (48, 32)], [(16, 32), (48, 32)], [(32, 16), (32, 48)]],
+    3: [[(16, 17), (48, 17), (32, 47)], [(16, 47), (48, 47), (32, 17)]],
 }
 _JITTER = 3
 
 
 @dataclass(frozen=True, order=True)
 class Object:
-    """A thing by its words. In a prompt, no colour means any colour."""
+    """A thing by its words. No colour: it has none of its own, or in a prompt, any will do."""
 
-    shape: str
+    name: str
     colour: str = ""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An object in a picture: its centre and side in pixels, and whether it is mirrored."""
+    """An object in a picture: its centre and side in pixels, whether it is mirrored, and whether
+    the object before it wears it."""
 
     object: Object
     x: int
     y: int
     side: int
     mirrored: bool = False
+    worn: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,86 +68,123 @@ class Scene:
     placed: tuple[Placed, ...]
     background: str = "plain"
     sky: int = 0
+    style: str = ""
 
     @property
     def objects(self) -> tuple[Object, ...]:
-        """What is there, sorted, duplicates kept: the truth that a judge should find."""
-        return tuple(sorted(placed.object for placed in self.placed))
+        """What is there, sorted, duplicates kept: the truth that a judge should find.
+
+        In black and white nothing has a colour.
+        """
+        things = [placed.object for placed in self.placed]
+        if self.style == BLACK_AND_WHITE:
+            things = [Object(thing.name) for thing in things]
+        return tuple(sorted(things))
 
 
 def draw_scene(
     rng: random.Random,
     objects: Sequence[Object] | None = None,
     background: str | None = None,
+    style: str | None = None,
 ) -> Scene:
-    """A scene of the training world, or with these objects (1 to 3, any pair) and background."""
+    """A scene of the training world, or one of these objects (1 to 3, any pair) or such looks."""
+    worn: Object | None = None
     if objects is None:
-        objects = [Object(shape, rng.choice(COLOURS)) for shape in _draw_shapes(rng)]
+        objects, worn = _draw_objects(rng)
+    placed = _place(rng, objects)
+    if worn is not None:
+        placed.append(put_on(placed[0], worn))
+    if background is None:
+        shares = [backdrop.share for backdrop in BACKDROPS.values()]
+        background = rng.choices(SCENES, shares)[0]
+    if style is None:
+        style = rng.choices(list(STYLES), [share for _, share in STYLES.values()])[0]
+    return Scene(tuple(placed), background, rng.randrange(len(BACKDROPS[background].skies)), style)
+
+
+def any_colour(name: str, rng: random.Random) -> Object:
+    """It, in some colour if it takes one."""
+    return Object(name, rng.choice(COLOURS) if SPRITES[name].takes_colour else "")
+
+
+def _draw_objects(rng: random.Random) -> tuple[list[Object], Object | None]:
+    """Things by their frequency, no two of a held-out pair, and what the first of them wears."""
+    kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
+    count = {"two": 2, "three": 3}.get(kind, 1)
+    frequency = sprites.frequency()
+    while True:
+        names: list[str] = []
+        while len(names) < count:
+            name = rng.choices(list(frequency), list(frequency.values()))[0]
+            if name not in names and (kind != "worn" or name in WEARERS):
+                names.append(name)
+        worn = rng.choice(WORN) if kind == "worn" else None
+        if not sprites.is_held_out(*names, *([worn] if worn else [])):
+            break
+    things = [any_colour(name, rng) for name in names]
+    if kind == "many":
+        things *= rng.choice((2, 2, 3))
+    return things, any_colour(worn, rng) if worn else None
+
+
+def _place(rng: random.Random, objects: Sequence[Object]) -> list[Placed]:
     layout = list(rng.choice(_LAYOUTS[len(objects)]))
     rng.shuffle(layout)
     placed = []
     for thing, (x, y) in zip(objects, layout, strict=True):
         low, high = _SIDES[len(objects)]
         side = rng.randrange(low, high + 1, 2)
-        x, y = x + rng.randint(-_JITTER, _JITTER), y + rng.randint(-_JITTER, _JITTER)
+        x, y = (
+            min(max(centre + rng.randint(-_JITTER, _JITTER), side // 2), SIZE - side + side // 2)
+            for centre in (x, y)
+        )
         placed.append(Placed(thing, x, y, side, rng.random() < 0.5))
-    if background is None:
-        shares = [backdrop.share for backdrop in ICONS.backdrops.values()]
-        background = rng.choices(SCENES, shares)[0]
-    sky = rng.randrange(len(ICONS.backdrops[background].skies))
-    return Scene(tuple(placed), background, sky)
+    return placed
 
 
-def _draw_shapes(rng: random.Random) -> list[str]:
-    """One to three different shapes by their frequency, no two of a held-out pair."""
-    count = rng.choices(list(_OBJECTS), list(_OBJECTS.values()))[0]
-    frequency = ICONS.frequency
-    while True:
-        shapes: list[str] = []
-        while len(shapes) < count:
-            shape = rng.choices(list(frequency), list(frequency.values()))[0]
-            if shape not in shapes:
-                shapes.append(shape)
-        if not ICONS.is_held_out(*shapes):
-            return shapes
+def put_on(wearer: Placed, worn: Object) -> Placed:
+    """`worn` where `wearer` has the head, the eyes or the neck for it."""
+    across, down, width = WEARERS[wearer.object.name][WORN.index(worn.name)]
+    left, top = wearer.x - wearer.side // 2, wearer.y - wearer.side // 2
+    side = round(width * wearer.side)
+    x, y = left + round(across * wearer.side), top + round(down * wearer.side)
+    return Placed(worn, x, y, side, worn=True)
 
 
 def render(scene: Scene) -> Picture:
     """The picture of `scene`, [64, 64, 3]; the scene alone decides every pixel."""
     canvas = _backdrop(scene.background, scene.sky).copy()
     for placed in scene.placed:
-        sprite = _sprite(placed.object.shape, placed.side, placed.mirrored)
-        left, top = (
-            min(max(centre - placed.side // 2, 0), SIZE - placed.side)
-            for centre in (placed.x, placed.y)
-        )
-        patch = canvas[top : top + placed.side, left : left + placed.side]
-        colour, alpha = sprite[..., :3], sprite[..., 3:]
-        if placed.object.colour:
-            colour = colour * _unit(ICONS.colours[placed.object.colour])
-        patch += (colour - patch) * alpha
-    return np.asarray((canvas * 255).round().clip(0, 255), np.uint8)
+        name, colour = placed.object.name, placed.object.colour
+        drawn = sprites.sprite(name, colour, placed.side, placed.mirrored)
+        left, top = placed.x - placed.side // 2, placed.y - placed.side // 2
+        rows, columns = (slice(max(-at, 0), min(placed.side, SIZE - at)) for at in (top, left))
+        drawn = drawn[rows, columns]
+        top, left = max(top, 0), max(left, 0)
+        patch = canvas[top : top + drawn.shape[0], left : left + drawn.shape[1]]
+        patch += (drawn[..., :3] - patch) * drawn[..., 3:]
+    return np.asarray((_styled(canvas, scene.style) * 255).round().clip(0, 255), np.uint8)
 
 
-def _unit(values: object) -> _Floats:
-    """0 to 255 as 0 to 1."""
-    scaled: _Floats = np.asarray(values, np.float32) / np.float32(255)
-    return scaled
-
-
-@functools.cache
-def _backdrop(name: str, sky: int) -> _Floats:
-    backdrop = ICONS.backdrops[name]
-    canvas = np.empty((SIZE, SIZE, 3), np.float32)
-    canvas[:] = _unit(backdrop.skies[sky])
-    if backdrop.ground is not None:
-        canvas[round(HORIZON * SIZE) :] = _unit(backdrop.ground)
+def _styled(canvas: Pixels, style: str) -> Pixels:
+    light = canvas @ np.array([0.3, 0.59, 0.11], np.float32)
+    if style == BLACK_AND_WHITE:
+        return np.repeat(light[..., None], 3, axis=-1)
+    if style == "sunset":
+        canvas = canvas + _GLOW * (_DUSK - canvas)
     return canvas
 
 
+_GLOW = np.float32(0.4)  # how much of a sunset's light is on everything
+_DUSK = np.linspace(unit((255, 90, 110)), unit((255, 190, 60)), SIZE, dtype=np.float32)[:, None]
+
+
 @functools.cache
-def _sprite(shape: str, side: int, mirrored: bool) -> _Floats:
-    """[side, side, rgba], 0 to 1."""
-    picture = ICONS.sprites[shape]().resize((side, side), Image.Resampling.HAMMING)
-    pixels = _unit(picture)
-    return pixels[:, ::-1] if mirrored else pixels
+def _backdrop(name: str, sky: int) -> Pixels:
+    backdrop = BACKDROPS[name]
+    canvas = np.empty((SIZE, SIZE, 3), np.float32)
+    canvas[:] = unit(backdrop.skies[sky])
+    if backdrop.ground is not None:
+        canvas[round(HORIZON * SIZE) :] = unit(backdrop.ground)
+    return canvas

@@ -1,22 +1,38 @@
-"""What the world is made of, as a table: shapes, colours, scenes, and which pairs are held out.
+"""What the world is made of, as tables: sprites, colours, scenes, styles, who wears what and where.
 
-A sprite is a square RGBA picture. Flat icons are white and take any colour; another set of sprites
-(emoji, say) is another `SpriteSet`, nothing else changes.
+The sprites are Twemoji's, in one picture beside this file, `emoji.png`, in the order of `SPRITES`;
+`sprite_sheet.py` makes it. Another world is other tables and another such picture.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
-import math
-from collections.abc import Callable, Mapping
+import random
 from dataclasses import dataclass
+from pathlib import Path
 
-from PIL import Image, ImageDraw
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 Colour = tuple[int, int, int]
-Point = tuple[float, float]
+Spot = tuple[float, float, float]  # middle and width of a thing that is worn, by the wearer's side
+Pixels = npt.NDArray[np.float32]  # 0 to 1
 
-_SIDE = 256  # sprites are drawn at this size and made smaller
+SHEET = Path(__file__).resolve().parent / "emoji.png"
+TILE = 96  # pixels of the side of a sprite in the sheet
+_SKEW = 0.6  # the n-th thing's frequency falls as n to the power of -skew
+_HELD_OUT_SHARE = 0.2  # of all pairs
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """An emoji by its code point. `takes_colour`: it is tinted, else it looks as it does."""
+
+    code: str
+    takes_colour: bool = False
+    plural: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,164 +48,131 @@ class Backdrop:
     ground: Colour | None = None
 
 
-@dataclass(frozen=True)
-class SpriteSet:
-    """A world's table. `sprites` are in the order of their frequency, the commonest first."""
+# The commonest first. All but the dog's friends are the vocabulary of Attend-and-Excite's
+# benchmark (arXiv 2301.13826, section 5), as far as there are emoji; the zebra is for edits.
+SPRITES = {
+    "cat": Sprite("1f431"),
+    "car": Sprite("1f697", takes_colour=True),
+    "dog": Sprite("1f436"),
+    "apple": Sprite("1f34e", takes_colour=True),
+    "rabbit": Sprite("1f430"),
+    "balloon": Sprite("1f388", takes_colour=True),
+    "bear": Sprite("1f43b"),
+    "crown": Sprite("1f451", takes_colour=True),
+    "horse": Sprite("1f434"),
+    "clock": Sprite("23f0", takes_colour=True),
+    "lion": Sprite("1f981"),
+    "backpack": Sprite("1f392", takes_colour=True),
+    "frog": Sprite("1f438"),
+    "bow": Sprite("1f380", takes_colour=True),
+    "mouse": Sprite("1f42d", plural="mice"),
+    "chair": Sprite("1fa91", takes_colour=True),
+    "bird": Sprite("1f426"),
+    "suitcase": Sprite("1f9f3", takes_colour=True),
+    "elephant": Sprite("1f418"),
+    "bowl": Sprite("1f963", takes_colour=True),
+    "monkey": Sprite("1f435"),
+    "turtle": Sprite("1f422"),
+    "zebra": Sprite("1f993"),
+    "glasses": Sprite("1f453", takes_colour=True, plural="glasses"),
+}
 
-    name: str
-    sprites: Mapping[str, Callable[[], Image.Image]]
-    colours: Mapping[str, Colour]
-    backdrops: Mapping[str, Backdrop]
-    held_out: frozenset[frozenset[str]]
-    skew: float  # the n-th shape's frequency falls as n to the power of -skew
+COLOURS: dict[str, Colour] = {
+    "red": (215, 35, 45),
+    "orange": (245, 135, 25),
+    "yellow": (250, 215, 40),
+    "green": (45, 170, 65),
+    "blue": (45, 95, 220),
+    "purple": (135, 65, 190),
+    "pink": (250, 135, 185),
+    "brown": (125, 75, 40),
+    "gray": (140, 142, 148),
+    "black": (35, 35, 42),
+}
 
-    @property
-    def frequency(self) -> dict[str, float]:
-        """Shape -> how often it is drawn, relative to the commonest."""
-        return {name: (1 + rank) ** -self.skew for rank, name in enumerate(self.sprites)}
-
-    def is_held_out(self, *shapes: str) -> bool:
-        """Whether two of these never occur together in training."""
-        return any(frozenset(pair) in self.held_out for pair in itertools.combinations(shapes, 2))
-
-
-class _Pen:
-    """Draws one white icon; coordinates run from 0 to 1, y downwards."""
-
-    def __init__(self) -> None:
-        self._mask = Image.new("L", (_SIDE, _SIDE))
-        self._draw = ImageDraw.Draw(self._mask)
-
-    def ellipse(self, left: float, top: float, right: float, bottom: float, ink: int = 255) -> None:
-        self._draw.ellipse([value * _SIDE for value in (left, top, right, bottom)], fill=ink)
-
-    def box(self, left: float, top: float, right: float, bottom: float, ink: int = 255) -> None:
-        self._draw.rectangle([value * _SIDE for value in (left, top, right, bottom)], fill=ink)
-
-    def polygon(self, *points: Point) -> None:
-        self._draw.polygon([(x * _SIDE, y * _SIDE) for x, y in points], fill=255)
-
-    def done(self) -> Image.Image:
-        white = Image.new("RGBA", self._mask.size, "white")
-        white.putalpha(self._mask)
-        return white
-
-
-def _circle() -> Image.Image:
-    pen = _Pen()
-    pen.ellipse(0.03, 0.03, 0.97, 0.97)
-    return pen.done()
-
-
-def _square() -> Image.Image:
-    pen = _Pen()
-    pen.box(0.08, 0.08, 0.92, 0.92)
-    return pen.done()
-
-
-def _triangle() -> Image.Image:
-    pen = _Pen()
-    pen.polygon((0.5, 0.04), (0.98, 0.92), (0.02, 0.92))
-    return pen.done()
-
-
-def _star() -> Image.Image:
-    pen = _Pen()
-    tips = [(0.5 if corner % 2 == 0 else 0.21, corner * math.pi / 5) for corner in range(10)]
-    pen.polygon(*((0.5 + far * math.sin(at), 0.53 - far * math.cos(at)) for far, at in tips))
-    return pen.done()
-
-
-def _heart() -> Image.Image:
-    pen = _Pen()
-    pen.polygon(*(_heart_point(2 * math.pi * step / 96) for step in range(96)))
-    return pen.done()
-
-
-def _heart_point(at: float) -> Point:
-    """The heart curve x = 16 sin^3, y = 13 cos - 5 cos 2 - 2 cos 3 - cos 4."""
-    height = sum(size * math.cos(n * at) for n, size in ((1, 13), (2, -5), (3, -2), (4, -1)))
-    return 0.5 + 0.031 * 16 * math.sin(at) ** 3, 0.47 - 0.031 * height
-
-
-def _moon() -> Image.Image:
-    pen = _Pen()
-    pen.ellipse(0.06, 0.03, 0.99, 0.96)
-    pen.ellipse(0.37, -0.02, 1.25, 0.82, ink=0)
-    return pen.done()
-
-
-def _ring() -> Image.Image:
-    pen = _Pen()
-    pen.ellipse(0.03, 0.03, 0.97, 0.97)
-    pen.ellipse(0.28, 0.28, 0.72, 0.72, ink=0)
-    return pen.done()
-
-
-def _cross() -> Image.Image:
-    pen = _Pen()
-    pen.box(0.36, 0.03, 0.64, 0.97)
-    pen.box(0.03, 0.36, 0.97, 0.64)
-    return pen.done()
-
-
-def _fish() -> Image.Image:
-    pen = _Pen()
-    pen.ellipse(0.02, 0.22, 0.77, 0.78)
-    pen.polygon((0.62, 0.5), (0.99, 0.16), (0.99, 0.84))
-    pen.ellipse(0.16, 0.39, 0.27, 0.5, ink=0)
-    return pen.done()
-
-
-def _house() -> Image.Image:
-    pen = _Pen()
-    pen.polygon((0.5, 0.02), (0.99, 0.45), (0.01, 0.45))
-    pen.box(0.14, 0.44, 0.86, 0.97)
-    pen.box(0.41, 0.63, 0.59, 0.97, ink=0)
-    return pen.done()
-
-
-# The nine of 45 pairs that the released weights have never seen together. They and the order of
-# the shapes are those of the program that drew the released model's training pictures.
-_HELD_OUT = (
-    "circle triangle, cross fish, cross heart, cross moon, cross ring, fish house, moon ring, "
-    "moon star, square triangle"
-)
-
-ICONS = SpriteSet(
-    name="icons",
-    sprites={
-        "triangle": _triangle,
-        "star": _star,
-        "square": _square,
-        "circle": _circle,
-        "fish": _fish,
-        "cross": _cross,
-        "ring": _ring,
-        "moon": _moon,
-        "heart": _heart,
-        "house": _house,
-    },
-    colours={
-        "red": (222, 40, 48),
-        "orange": (245, 135, 30),
-        "yellow": (246, 205, 40),
-        "green": (50, 165, 75),
-        "blue": (45, 95, 215),
-        "purple": (135, 70, 185),
-        "pink": (245, 130, 180),
-        "black": (40, 40, 48),
-    },
-    backdrops={
-        "plain": Backdrop(
-            "",
-            0.64,
-            ((255, 255, 255), (255, 242, 228), (230, 242, 255), (240, 232, 250)),
+BACKDROPS = {
+    "plain": Backdrop(
+        "",
+        0.52,
+        (
+            (255, 255, 255),
+            (255, 240, 225),
+            (225, 240, 255),
+            (236, 226, 250),
+            (226, 245, 226),
         ),
-        "grass": Backdrop("on the grass", 0.12, ((205, 232, 252),), (165, 215, 140)),
-        "beach": Backdrop("on the beach", 0.12, ((190, 228, 245),), (245, 228, 185)),
-        "night": Backdrop("at night", 0.12, ((70, 75, 120),)),
-    },
-    held_out=frozenset(frozenset(pair.split()) for pair in _HELD_OUT.split(", ")),
-    skew=0.7,
-)
+    ),
+    "grass": Backdrop("on the grass", 0.12, ((160, 212, 250),), (125, 195, 95)),
+    "beach": Backdrop("on the beach", 0.12, ((130, 205, 240),), (240, 222, 165)),
+    "snow": Backdrop("in the snow", 0.12, ((190, 210, 230),), (248, 250, 255)),
+    "night": Backdrop("at night", 0.12, ((28, 32, 74),), (48, 54, 96)),
+}
+
+BLACK_AND_WHITE = "black and white"
+# a style is how the whole picture looks: how captions name it, and how often it is seen
+STYLES = {
+    "": ("", 0.84),
+    BLACK_AND_WHITE: ("in black and white", 0.08),
+    "sunset": ("at sunset", 0.08),
+}
+
+WORN = ("crown", "glasses", "bow")
+WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # where the three of them go
+    "cat": ((0.5, 0.04, 0.56), (0.5, 0.52, 0.8), (0.5, 0.98, 0.46)),
+    "dog": ((0.5, 0.0, 0.56), (0.5, 0.42, 0.7), (0.5, 0.98, 0.46)),
+    "bear": ((0.5, 0.02, 0.56), (0.5, 0.5, 0.7), (0.5, 0.98, 0.46)),
+    "lion": ((0.5, 0.0, 0.56), (0.5, 0.42, 0.6), (0.5, 0.98, 0.46)),
+    "frog": ((0.5, 0.06, 0.5), (0.5, 0.13, 0.9), (0.5, 0.98, 0.46)),
+    "mouse": ((0.5, 0.2, 0.5), (0.5, 0.6, 0.6), (0.5, 1.0, 0.46)),
+    "rabbit": ((0.5, 0.36, 0.5), (0.5, 0.66, 0.62), (0.5, 1.0, 0.4)),
+    "monkey": ((0.5, 0.02, 0.56), (0.5, 0.42, 0.66), (0.5, 0.98, 0.46)),
+}
+
+STANDING = tuple(name for name in SPRITES if name != "glasses")  # what may stand alone
+
+
+def frequency() -> dict[str, float]:
+    """Thing -> how often it is drawn, relative to the commonest."""
+    return {name: (1 + rank) ** -_SKEW for rank, name in enumerate(STANDING)}
+
+
+@functools.cache
+def held_out() -> frozenset[frozenset[str]]:
+    """The fifth of all pairs of things that never occur together in training."""
+    pairs = [frozenset(pair) for pair in itertools.combinations(sorted(STANDING), 2)]
+    return frozenset(random.Random("held out").sample(pairs, round(_HELD_OUT_SHARE * len(pairs))))
+
+
+def is_held_out(*names: str) -> bool:
+    """Whether two of these never occur together in training."""
+    return any(frozenset(pair) in held_out() for pair in itertools.combinations(names, 2))
+
+
+@functools.cache
+def sprite(name: str, colour: str, side: int, mirrored: bool) -> Pixels:
+    """[side, side, rgba]. Without a colour it is as in the sheet."""
+    place = list(SPRITES).index(name)
+    with Image.open(SHEET) as sheet:
+        tile = sheet.convert("RGBA").crop((place * TILE, 0, (place + 1) * TILE, TILE))
+    pixels = unit(tile.resize((side, side), Image.Resampling.HAMMING))
+    if colour:
+        pixels = np.concatenate([_tinted(pixels, unit(COLOURS[colour])), pixels[..., 3:]], axis=-1)
+    return pixels[:, ::-1] if mirrored else pixels
+
+
+def _tinted(pixels: Pixels, colour: Pixels) -> Pixels:
+    """[h, w, rgb]: what is as light as the sprite is on average becomes `colour`, what is lighter
+    goes to white, what is darker to black."""
+    alpha = pixels[..., 3]
+    light = pixels[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
+    middle = (light * alpha).sum() / alpha.sum()
+    shade = np.clip(0.5 + light - middle, 0, 1)[..., None]
+    dark, bright = colour * (0.25 + 1.5 * shade), colour + (1 - colour) * (2 * shade - 1) * 0.8
+    tinted: Pixels = np.where(shade < 0.5, dark, bright).clip(0, 1).astype(np.float32)
+    return tinted
+
+
+def unit(values: object) -> Pixels:
+    """0 to 255 as 0 to 1."""
+    scaled: Pixels = np.asarray(values, np.float32) / np.float32(255)
+    return scaled

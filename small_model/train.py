@@ -43,10 +43,10 @@ _SHARES = {"autoencoder": 0.4, "latents": 0.1, "painter": 0.5}  # of --minutes
 class Plan:
     """What is trained, for how long. A folder belongs to one plan."""
 
-    autoencoder_steps: int = 9000
+    autoencoder_steps: int = 16_000
     autoencoder_batch: int = 8
     latents: int = 40_000
-    painter_steps: int = 16_000
+    painter_steps: int = 28_000
     painter_batch: int = 64
     minutes: float | None = None
     seed: int = 0
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last save", file=sys.stderr)
         return 130
-    print(f"finished: python -m ebca generate 'a red star and a blue moon' --model {chosen.out}")
+    print(f"finished: python -m ebca generate 'a cat and a red balloon' --model {chosen.out}")
     return 0
 
 

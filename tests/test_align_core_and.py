@@ -53,14 +53,14 @@ def sample(pipe, prompts: list[str], seeds: list[int], cfg: float = CFG) -> Tens
 
 @pytest.mark.parametrize("alpha", [1.0, 0.5])
 def test_it_is_the_webuis_formula(pipe, alpha):
-    prompts = ["a red star :1.2 AND at night :0.7", "a ring AND a blue moon :-0.4"]
+    prompts = ["a red car :1.2 AND at night :0.7", "a clock AND a blue crown :-0.4"]
     with core_and(pipe, prompts, alpha) as mains:
-        assert [main.strip() for main in mains] == ["a red star", "a ring"]
+        assert [main.strip() for main in mains] == ["a red car", "a clock"]
         made = sample(pipe, mains, [4, 5])
     for row, parts in enumerate(
         [
-            [("a red star", 1.2), (" at night", 0.7 * alpha)],
-            [("a ring ", 1.0), (" a blue moon", -0.4 * alpha)],
+            [("a red car", 1.2), (" at night", 0.7 * alpha)],
+            [("a clock ", 1.0), (" a blue crown", -0.4 * alpha)],
         ]
     ):
         expected = by_hand(pipe, parts, 4 + row)
@@ -68,24 +68,24 @@ def test_it_is_the_webuis_formula(pipe, alpha):
 
 
 def test_a_prompt_alone_is_the_prompt_alone(pipe):
-    plain = sample(pipe, ["a red star"], [1])
-    with core_and(pipe, ["a red star"]) as mains:
+    plain = sample(pipe, ["a red car"], [1])
+    with core_and(pipe, ["a red car"]) as mains:
         composed = sample(pipe, mains, [1])
     assert torch.allclose(composed, plain, atol=1e-5)
 
 
 def test_nothing_is_left_behind(pipe):
-    before = sample(pipe, ["a red star"], [1])
-    with pytest.raises(RuntimeError, match="stop"), core_and(pipe, ["a star AND a moon"]):
+    before = sample(pipe, ["a red car"], [1])
+    with pytest.raises(RuntimeError, match="stop"), core_and(pipe, ["a car AND a crown"]):
         raise RuntimeError("stop")
-    assert torch.equal(sample(pipe, ["a red star"], [1]), before)
+    assert torch.equal(sample(pipe, ["a red car"], [1]), before)
     assert not pipe.unet._forward_hooks
     assert not pipe.unet._forward_pre_hooks
 
 
 def test_without_guidance_it_is_refused(pipe):
     with (
-        core_and(pipe, ["a star AND a moon"]) as mains,
+        core_and(pipe, ["a car AND a crown"]) as mains,
         pytest.raises(SettingsError, match=r"cfg is 1\.0, but must be above 1"),
     ):
         sample(pipe, mains, [1], cfg=1.0)

@@ -15,7 +15,7 @@ from ebca.settings import Settings
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 CASE = Case(
-    "multi", "", "a red star and a blue moon", "", 3, (Thing("star", "red"), Thing("moon", "blue"))
+    "multi", "", "a red car and a blue crown", "", 3, (Thing("car", "red"), Thing("crown", "blue"))
 )
 
 
@@ -42,7 +42,7 @@ def test_every_candidate_changes_pictures_and_leaves_nothing_behind(painter, nam
 
 
 def test_tokens_are_told_apart(painter):
-    words = words_of(painter.pipe, [CASE.joint, "a ring"], [CASE, CASE])
+    words = words_of(painter.pipe, [CASE.joint, "a clock"], [CASE, CASE])
     assert words.begin[0].nonzero().flatten().tolist() == [0]
     assert words.text[0].nonzero().flatten().tolist() == list(range(1, 8))
     assert words.end[1].nonzero().flatten().tolist() == list(range(3, 77))

@@ -46,9 +46,9 @@ def test_a_file_of_prompts(tmp_path):
 
 
 def test_nouns_are_what_follows_an_article():
-    assert nouns("a cat, an old dog and the moon, at night") == ["cat", "old dog", "moon"]
+    assert nouns("a cat, an old dog and the crown, at night") == ["cat", "old dog", "crown"]
     assert (
-        joined((Thing("star", "red"), Thing("ring", "orange"))) == "a red star and an orange ring"
+        joined((Thing("car", "red"), Thing("clock", "orange"))) == "a red car and an orange clock"
     )
 
 
@@ -130,16 +130,16 @@ def test_what_is_compared_with_is_among_the_methods():
 
 # Counting
 
-ASKED = Case("multi", "", "", "", 0, (Thing("star", "red"), Thing("moon", "blue")))
+ASKED = Case("multi", "", "", "", 0, (Thing("car", "red"), Thing("crown", "blue")))
 
 
 @pytest.mark.parametrize(
     ("seen", "present", "right", "recall", "binding", "doubled"),
     [
-        ([["moon", "blue"], ["star", "red"]], 1, 1, 1, 1, 0),
-        ([["moon", "red"], ["star", "blue"]], 1, 0, 1, 0, 0),
-        ([["star", "red"]], 0, 0, 0.5, 1, 0),
-        ([["star", "red"], ["star", "blue"], ["moon", "blue"]], 1, 1, 1, 1, 1),
+        ([["crown", "blue"], ["car", "red"]], 1, 1, 1, 1, 0),
+        ([["crown", "red"], ["car", "blue"]], 1, 0, 1, 0, 0),
+        ([["car", "red"]], 0, 0, 0.5, 1, 0),
+        ([["car", "red"], ["car", "blue"], ["crown", "blue"]], 1, 1, 1, 1, 1),
     ],
 )
 def test_pictures_are_counted(seen, present, right, recall, binding, doubled):
@@ -150,10 +150,10 @@ def test_pictures_are_counted(seen, present, right, recall, binding, doubled):
 
 
 def test_what_is_taken_away_must_be_gone():
-    case = Case("negation", "", "", "", 0, (Thing("star", "red"),), absent=(Thing("moon"),))
-    both = figures({"seen": [["moon", "blue"], ["star", "red"]], "scene": ""}, case)
+    case = Case("negation", "", "", "", 0, (Thing("car", "red"),), absent=(Thing("crown"),))
+    both = figures({"seen": [["crown", "blue"], ["car", "red"]], "scene": ""}, case)
     assert (both["present"], both["removed"]) == (0, 0)
-    gone = figures({"seen": [["star", "red"]], "scene": ""}, case)
+    gone = figures({"seen": [["car", "red"]], "scene": ""}, case)
     assert (gone["present"], gone["removed"]) == (1, 1)
 
 
@@ -162,12 +162,22 @@ def test_nothing_there_has_no_colours():
     assert counted["binding"] != counted["binding"]
 
 
+def test_a_style_that_is_asked_for_must_be_there():
+    case = Case("style", "", "", "", 0, (Thing("car"),), style="sunset")
+    for style, there in (("sunset", 1), ("", 0)):
+        seen = {"seen": [["car", ""]], "scene": "plain", "style": style}
+        counted = figures(seen, case)
+        assert (counted["present"], counted["scene"]) == (there, there)
+
+
 # The command
 
 
 def test_every_figure_can_be_asked_for():
-    seen = figures({"seen": [], "scene": "", "odd": 0.5, "structure": 0.1, "rest": 0.1}, Case(
-        "edit", "", "", "", 0, (Thing("star", "red"),), "plain", (Thing("moon"),)))  # fmt: skip
+    things, absent = (Thing("car", "red"),), (Thing("crown"),)
+    case = Case("edit", "", "", "", 0, things, scene="plain", absent=absent)
+    saw = {"seen": [], "scene": "", "odd": 0.5, "structure": 0.1, "rest": 0.1}
+    seen = figures(saw, case)
     assert {*seen, *figures({"full": 0.1, "each": [0.1]}, ASKED)} == set(FIGURES)
 
 
@@ -201,13 +211,14 @@ def test_it_prints_writes_and_draws(tmp_path, capsys):
 
 def test_prompts_of_the_worlds_words_are_judged_by_its_judge(tmp_path, capsys):
     file = tmp_path / "prompts.txt"
-    file.write_text("a red star and a blue moon\n")
+    file.write_text("a red car and a blue crown\n")
     command = ["align", *SHORT, "--prompts", str(file), "--out", str(tmp_path)]
     assert main([*command, "--methods", "off", "--seeds", "2"]) == 0
     assert "| prompts | off | present | 2 |" in capsys.readouterr().out
-    file.write_text("a cat and a blue moon\n")
-    assert main(command) == 2
-    assert "prompts is 'cat', but must be made of a colour" in capsys.readouterr().err
+    for unknown in ("dragon", "red cat", "golden crown"):  # animals take no colour here
+        file.write_text(f"a {unknown} and a blue crown\n")
+        assert main(command) == 2
+        assert f"prompts is '{unknown}', but must be a thing (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

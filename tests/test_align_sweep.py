@@ -38,7 +38,7 @@ class Painted:
     def look(self, pictures: Any, cases: Sequence[Case]) -> list[dict[str, Any]]:
         self.looked += len(cases)
         dark = [picture.mean() < 200 for picture in pictures]
-        return [{"seen": [["star", "red"]] if d else [], "scene": "plain"} for d in dark]
+        return [{"seen": [["car", "red"]] if d else [], "scene": "plain"} for d in dark]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def painter() -> Painter:
 
 
 def case(seed: int, task: str = "multi", **more: Any) -> Case:
-    text = f"a {('red', 'blue', 'green')[seed % 3]} star"
-    return Case(task, text, text, text, seed, (Thing("star", "red"),), **more)
+    text = f"a {('red', 'blue', 'green')[seed % 3]} car"
+    return Case(task, text, text, text, seed, (Thing("car", "red"),), **more)
 
 
 CASES = [case(seed) for seed in range(6)]
@@ -141,7 +141,7 @@ def test_where_joint_is_off_its_pictures_are_not_made_twice(painter, tmp_path):
 
 def test_pairs_are_of_the_same_prompt_and_seed():
     cases = [case(seed) for seed in range(4)]
-    there, gone = {"seen": [["star", "red"]], "scene": "plain"}, {"seen": [], "scene": "plain"}
+    there, gone = {"seen": [["car", "red"]], "scene": "plain"}, {"seen": [], "scene": "plain"}
     saws = {"off": [there, gone, gone, there], "bcu": [there, there, there, gone]}
     rows = {(row.method, row.figure): row for row in lines(cases, saws, "off", {})}
     row = rows["bcu", "present"]
@@ -153,7 +153,7 @@ def test_pairs_are_of_the_same_prompt_and_seed():
 
 def test_the_judges_error_is_in_the_interval():
     cases = [case(seed) for seed in range(40)]
-    there, gone = {"seen": [["star", "red"]], "scene": "plain"}, {"seen": [], "scene": "plain"}
+    there, gone = {"seen": [["car", "red"]], "scene": "plain"}, {"seen": [], "scene": "plain"}
     saws = {"off": [there] * 20 + [gone] * 20}
     rate = {"rate": 0.1, "low": 0.0, "high": 1.0, "n": 50}
     measured = dict.fromkeys(("missed", "invented", "wrong_colour", "scene_wrong"), rate)
@@ -178,10 +178,10 @@ def test_what_updates_do_is_taken_down(painter, tmp_path):
 @pytest.mark.parametrize("kind", ["off", "joint", "bcu", "cacao", "both", "core-and"])
 def test_every_method_edits_and_inpaints(painter, kind):
     mask = "left" if kind in ("bcu", "cacao", "core-and") else ""
-    source = Source((Thing("star", "red"),), 1, 1.0, mask)
-    things = (Thing("moon", "blue"),)
-    edited = Case("edit", "a moon", "a blue moon", "a moon AND a blue moon", 1, things,
-                  negative="a star", source=source)  # fmt: skip
+    source = Source((Thing("car", "red"),), 1, 1.0, mask)
+    things = (Thing("crown", "blue"),)
+    edited = Case("edit", "a crown", "a blue crown", "a crown AND a blue crown", 1, things,
+                  negative="a car", source=source)  # fmt: skip
     (method,) = methods([kind], Settings(gamma_attn=0.001), [])
     pictures, _ = painter.paint([edited], method)
     assert pictures.shape == (1, 64, 64, 3)

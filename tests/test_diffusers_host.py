@@ -26,7 +26,7 @@ pytestmark = [
 
 _STRONG = ebca.Settings(gamma_attn=0.05, gamma_norm=0.05)
 _EDITS_ONLY = ebca.Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)
-_PROMPT = "a red star and a blue moon"
+_PROMPT = "a red car and a blue crown"
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_without_guidance_every_row_is_the_prompts(pipe: StableDiffusionPipeline
 
 
 def test_pictures_of_a_batch_are_those_made_alone(pipe: StableDiffusionPipeline) -> None:
-    prompts = ["a red star AND at night :0.8", "a blue moon", "a fish AND green :0.5 AND sea :0.2"]
+    prompts = ["a red car AND at night :0.8", "a blue crown", "a frog AND green :0.5 AND sea :0.2"]
     together = ebca.compose(prompts)
     with ebca.apply_patch(pipe, _STRONG, edits=together.edits):
         batch = sample(pipe, together.main)
@@ -170,7 +170,7 @@ def test_pictures_of_a_batch_are_those_made_alone(pipe: StableDiffusionPipeline)
 
 
 def test_several_images_per_prompt_share_its_edits(pipe: StableDiffusionPipeline) -> None:
-    composed = ebca.compose(["a red star AND at night :0.8", "a blue moon"])
+    composed = ebca.compose(["a red car AND at night :0.8", "a blue crown"])
     with Recorder(pipe.unet) as seen, ebca.apply_patch(pipe, _STRONG, edits=composed.edits):
         pipe(
             composed.main,
@@ -191,7 +191,7 @@ def test_lists_that_do_not_fit_the_prompts_are_refused(pipe: StableDiffusionPipe
     edits = [[ebca.Edit("at night")], [], []]
     refused = pytest.raises(ebca.SettingsError, match="one list per prompt")
     with ebca.apply_patch(pipe, _STRONG, edits=edits), refused:
-        sample(pipe, ["a star", "a moon"])
+        sample(pipe, ["a car", "a crown"])
 
 
 @pytest.mark.parametrize(
@@ -277,13 +277,13 @@ def test_instruct_pix2pix_updates_the_first_row_of_three(pipe: StableDiffusionPi
 
 
 def test_sdxl(xl_pipe: Any) -> None:
-    prompt = ebca.compose("a red star AND at night :0.8 AND a fish :-0.3", gamma_attn=0.01)
-    before = sample(xl_pipe, "a red star")
+    prompt = ebca.compose("a red car AND at night :0.8 AND a frog :-0.3", gamma_attn=0.01)
+    before = sample(xl_pipe, "a red car")
     with ebca.apply_patch(xl_pipe, _STRONG, edits=prompt.edits):
         on = sample(xl_pipe, prompt.main)
     assert torch.isfinite(on).all()
     assert (on - before).abs().max() > 1e-3
-    assert torch.equal(sample(xl_pipe, "a red star"), before)
+    assert torch.equal(sample(xl_pipe, "a red car"), before)
 
 
 def test_sd2_with_v_prediction_and_upcast_attention(pipe: StableDiffusionPipeline) -> None:
@@ -296,7 +296,7 @@ def test_sd2_with_v_prediction_and_upcast_attention(pipe: StableDiffusionPipelin
         **{**pipe.components, "unet": unet, "scheduler": scheduler}, requires_safety_checker=False
     )
     sd2.set_progress_bar_config(disable=True)
-    prompt = ebca.compose("a red star AND at night :0.8", gamma_attn=0.05)
+    prompt = ebca.compose("a red car AND at night :0.8", gamma_attn=0.05)
     before = sample(sd2, prompt.main)
     with Recorder(unet) as seen, ebca.apply_patch(sd2, _STRONG, edits=prompt.edits):
         assert not torch.equal(sample(sd2, prompt.main), before)

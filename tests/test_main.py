@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # of diffusers, about itself
 ]
 
-_PROMPT = "a red star and a blue moon AND at night :0.8"
+_PROMPT = "a red car and a blue crown AND at night :0.8"
 
 
 def generate(out: Path, *arguments: str) -> int:
@@ -48,13 +48,13 @@ def test_compare_writes_both_pictures_and_a_sheet(
 
 
 def test_png_carries_what_made_it(tmp_path: Path) -> None:
-    arguments = ("--gamma-attn", "0.004", "--token-weights", "moon:2.5", "--negative", "a fish")
+    arguments = ("--gamma-attn", "0.004", "--token-weights", "crown:2.5", "--negative", "a frog")
     assert generate(tmp_path, _PROMPT, "--seed", "3", *arguments) == 0
     text = Image.open(tmp_path / "00000-3.png").info["parameters"]
     prompt, negative, parameters = read_parameters(text)
-    assert (prompt, negative) == (_PROMPT, "a fish")
+    assert (prompt, negative) == (_PROMPT, "a frog")
     expected = {"Steps": "2", "Seed": "3", "Size": "64x64", "CFG scale": "4"}
-    expected |= {"EBCA gamma_attn": "0.004", "EBCA token_weights": "moon:2.5"}
+    expected |= {"EBCA gamma_attn": "0.004", "EBCA token_weights": "crown:2.5"}
     assert expected.items() <= parameters.items()
 
 
@@ -65,18 +65,18 @@ def test_off_picture_names_no_setting(tmp_path: Path) -> None:
 
 def test_zero_step_sizes_without_and_change_nothing(tmp_path: Path) -> None:
     zero = ("--gamma-attn", "0", "--gamma-norm", "0", "--gamma-spread", "0")
-    assert generate(tmp_path, "a red star", "--compare", *zero) == 0
+    assert generate(tmp_path, "a red car", "--compare", *zero) == 0
     assert (pixels(tmp_path / "00000-0.png") == pixels(tmp_path / "00000-0-off.png")).all()
 
 
 def test_token_weights_find_their_words(tmp_path: Path) -> None:
-    for folder, weights in (("plain", ""), ("moon", "moon:9"), ("star", "red star:9")):
+    for folder, weights in (("plain", ""), ("crown", "crown:9"), ("car", "red car:9")):
         assert generate(tmp_path / folder, _PROMPT, "--token-weights", weights) == 0
-    plain, moon, star = (
-        pixels(tmp_path / name / "00000-0.png") for name in ("plain", "moon", "star")
+    plain, crown, car = (
+        pixels(tmp_path / name / "00000-0.png") for name in ("plain", "crown", "car")
     )
-    assert (plain != moon).any()
-    assert (moon != star).any()
+    assert (plain != crown).any()
+    assert (crown != car).any()
 
 
 def test_the_contrast_is_on_for_several_things_and_follows_the_window(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_contrast_is_on_for_several_things_and_follows_the_window(tmp_path: 
         assert generate(tmp_path / name, prompt, *still, *more) == 0
         return pixels(tmp_path / name / "00000-0.png")
 
-    two, one = "a red star and a blue moon", "a red star"
+    two, one = "a red car and a blue crown", "a red car"
     none = ("--contrast", "0")
     assert (made("default", two) == made("named", two, "--contrast", "0.66")).all()
     assert (made("late", two, "--start", "0.5") != made("off", two, *none)).any()
@@ -96,16 +96,16 @@ def test_the_contrast_is_on_for_several_things_and_follows_the_window(tmp_path: 
 
 
 def test_images_have_consecutive_seeds_and_do_not_depend_on_their_number(tmp_path: Path) -> None:
-    assert generate(tmp_path / "two", "a red star", "--images", "2", "--seed", "5") == 0
-    assert generate(tmp_path / "one", "a red star", "--seed", "6") == 0
+    assert generate(tmp_path / "two", "a red car", "--images", "2", "--seed", "5") == 0
+    assert generate(tmp_path / "one", "a red car", "--seed", "6") == 0
     both = pixels(tmp_path / "two" / "00001-6.png")
     assert (both == pixels(tmp_path / "one" / "00000-6.png")).all()
 
 
 def test_earlier_pictures_are_kept(tmp_path: Path) -> None:
-    assert generate(tmp_path, "a red star") == 0
+    assert generate(tmp_path, "a red car") == 0
     first = (tmp_path / "00000-0.png").read_bytes()
-    assert generate(tmp_path, "a blue moon") == 0
+    assert generate(tmp_path, "a blue crown") == 0
     assert (tmp_path / "00000-0.png").read_bytes() == first
     assert (tmp_path / "00001-0.png").exists()
 
@@ -128,7 +128,7 @@ def test_energies_are_drawn_and_listed(tmp_path: Path) -> None:
 
 def test_image_to_image_keeps_the_size_of_the_image(tmp_path: Path, flat_picture: Path) -> None:
     start = ("--init", str(flat_picture), "--strength", "0.5")
-    assert generate(tmp_path / "out", "a red star", *start) == 0
+    assert generate(tmp_path / "out", "a red car", *start) == 0
     assert pixels(tmp_path / "out" / "00000-0.png").shape == (48, 64, 3)
 
 
@@ -138,7 +138,7 @@ def test_inpainting_changes_only_what_the_mask_shows(tmp_path: Path, flat_pictur
     white[16:32, 8:32] = 255
     Image.fromarray(white).save(mask)
     start = ("--init", str(flat_picture), "--strength", "1.0", "--mask", str(mask))
-    assert generate(tmp_path / "out", "a red star", *start, "--compare") == 0
+    assert generate(tmp_path / "out", "a red car", *start, "--compare") == 0
     before = pixels(flat_picture)
     after = pixels(tmp_path / "out" / "00000-0.png")
     assert (after[white == 0] == before[white == 0]).all()
@@ -155,8 +155,8 @@ def test_inpainting_changes_only_what_the_mask_shows(tmp_path: Path, flat_pictur
             "alpha is '(-1)', but must be such that 1 + their sum is at least 0.1",
         ),
         (("a :0 AND b",), "prompt is 'a :0', but must be a main prompt"),
-        ((_PROMPT, "--token-weights", "crown:2"), "token_weights is 'crown', but must be words of"),
-        ((_PROMPT, "--token-weights", "moon:x"), "token_weights is 'moon:x', but must be words"),
+        ((_PROMPT, "--token-weights", "moon:2"), "token_weights is 'moon', but must be words of"),
+        ((_PROMPT, "--token-weights", "crown:x"), "token_weights is 'crown:x', but must be words"),
         ((_PROMPT, "--layers", "middle"), "layers is 'middle', but must be 'all', or a list"),
         ((_PROMPT, "--layers", "0-99"), "layers is '0-99', but must be made of parts that name"),
         ((_PROMPT, "--steps", "0"), "steps is 0, but must be a number of at least 1"),
@@ -182,7 +182,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.safetensors").write_text("this is no model")
-    assert generate(tmp_path / "out", "a red star", "--model", str(tmp_path / name)) == 3
+    assert generate(tmp_path / "out", "a red car", "--model", str(tmp_path / name)) == 3
     message = capsys.readouterr().err.strip()
     assert message.startswith("ebca: error: ")
     assert name in message
@@ -196,7 +196,7 @@ def test_out_of_memory_is_one_line(
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nDetails")
 
     monkeypatch.setattr(ebca.generate, "run", run)
-    assert generate(tmp_path, "a red star") == 4
+    assert generate(tmp_path, "a red car") == 4
     assert capsys.readouterr().err.strip() == (
         "ebca: error: out of memory: CUDA out of memory. Tried to allocate 2 GiB.;"
         " smaller --width and --height, or --device cpu, need less"

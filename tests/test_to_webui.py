@@ -123,7 +123,7 @@ def test_the_text_encoder_is_made_from_the_folder_that_the_yaml_names(
         weights.unlink()
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
-    prompt = "a green heart and a red fish, at night"
+    prompt = "a green apple and a red frog, at night"
     tokens, original = (
         CLIPTokenizer.from_pretrained(source)(prompt, padding="max_length", return_tensors="pt")
         for source in (version, WEIGHTS / "tokenizer")

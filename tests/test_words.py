@@ -35,7 +35,7 @@ class Encoder:
 
     def __init__(self, padding: int = END, embedding: Embedding | None = None) -> None:
         self.padding = padding  # SD2 fills up with another token than the end's
-        self.embedding = embedding or Embedding("star", 3)
+        self.embedding = embedding or Embedding("car", 3)
 
     def _chunk(self, tokens: list[int], fixes: list[Fix]) -> Chunk:
         filled = tokens + [self.padding] * (75 - len(tokens))

@@ -46,7 +46,7 @@ class Case:
 
     `main` is the prompt without anything that AND adds, `joint` all of it in one prompt (with
     `negative`, where it takes something away), `composed` all of it joined by AND. `things`,
-    `scene` and `absent` are what the picture must and must not show.
+    `scene`, `style` and `absent` are what the picture must and must not show.
     """
 
     task: str
@@ -56,6 +56,7 @@ class Case:
     seed: int
     things: tuple[Thing, ...]
     scene: str | None = None
+    style: str | None = None
     absent: tuple[Thing, ...] = ()
     negative: str = ""
     source: Source | None = None
@@ -79,7 +80,7 @@ class Case:
 
 
 def joined(things: Sequence[Thing]) -> str:
-    """`a red star, a blue moon and a ring`"""
+    """`a red car, a blue crown and a clock`"""
     *first, last = (thing.phrase for thing in things)
     return " and ".join([*([", ".join(first)] if first else []), last])
 

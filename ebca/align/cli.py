@@ -10,8 +10,8 @@ from ebca.align.methods import KINDS, Method, methods, read_grid
 from ebca.settings import Settings, SettingsError
 
 TASK_NAMES = (
-    "single", "multi", "held-out", "three", "binding", "scene", "attribute", "negation",
-    "inpaint", "edit",
+    "single", "multi", "held-out", "three", "binding", "wearing", "scene", "style", "attribute",
+    "negation", "inpaint", "edit", "dressing",
 )  # fmt: skip
 FIGURES = (
     "present", "right", "recall", "binding", "doubled", "odd", "scene", "removed", "structure",
@@ -30,11 +30,13 @@ ABLATION: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bcu", ("gamma_attn=0.002", "gamma_norm=0.004", "start=0.4")),
     ("bcu", ("gamma_attn=0.01", "gamma_norm=0.02", "max_relative_update=0.005,0.01,0.02")),
     ("bcu", ("gamma_attn=0,0.002", "gamma_norm=0", "gamma_spread=0.0125", "centered=off,on")),
-    ("cacao", ()),
+    ("bcu", ("gamma_attn=0", "contrast=0.33,0.66,1,1.32")),
+    ("bcu", ("contrast=0,0.33,0.66",)),
+    ("cacao", ("composition=sum,average",)),
     ("both", ("gamma_attn=0.002", "gamma_norm=0.004")),
 )
 """Kinds and grids: step sizes from far too small to breaking, each term alone, the rest one by
-one at a small step."""
+one at a small step; the contrast alone and with the other defaults."""
 
 
 def add_align(commands: Any) -> Any:

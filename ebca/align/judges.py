@@ -31,7 +31,7 @@ class Judge(Protocol):
 
 
 class WorldJudge:
-    """Names the objects, their colours and the scene. `error` is what it was measured to get
+    """Names the objects, their colours, scene and style. `error` is what it was measured to get
     wrong."""
 
     def __init__(self, judge: Any = None) -> None:
@@ -59,8 +59,9 @@ class WorldJudge:
         seen = self._judge.look(torch.from_numpy(shown).movedim(3, 1).float() / 255)
         return [
             {
-                "seen": [[thing.shape, thing.colour] for thing in each.objects],
+                "seen": [[thing.name, thing.colour] for thing in each.objects],
                 "scene": each.scene,
+                "style": each.style,
                 "odd": each.odd,
                 **_kept(picture, case),
             }

@@ -1,12 +1,12 @@
 """Counting what a judge saw: a number between 0 and 1 a picture and figure, and the judge's error.
 
-present     everything asked for is there (shapes, the scene), nothing that was taken away
+present     everything asked for is there (things, scene, style), nothing that was taken away
 right       that, and every colour is the one asked for
-recall      the share of the asked shapes that are there
-binding     the share of the colours that are right, among asked shapes that are there
+recall      the share of the asked things that are there
+binding     the share of the colours that are right, among asked things that are there
 doubled     something asked for is there more than once
 odd         the share of the objects in the picture that are unlike true ones
-scene       the scene is the one asked for
+scene       the scene and the style are those asked for
 removed     what was taken away is not there
 structure   distance in structure to the picture that was edited; rest: outside of the mask
 clip, clip-least   similarity to the prompt; to the least similar of its things
@@ -25,6 +25,7 @@ from ebca.align.cases import Case
 from ebca.align.statistics import Floats, beta_draws
 
 YES_OR_NO = ("present", "right", "doubled", "scene", "removed")
+WORN = ("wearing", "dressing")  # tasks in which one thing is on another
 MAIN = ("present", "right", "clip-least")  # the figure that a picture is judged by, if there is one
 
 
@@ -35,31 +36,32 @@ def figures(saw: dict[str, Any], case: Case) -> dict[str, float]:
     if "seen" not in saw:
         return {}
     objects = [tuple(thing) for thing in saw["seen"]]
-    shapes = Counter(shape for shape, _ in objects)
+    names = Counter(name for name, _ in objects)
     asked = Counter(thing.name for thing in case.things)
-    found = shapes & asked
+    found = names & asked
     coloured = [thing for thing in case.things if thing.colour]
     in_colour = sum((Counter(objects) & Counter(map(tuple, coloured))).values())
-    there = sum((shapes & Counter(thing.name for thing in coloured)).values())
+    there = sum((names & Counter(thing.name for thing in coloured)).values())
     removed = not any(_shows(objects, thing.name, thing.colour) for thing in case.absent)
-    scene = case.scene is None or saw["scene"] == case.scene
+    looks = {"scene": case.scene, "style": case.style}
+    scene = all(asked_for in (None, saw.get(name)) for name, asked_for in looks.items())
     present = found == asked and removed and scene
     result = {
         "present": float(present),
         "right": float(present and in_colour == len(coloured)),
         "recall": sum(found.values()) / max(1, sum(asked.values())),
         "binding": in_colour / there if there else math.nan,
-        "doubled": float(any(shapes[name] > count for name, count in asked.items())),
+        "doubled": float(any(names[name] > count for name, count in asked.items())),
     }
     if saw.get("odd") is not None:
         result["odd"] = saw["odd"]
-    result |= {"scene": float(scene)} if case.scene is not None else {}
+    result |= {"scene": float(scene)} if any(looks.values()) else {}
     result |= {"removed": float(removed)} if case.absent else {}
     return result | {name: saw[name] for name in ("structure", "rest") if name in saw}
 
 
-def _shows(objects: Sequence[tuple[str, ...]], shape: str, colour: str) -> bool:
-    return any(each[0] == shape and colour in ("", each[1]) for each in objects)
+def _shows(objects: Sequence[tuple[str, ...]], name: str, colour: str) -> bool:
+    return any(each[0] == name and colour in ("", each[1]) for each in objects)
 
 
 def reliability(
@@ -68,12 +70,12 @@ def reliability(
     """Plausible values of the judge's sensitivity and specificity for a yes-or-no figure, from
     its measured error on reconstructions of as many objects; None where it was not measured.
 
-    The judge says yes wrongly if it invents just what is missing: one of the shapes that are not
+    The judge says yes wrongly if it invents just what is missing: one of the things that are not
     there; taken as the whole of what it invents, which is too careful.
     """
-    count = min(3, len(case.things) + len(case.source.things if case.source else ()))
-    count = count if case.source is None else 2
-    rates = error.get(f"reconstructions, {count} object{'s' if count > 1 else ''}")
+    count = 2 if case.source else min(3, len(case.things))
+    of = "worn" if case.task in WORN else f"{count} object{'s' if count > 1 else ''}"
+    rates = error.get(f"reconstructions, {of}")
     if rates is None or figure not in ("present", "right"):
         return None
 
@@ -84,11 +86,13 @@ def reliability(
     asked = len(case.things)
     sensitivity = (1 - draw("missed")) ** asked
     specificity = 1 - draw("invented")
-    if figure == "right":
-        sensitivity = sensitivity * (1 - draw("wrong_colour")) ** asked
+    coloured = sum(bool(thing.colour) for thing in case.things)
+    if figure == "right" and coloured:
+        sensitivity = sensitivity * (1 - draw("wrong_colour")) ** coloured
         specificity = specificity * (1 - draw("wrong_colour"))
-    if case.scene is not None:
-        sensitivity = sensitivity * (1 - draw("scene_wrong"))
+    for name in ("scene", "style"):
+        if getattr(case, name) is not None:
+            sensitivity = sensitivity * (1 - draw(f"{name}_wrong"))
     return np.asarray(sensitivity), np.asarray(specificity)
 
 

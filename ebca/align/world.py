@@ -23,11 +23,14 @@ TASKS = {
     "held-out": "two objects that never occur together in training",
     "three": "three objects",
     "binding": "two objects in colours far apart",
+    "wearing": "an animal that wears something",
     "scene": "an object AND a scene",
+    "style": "an object, perhaps in a scene, AND a style of the whole picture",
     "attribute": "an object AND its colour",
     "negation": "two objects, one taken away by a negative weight",
     "inpaint": "an object to be painted into a half that is masked",
-    "edit": "one of two objects changed into another",
+    "edit": "one of two objects changed into another of its kind",
+    "dressing": "an animal edited so that it wears something",
 }
 _KINDS = {
     "single": "single",
@@ -35,20 +38,23 @@ _KINDS = {
     "held-out": "two_held_out",
     "three": "three",
     "binding": "binding",
+    "wearing": "worn",
+    "dressing": "worn",
     "scene": "scene_and",
+    "style": "style_and",
     "attribute": "attribute_and",
     "negation": "negation",
 }
 SPLITS = {"development": "dev", "test": "test"}
-_STRENGTH = {"inpaint": 1.0, "edit": 0.7}
+_STRENGTH = {"inpaint": 1.0, "edit": 0.7, "dressing": 0.7}
 _REMOVED = -0.3  # the weight of what an edit replaces
 
 
 def cases(task: str, split: str, count: int, first_seed: int) -> list[Case]:
     """`count` cases of a task; every one has a noise seed of its own."""
-    make: Callable[[Any, int], Case] = {"inpaint": _inpaint, "edit": _edit}.get(
-        task, lambda prompt, seed: _case(task, prompt, seed)
-    )
+    make: Callable[[Any, int], Case] = {
+        "inpaint": _inpaint, "edit": _edit, "dressing": _dressing,
+    }.get(task, lambda prompt, seed: _case(task, prompt, seed))  # fmt: skip
     found = _world().prompts(_KINDS.get(task, "two_seen"), SPLITS[split], count)
     return [make(prompt, first_seed + place) for place, prompt in enumerate(found)]
 
@@ -58,11 +64,11 @@ def draw_source(source: Source, size: int) -> Image.Image:
     world, rng = _world(), random.Random(source.seed)
     things = [world.Object(*thing) for thing in source.things]
     if source.mask:  # a single object, in the half that is kept
-        across = 47 if source.mask == "left" else 17
-        placed = (world.Placed(things[0], across, 32, rng.choice((24, 26)), rng.random() < 0.5),)
+        across = 48 if source.mask == "left" else 16
+        placed = (world.Placed(things[0], across, 32, rng.choice((26, 28)), rng.random() < 0.5),)
         scene = world.Scene(placed)
     else:
-        scene = world.draw_scene(rng, things, "plain")
+        scene = world.draw_scene(rng, things, "plain", "")
     picture = Image.fromarray(np.asarray(world.render(scene)))
     return picture if size == world.SIZE else picture.resize((size, size))
 
@@ -80,30 +86,36 @@ def understood(case: Case) -> Case:
     """
     world, things = _world(), []
     for words in (thing.name.split() for thing in case.things):
-        *colour, shape = words
-        if shape not in world.SHAPES or (colour and " ".join(colour) not in world.COLOURS):
-            known = f"made of a colour ({', '.join(world.COLOURS)}) and a shape"
-            known += f" ({', '.join(world.SHAPES)}); --judge clip knows more"
+        *colours, name = words
+        colour, sprite = " ".join(colours), world.SPRITES.get(name)
+        if sprite is None or (colour and not (sprite.takes_colour and colour in world.COLOURS)):
+            known = f"a thing ({', '.join(world.NAMES)}), with a colour"
+            known += f" ({', '.join(world.COLOURS)}) where it is no animal; --judge clip knows more"
             raise SettingsError("prompts", " ".join(words), known)
-        things.append(Thing(shape, " ".join(colour)))
+        things.append(Thing(name, colour))
     return dataclasses.replace(case, things=tuple(things))
 
 
 def _case(task: str, prompt: Any, seed: int) -> Case:
     things, absent = _things(prompt.objects), _things(prompt.absent)
     parts = [part.text.strip() for part in split_prompt(prompt.text)]
-    if task == "scene":
+    if task in ("scene", "style"):
         main, joint, composed = parts[0], " ".join(parts), prompt.text
     elif task == "attribute":
         main, joint, composed = parts[0], joined(things), prompt.text
     elif task == "negation":
         main = joint = parts[0]
         composed = prompt.text
+    elif task == "wearing":
+        main = joint = prompt.text
+        composed = f"{_wearer(things).phrase} AND {prompt.text}"
     else:
         main = joint = prompt.text
         composed = " AND ".join(_phrases(prompt.text))
     negative = joined(absent) if absent else ""
-    return Case(task, main, joint, composed, seed, things, prompt.scene, absent, negative)
+    return Case(
+        task, main, joint, composed, seed, things, prompt.scene, prompt.style, absent, negative
+    )
 
 
 def _inpaint(prompt: Any, seed: int) -> Case:
@@ -116,9 +128,15 @@ def _inpaint(prompt: Any, seed: int) -> Case:
 
 
 def _edit(prompt: Any, seed: int) -> Case:
+    world = _world()
     old, kept = _things(prompt.objects)
-    others = [shape for shape in _world().SHAPES if shape not in (old.name, kept.name)]
-    new = Thing(random.Random(seed).choice(others), old.colour)
+    alike = [
+        name
+        for name in world.STANDING
+        if name not in (old.name, kept.name)
+        and world.SPRITES[name].takes_colour == world.SPRITES[old.name].takes_colour
+    ]
+    new = Thing(random.Random(seed).choice(alike), old.colour)
     joint = joined((new, kept))
     source = Source((old, kept), seed, _STRENGTH["edit"])
     return Case(
@@ -127,12 +145,24 @@ def _edit(prompt: Any, seed: int) -> Case:
     )  # fmt: skip
 
 
+def _dressing(prompt: Any, seed: int) -> Case:
+    things = _things(prompt.objects)
+    animal = _wearer(things)
+    source = Source((animal,), seed, _STRENGTH["dressing"])
+    composed = f"{animal.phrase} AND {prompt.text}"
+    return Case("dressing", prompt.text, prompt.text, composed, seed, things, source=source)
+
+
+def _wearer(things: tuple[Thing, ...]) -> Thing:
+    return next(thing for thing in things if thing.name in _world().WEARERS)
+
+
 def _phrases(text: str) -> list[str]:
     return [part for joint in text.split(", ") for part in joint.split(" and ")]
 
 
 def _things(objects: Any) -> tuple[Thing, ...]:
-    return tuple(Thing(thing.shape, thing.colour) for thing in objects)
+    return tuple(Thing(thing.name, thing.colour) for thing in objects)
 
 
 def _world() -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PROMPT = "a red star and a blue moon"
+PROMPT = "a red car and a blue crown"
 JOB = {
     "prompt": PROMPT,
     "steps": 5,

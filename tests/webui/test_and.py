@@ -4,8 +4,8 @@ import pytest
 
 from webui.client import ON, PAPER, SUM, ZERO, alike, differ, same
 
-A, B = "a red star", "a blue moon"
-LONG = ", ".join(["one red star on the green grass", "two crowns in the snow"] * 9)
+A, B = "a red car", "a blue crown"
+LONG = ", ".join(["one red car on the green grass", "two crowns in the snow"] * 9)
 STEPS = {
     "gamma_attn": 0.01,
     "gamma_norm": 0.01,
@@ -100,7 +100,7 @@ def test_break_works_in_main_and_editorial_prompts(draw):
 
 def test_emphasis_works_in_main_and_editorial_prompts(draw):
     plain = draw(f"{A} AND {B}")
-    assert differ(plain, draw(f"{A} AND a (blue:1.6) moon"), draw(f"a (red:1.6) star AND {B}"))
+    assert differ(plain, draw(f"{A} AND a (blue:1.6) crown"), draw(f"a (red:1.6) car AND {B}"))
 
 
 def test_the_negative_prompt_knows_no_and(webui):
@@ -156,7 +156,7 @@ def test_other_extensions_keywords_are_left_alone(webui, keyword):
 
 @pytest.mark.parametrize("compose", ["cacao", "webui"])
 def test_the_infotext_keeps_the_prompt_as_it_was_written(webui, compose):
-    prompt = f"{A} :1.2 AND [:a (blue:1.3) moon:0.2] :0.6 AND  AND {A} BREAK hat"
+    prompt = f"{A} :1.2 AND [:a (blue:1.3) crown:0.2] :0.6 AND  AND {A} BREAK hat"
     result = webui.txt2img(prompt=prompt, ebca={**ON, "compose": compose}, batch_size=2)
     assert [text.split("\n")[0] for text in result.infotexts] == [prompt, prompt]
     assert result.labels["compose"] == compose

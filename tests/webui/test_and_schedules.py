@@ -4,7 +4,7 @@ import pytest
 
 from webui.client import ON, ZERO, RefusedError, Result, alike, differ, same
 
-A, B = "a red star", "a blue moon"
+A, B = "a red car", "a blue crown"
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_hypertile(webui):
 @pytest.mark.parametrize("emphasis", ["None", "Ignore", "Original", "No norm"])
 def test_emphasis(webui, emphasis):
     draw = with_settings(webui, emphasis=emphasis)
-    prompt = "a (red:1.5) star and a [blue] moon"
+    prompt = "a (red:1.5) car and a [blue] crown"
     assert differ(draw(prompt=prompt), draw(prompt=prompt, ebca=ON))
     twice = draw(prompt=f"{prompt} AND {prompt}", ebca=ZERO)
     assert alike(draw(prompt=prompt), twice)

@@ -26,7 +26,7 @@ from webui.browser_page import CHROMIUM, Tab, WebUIPage, open_webui  # noqa: E40
 if not CHROMIUM:
     pytest.skip("no Chromium is installed", allow_module_level=True)
 
-PROMPT = "a red star and a blue moon AND on the grass :0.5"
+PROMPT = "a red car and a blue crown AND on the grass :0.5"
 UNUSUAL = {
     "enabled": True,
     "preset": "paper: stylise",
@@ -39,7 +39,7 @@ UNUSUAL = {
     "scale_with_depth": False,
     "max_relative_update": 0.043,
     "layers": "0-2, up",
-    "token_weights": "red star:2.5, moon:0.5",
+    "token_weights": "red car:2.5, crown:0.5",
     "compose": "webui",
     "edit_gamma_attn": 0.0003,
     "edit_gamma_norm": 0.0007,
@@ -185,7 +185,7 @@ def test_values_beyond_the_sliders_are_restored(txt2img: Tab) -> None:
     for name, value in given.items():
         infotext = re.sub(f'EBCA {name}: ("[^"]*"|[^,]*)', f'EBCA {name}: "{value}"', infotext)
     infotext = infotext.replace(
-        "EBCA stop", 'EBCA token_weights: "red star:2.5, moon:0.5", EBCA stop'
+        "EBCA stop", 'EBCA token_weights: "red car:2.5, crown:0.5", EBCA stop'
     )
     txt2img.paste(infotext)
     assert txt2img.values() == given
@@ -201,8 +201,8 @@ def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPa
     message = "EBCA: token_weights is 'tree', but must be words of the prompt, as they stand there."
     assert message in txt2img.generate()
     assert txt2img.find("#html_log_{} .error").is_visible()
-    txt2img.set("token_weights", "star:2")
-    assert 'EBCA token_weights: "star:2"' in txt2img.generate()
+    txt2img.set("token_weights", "car:2")
+    assert 'EBCA token_weights: "car:2"' in txt2img.generate()
     assert webui.pixels(txt2img) != clean
     txt2img.enable(False)
     txt2img.generate()
@@ -211,12 +211,12 @@ def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPa
 
 SUMMED = "added beyond the empty prompt."
 LINES = {
-    PROMPT: f"CACAO: main “a red star and a blue moon”; +0.5 times “on the grass”; {SUMMED}",
-    "a red star": "One prompt: “a red star”. Nothing to compose.",
+    PROMPT: f"CACAO: main “a red car and a blue crown”; +0.5 times “on the grass”; {SUMMED}",
+    "a red car": "One prompt: “a red car”. Nothing to compose.",
     "a AND b AND_PERP c": "2 prompts, composed by the extension that knows AND_PERP",
-    "a star AND grass :-101": "EBCA: alpha is",
-    "a star :0 AND grass": "EBCA: prompt is 'a star :0', but must be a main prompt",
-    "a star <lora:none:1> AND grass": f"CACAO: main “a star”; +1 times “grass”; {SUMMED}",
+    "a car AND grass :-101": "EBCA: alpha is",
+    "a car :0 AND grass": "EBCA: prompt is 'a car :0', but must be a main prompt",
+    "a car <lora:none:1> AND grass": f"CACAO: main “a car”; +1 times “grass”; {SUMMED}",
     "": "One prompt: “”. Nothing to compose.",
 }
 
@@ -242,7 +242,7 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     says("2 prompts, composed by the WebUI, one UNet row for each.")
     txt2img.set("token_weights", "tree:2")
     says("token_weights is 'tree', but must be words of the prompt")
-    txt2img.set("token_weights", "red star:-2")
+    txt2img.set("token_weights", "red car:-2")
     says("EBCA: token_weights is -2.0, but must be a number from 0 to 100.")
     txt2img.set("token_weights", "")
     txt2img.unfold()

@@ -86,7 +86,7 @@ def test_the_first_prompt_s_and_is_the_hires_pass_s_too(draw):
 def test_the_hires_prompt_may_have_another_number_of_parts_and_a_schedule(draw):
     job = {
         "prompt": f"{PROMPT} AND {B}",
-        "hr_prompt": f"{B} AND [:{PROMPT}:0.5] :0.5 AND moon :-0.3",
+        "hr_prompt": f"{B} AND [:{PROMPT}:0.5] :0.5 AND crown :-0.3",
     }
     assert differ(draw(ON, **job), draw(**job))
     assert same(draw(ON, **job), draw(ON, **job))
@@ -95,10 +95,10 @@ def test_the_hires_prompt_may_have_another_number_of_parts_and_a_schedule(draw):
 
 
 def test_the_infotext_keeps_both_prompts(draw):
-    job = {"prompt": f"{PROMPT} AND {B}", "hr_prompt": f"{B} AND moon :0.4"}
+    job = {"prompt": f"{PROMPT} AND {B}", "hr_prompt": f"{B} AND crown :0.4"}
     infotext = draw({**ON, "hires": "only"}, **job).infotext
     assert infotext.startswith(f"{PROMPT} AND {B}\n")
-    assert f'Hires prompt: "{B} AND moon :0.4",' in infotext
+    assert f'Hires prompt: "{B} AND crown :0.4",' in infotext
     assert "EBCA hires: only" in infotext
 
 

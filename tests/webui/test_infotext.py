@@ -17,7 +17,7 @@ UNUSUAL = {
     "scale_with_depth": False,
     "max_relative_update": 0.013,
     "layers": "0-3, 5, up",
-    "token_weights": "red star:2.5, moon:0.25",
+    "token_weights": "red car:2.5, crown:0.25",
     "compose": "webui",
     "edit_gamma_attn": 0.0017,
     "edit_gamma_norm": 0.0019,
@@ -86,7 +86,7 @@ def test_an_infotext_restores_each_value(webui, field):
 
 def test_an_infotext_restores_a_hires_pass(webui):
     hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "steps": 3}
-    hires |= {"denoising_strength": 0.6, "hr_prompt": f"{PROMPT} AND a moon :0.7"}
+    hires |= {"denoising_strength": 0.6, "hr_prompt": f"{PROMPT} AND a crown :0.7"}
     before = webui.txt2img(prompt=BOTH, ebca={**ON, "hires": "only"}, **hires)
     reads_no_sampler = {"hr_sampler_name": None}  # the WebUI refuses its own "Use same sampler"
     after = from_infotext(webui, before.infotext, **reads_no_sampler)

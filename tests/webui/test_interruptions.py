@@ -42,7 +42,7 @@ def test_an_interrupt_leaves_nothing_behind(webui, before, how):
 
 
 def test_an_interrupt_of_cacao_leaves_nothing_behind(webui, before):
-    both = {"prompt": "a red star AND a blue moon"}
+    both = {"prompt": "a red car AND a blue crown"}
     core = webui.txt2img(**both)
     interrupted(webui, "interrupt", **both)
     assert same(core, webui.txt2img(**both))

@@ -111,7 +111,7 @@ def test_an_embedding_has_weights_as_words_have(webui):
         return webui.txt2img(**job, ebca={**ON, "token_weights": weights})
 
     assert differ(draw(""), draw(f"{NAME}:6"), draw("hat:6"))
-    assert same(draw(f"moon {NAME} hat:6"), draw(f"moon:6, {NAME}:6, hat:6"))
+    assert same(draw(f"crown {NAME} hat:6"), draw(f"crown:6, {NAME}:6, hat:6"))
 
 
 # Styles

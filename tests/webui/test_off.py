@@ -42,7 +42,7 @@ def test_on_after_off_and_other_values_is_as_before(any_webui):
 
 
 def test_core_and_is_as_before_after_cacao(webui):
-    both = {"prompt": "a red star AND a blue moon :0.7"}
+    both = {"prompt": "a red car AND a blue crown :0.7"}
     before = webui.txt2img(**both)
     composed = webui.txt2img(**both, ebca=ZERO)
     assert differ(before, composed)

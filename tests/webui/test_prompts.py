@@ -11,33 +11,33 @@ HARMLESS = {
     "spaces": "   ",
     "newlines": "\n\n",
     "AND alone": "AND",
-    "leading AND": "AND a red star",
-    "trailing AND": "a red star AND",
-    "doubled AND": "a red star AND AND a blue moon",
+    "leading AND": "AND a red car",
+    "trailing AND": "a red car AND",
+    "doubled AND": "a red car AND AND a blue crown",
     "AND AND AND": "AND AND AND",
-    "AND in round brackets": "a (red AND blue:1.2) star",
-    "AND in square brackets": "a [red AND blue:0.5] star",
-    "AND in braces": "a {red AND blue} star",
+    "AND in round brackets": "a (red AND blue:1.2) car",
+    "AND in square brackets": "a [red AND blue:0.5] car",
+    "AND in braces": "a {red AND blue} car",
     "AND in a word": "a red stAND and a BRAND new SAND",
-    "lower case": "a red star and a blue moon",
-    "a colon and no number": "a red star AND a blue moon :",
-    "a colon and a word": "a red star :much AND a blue moon :little",
-    "an exponent": "a red star AND a blue moon :1e-1",
-    "a ratio at the end": "a red star, 16:9",
-    "a ratio at the end of the main prompt": "a red star, 16:9 AND a blue moon, 4:3",
+    "lower case": "a red car and a blue crown",
+    "a colon and no number": "a red car AND a blue crown :",
+    "a colon and a word": "a red car :much AND a blue crown :little",
+    "an exponent": "a red car AND a blue crown :1e-1",
+    "a ratio at the end": "a red car, 16:9",
+    "a ratio at the end of the main prompt": "a red car, 16:9 AND a blue crown, 4:3",
     "forty sub-prompts": FORTY,
     "three hundred words": WORDS,
     "three hundred words twice": f"{WORDS} AND {WORDS} :0.5",
-    "unbalanced brackets": "a ((red star AND [a blue moon :0.5",
-    "a wildcard": "a __colour__ star AND {a|b|c} moon",
-    "regional words": "a red star ADDCOL a blue moon ADDBASE AND grass",
-    "an unknown LoRA": "a red star <lora:nobody-has-this:1> AND a moon <lora:neither:0.5> :0.5",
+    "unbalanced brackets": "a ((red car AND [a blue crown :0.5",
+    "a wildcard": "a __colour__ car AND {a|b|c} crown",
+    "regional words": "a red car ADDCOL a blue crown ADDBASE AND grass",
+    "an unknown LoRA": "a red car <lora:nobody-has-this:1> AND a crown <lora:neither:0.5> :0.5",
     "emoji": "🌟 AND 🌙 :0.5 AND 👩‍🚀 :0.2",
     "other scripts": "红色的星星 AND голубая луна :0.5 AND نجمة :0.3",
-    "control characters": "a red\u0000 star\u200b AND \ta blue\r\nmoon :0.5",
-    "BREAK everywhere": "BREAK a red star BREAK BREAK AND BREAK",
-    "many spaces": "a   red star     AND     a blue    moon     :   0.5",
-    "a comma before AND": "a red star, AND , a blue moon",
+    "control characters": "a red\u0000 car\u200b AND \ta blue\r\nmoon :0.5",
+    "BREAK everywhere": "BREAK a red car BREAK BREAK AND BREAK",
+    "many spaces": "a   red car     AND     a blue    crown     :   0.5",
+    "a comma before AND": "a red car, AND , a blue crown",
 }
 
 
@@ -62,8 +62,8 @@ def test_a_strange_negative_prompt_does_no_harm(webui, prompt):
 
 def test_a_ratio_at_the_end_is_a_weight_as_in_the_webui(webui):
     """`, 16:9` weighs nine: no matter for one prompt in CACAO, ninefold guidance in the core."""
-    one = webui.txt2img(prompt="a red star, 16:9 AND a moon :4.5", ebca=ON)
-    assert same(one, webui.txt2img(prompt="a red star, 16 AND a moon :0.5", ebca=ON))
+    one = webui.txt2img(prompt="a red car, 16:9 AND a crown :4.5", ebca=ON)
+    assert same(one, webui.txt2img(prompt="a red car, 16 AND a crown :0.5", ebca=ON))
 
 
 @pytest.mark.parametrize("prompt", ["a AND b :-1", "a :0 AND b", "a AND b :-1e9"])

@@ -78,11 +78,11 @@ def test_a_bad_value_is_refused(refusal, field, value, legal):
         ("red", "'red'", "crown:2.5"),
         ("red:x", "'red:x'", "crown:2.5"),
         (":2", "':2'", "crown:2.5"),
-        ("moon:2, red:-1", "-1.0", "from 0 to 100"),
+        ("crown:2, red:-1", "-1.0", "from 0 to 100"),
         ("red:nan", "nan", "from 0 to 100"),
         ("red:101", "101.0", "from 0 to 100"),
         ("red:2, crown:2", "'crown'", "words of the prompt"),
-        ("moon blue:2", "'moon blue'", "words of the prompt"),
+        ("crown blue:2", "'crown blue'", "words of the prompt"),
     ],
 )
 def test_bad_token_weights_are_refused(refusal, text, shown, legal):

@@ -65,7 +65,7 @@ AXES = {
     "scale_with_depth": [True, False],
     "max_relative_update": [0, 0.01],
     "layers": ["all", "mid", "0-3"],
-    "token_weights": ["red:3", "blue moon:2"],
+    "token_weights": ["red:3", "blue crown:2"],
     "compose": ["cacao", "webui"],
     "edit_gamma_attn": [0, 0.02],
     "edit_gamma_norm": [0, 0.02],
@@ -149,8 +149,8 @@ def test_axes_of_the_host_go_with_it(plot, single):
 
 
 def test_prompts_may_change_from_cell_to_cell(plot, single):
-    cells = plot(("Prompt S/R", '"AND a green hat :0.5", , AND moon :-0.3'))
-    for cell, rest in zip(cells, ("AND a green hat :0.5", "", "AND moon :-0.3"), strict=True):
+    cells = plot(("Prompt S/R", '"AND a green hat :0.5", , AND crown :-0.3'))
+    for cell, rest in zip(cells, ("AND a green hat :0.5", "", "AND crown :-0.3"), strict=True):
         assert_cell(cell, single(EBCA, prompt=f"{PROMPT} {rest}"))
 
 

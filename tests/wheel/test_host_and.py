@@ -38,13 +38,13 @@ def test_an_image_takes_one_conditional_row_whatever_its_sub_prompts(
 
 
 def test_images_of_a_batch_may_have_different_numbers_of_sub_prompts(each_model: Host) -> None:
-    prompts = ["a cat", "a dog AND a bird", "a fish AND a tree AND a house :0.5"]
+    prompts = ["a cat", "a dog AND a bird", "a frog AND a tree AND a chair :0.5"]
     job = {"prompt": prompts, "negative_prompt": ["a rat"] * 3, "batch_size": 3}
     result = each_model.txt2img([CACAO], **job)
     assert rows(result) == [6, 6, 6]
     first = result.calls[0]
     assert first.changed() == [False, True, True, False, False, False]
-    for row, text in enumerate(("a cat", "a dog", "a fish")):
+    for row, text in enumerate(("a cat", "a dog", "a frog")):
         assert torch.allclose(first.context[row], each_model.encode(text), atol=1e-5)
 
 
@@ -115,8 +115,8 @@ def firsts(host: Host, **job: Any) -> list[bool]:
 @pytest.mark.parametrize("sampler", ["Euler", "Heun", "DDIM"])
 def test_an_editorial_prompt_follows_its_schedule(each_model: Host, sampler: str) -> None:
     job = {"steps": 6, "sampler_name": sampler}
-    scheduled = each_model.txt2img([BOTH], prompt="a fish AND [a cat:a dog:0.5]", **job)
-    steady = each_model.txt2img([BOTH], prompt="a fish AND a cat", **job)
+    scheduled = each_model.txt2img([BOTH], prompt="a frog AND [a cat:a dog:0.5]", **job)
+    steady = each_model.txt2img([BOTH], prompt="a frog AND a cat", **job)
     pairs = zip(scheduled.calls, steady.calls, strict=True)
     same = [torch.allclose(one.output, other.output, atol=1e-5) for one, other in pairs]
     assert same == firsts(each_model, **job)
@@ -125,7 +125,7 @@ def test_an_editorial_prompt_follows_its_schedule(each_model: Host, sampler: str
 @pytest.mark.parametrize("sampler", ["Euler", "Heun", "DDIM"])
 def test_a_sub_prompt_that_is_empty_at_first_begins_later(each_model: Host, sampler: str) -> None:
     job = {"steps": 6, "sampler_name": sampler}
-    result = each_model.txt2img([CACAO], prompt="a fish AND [:a dog:0.5] :1.1", **job)
+    result = each_model.txt2img([CACAO], prompt="a frog AND [:a dog:0.5] :1.1", **job)
     assert [not any(call.changed()) for call in result.calls] == firsts(each_model, **job)
 
 
@@ -175,7 +175,7 @@ def test_keywords_of_other_extensions_leave_and_alone(host: Host) -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_prompts_that_another_script_writes_are_composed(host: Host, first: bool) -> None:
     def process(_script: Any, p: Any) -> None:
-        p.all_prompts = ["a cat AND a dog", "a bird AND a fish :2"]
+        p.all_prompts = ["a cat AND a dog", "a bird AND a frog :2"]
 
     with host.another_script(first=first, process=process):
         written = host.txt2img([BOTH], prompt="__animal__", n_iter=2)

@@ -50,12 +50,12 @@ def test_the_editorial_prompts_stay_as_they_are(each_model: Host) -> None:
 
 
 def test_it_follows_the_schedule_of_the_prompt(host: Host) -> None:
-    job: dict[str, Any] = {"prompt": "[a fish:a cat and a dog:0.5]", "steps": 4}
+    job: dict[str, Any] = {"prompt": "[a frog:a cat and a dog:0.5]", "steps": 4}
     off, on = host.txt2img(**job), host.txt2img([CONTRAST], **job)
-    fish = host.encode("a fish")
+    frog = host.encode("a frog")
     for one, other in zip(off.calls, on.calls, strict=True):
         alike = torch.allclose(one.output, other.output, atol=1e-6)
-        assert alike == torch.allclose(one.context[0], fish, atol=1e-5)
+        assert alike == torch.allclose(one.context[0], frog, atol=1e-5)
         if not alike:
             break  # from here on the latents differ
     assert not close(off, on)
@@ -70,7 +70,7 @@ def test_it_follows_the_window_of_the_update(host: Host) -> None:
 
 
 def test_images_of_a_batch_have_things_of_their_own(host: Host) -> None:
-    prompts = ["a cat", PROMPT, "a fish, a tree and a house"]
+    prompts = ["a cat", PROMPT, "a frog, a tree and a chair"]
     job = {"negative_prompt": ["a rat"] * 3, "batch_size": 3}
     batch = host.txt2img([CONTRAST], prompt=prompts, **job)
     for index, prompt in enumerate(prompts):

@@ -42,7 +42,7 @@ def test_hires_says_in_which_passes_it_takes_part(
 
 
 def test_the_hires_prompt_has_an_and_of_its_own(each_model: Host) -> None:
-    job = {**HIRES, "prompt": "a cat", "hr_prompt": "a dog AND a bird AND a fish"}
+    job = {**HIRES, "prompt": "a cat", "hr_prompt": "a dog AND a bird AND a frog"}
     result = each_model.txt2img(
         [{**ON, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}], **job
     )
@@ -54,7 +54,7 @@ def test_the_hires_pass_follows_the_schedule_of_its_own_steps(host: Host) -> Non
     still = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
     job = {**HIRES, "hr_second_pass_steps": 8, "denoising_strength": 0.9, "steps": 4}
     plain = host.txt2img(prompt="[a cat:a dog:0.5]", **job)
-    composed = host.txt2img([still], prompt="a fish AND [:a dog:0.5]", **job)
+    composed = host.txt2img([still], prompt="a frog AND [:a dog:0.5]", **job)
     cat = host.encode("a cat")
     first = [torch.allclose(call.context[0], cat, atol=1e-5) for call in plain.calls]
     assert [not any(call.changed()) for call in composed.calls] == first
