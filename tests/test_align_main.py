@@ -93,8 +93,7 @@ def test_a_grid_is_all_combinations():
     both = methods(["cacao", "off"], Settings(), read_grid(["composition=sum,average"]))
     assert [method.label for method in both] == ["cacao", "cacao composition=average", "off"]
     assert (
-        found[2].label
-        == "bcu gamma_attn=0.002 gamma_norm=0 layers=down,mid gamma_spread=0 centered=False"
+        found[2].label == "bcu gamma_attn=0.002 gamma_norm=0 layers=down,mid centered=False"
         " contrast=0"
     )
 
