@@ -15,14 +15,13 @@ from ebca.settings import CONTRAST, TOKEN_WEIGHT, Edit, SettingsError, check_num
 
 _AND = re.compile(r"\bAND\b")
 _THING = re.compile(
-    r"(?:\b(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)"
-    r"|(?<=\bwearing)|(?<=\bwears))\s+"
-    r"(?:(?!\b(?:and|or|with|without|wearing|wears|holding|riding|carrying|in|on|at|under|over|near"
-    r"|behind|beside|below|above|inside|next|between|beneath|against|by|to|from|is|are|that|which|who"
-    r"|an?|the|BREAK)\b)[^\W_][\w'-]*\s*)+",
+    r"\b(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)\s+"
+    r"(?:(?!\b(?:and|or|with|without|wearing|holding|riding|carrying|in|on|at|under|over|near|behind"
+    r"|beside|below|above|inside|next|between|beneath|against|by|to|from|is|are|that|which|an?|the"
+    r"|BREAK)\b)[^\W_][\w'-]*\s*)+",
     re.IGNORECASE,
 )
-"""A noun and what stands before it, from its article or number on, or all that is worn."""
+"""A noun and what stands before it, from its article or number on."""
 
 _MARKS = re.compile(r"[()\[\]{}\\]|:\s*[\d.]+")
 """The WebUI's emphasis."""
@@ -114,9 +113,8 @@ def _compose_one(
 def things(text: str) -> list[str]:
     """What `text` asks for: `a photo of a cat wearing a crown, masterpiece` -> a cat, a crown.
 
-    A thing begins with an article or a number, or after `wearing`, and ends before the next comma,
-    conjunction, preposition or article; what is only `of` another thing is none. Each is given
-    once.
+    A thing begins with an article or a number and ends before the next comma, conjunction,
+    preposition or article; what is only `of` another thing is none. Each is given once.
     """
     found = (" ".join(match[0].split()) for match in _THING.finditer(_MARKS.sub(" ", text)))
     return list(dict.fromkeys(thing for thing in found if not thing.lower().endswith(" of")))

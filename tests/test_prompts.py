@@ -139,7 +139,7 @@ def test_word_weights(text, weights):
 
 
 THINGS = {
-    "a red car and a blue crown": ["a red car", "a blue crown"],
+    "a red star and a blue moon": ["a red star", "a blue moon"],
     "a photo of a cat wearing a crown, masterpiece": ["a cat", "a crown"],
     "two cats and a (red bow:1.3), best quality": ["two cats", "a red bow"],
     "a cat, a dog and the old man's hat on the table": [
@@ -148,8 +148,6 @@ THINGS = {
     "An astronaut riding a horse on Mars": ["An astronaut", "a horse"],
     "a bowl of fruit next to a cup of tea": ["a bowl of fruit", "a cup of tea"],
     "a cat BREAK a dog": ["a cat", "a dog"],
-    "a cat wearing blue glasses and a bow": ["a cat", "blue glasses", "a bow"],
-    "a man who wears the old hat, outside": ["a man", "the old hat"],
     "a cat and a cat": ["a cat"],
     "1girl, red hair": [],
     "": [],
@@ -157,32 +155,32 @@ THINGS = {
 
 
 @pytest.mark.parametrize("text", THINGS)
-def test_things_begin_with_an_article_or_a_number_or_are_worn(text):
+def test_things_begin_with_an_article_or_a_number(text):
     assert things(text) == THINGS[text]
 
 
 def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
-    composed = compose("a car and a crown AND a night :0.5", contrast=0.6, start=0.2)
+    composed = compose("a star and a moon AND a night :0.5", contrast=0.6, start=0.2)
     night, *alone = composed.edits
     assert (night.alpha, night.contrast, night.start) == (0.5, 0.0, 0.2)
     assert [(edit.prompt, edit.contrast, edit.start) for edit in alone] == [
-        ("a car", 0.3, 0.0), ("a crown", 0.3, 0.0),
+        ("a star", 0.3, 0.0), ("a moon", 0.3, 0.0),
     ]  # fmt: skip
-    assert compose("a car", contrast=0.3).edits == ()
-    late = compose("a car and a crown", contrast=0.3, contrast_start=0.4, contrast_stop=0.9)
+    assert compose("a star", contrast=0.3).edits == ()
+    late = compose("a star and a moon", contrast=0.3, contrast_start=0.4, contrast_stop=0.9)
     assert {(edit.start, edit.stop) for edit in late.edits} == {(0.4, 0.9)}
     with pytest.raises(SettingsError, match=r"contrast_start is 0\.5"):
-        compose("a car", contrast_start=0.5, contrast_stop=0.5)
-    both = compose(["a car", "a car and a crown"], contrast=0.3)
+        compose("a star", contrast_start=0.5, contrast_stop=0.5)
+    both = compose(["a star", "a star and a moon"], contrast=0.3)
     assert [len(edits) for edits in both.edits] == [0, 2]
-    three = compose("a car, a crown and a clock", contrast=0.6)
+    three = compose("a star, a moon and a ring", contrast=0.6)
     assert [edit.contrast for edit in three.edits] == pytest.approx([0.2] * 3)
 
 
 @pytest.mark.parametrize("contrast", [-0.1, 11.0, float("nan")])
 def test_a_contrast_out_of_range_is_refused(contrast):
     with pytest.raises(SettingsError, match=r"contrast is .* from 0 to 10"):
-        compose("a car and a crown", contrast=contrast)
+        compose("a star and a moon", contrast=contrast)
 
 
 @pytest.mark.parametrize("bad", ["crown", "crown:", ":2", "crown:x", "a:nan", "a:-1", "a:101", "2"])
