@@ -48,8 +48,8 @@ class Backdrop:
     ground: Colour | None = None
 
 
-# The commonest first. All but the dog's friends are the vocabulary of Attend-and-Excite's
-# benchmark (arXiv 2301.13826, section 5), as far as there are emoji; the zebra is for edits.
+# The commonest first. All but the zebra, which is for edits, are the vocabulary of
+# Attend-and-Excite's benchmark (arXiv 2301.13826), as far as there are emoji.
 SPRITES = {
     "cat": Sprite("1f431"),
     "car": Sprite("1f697", takes_colour=True),
