@@ -14,14 +14,19 @@ from typing import NamedTuple
 from ebca.settings import CONTRAST, TOKEN_WEIGHT, Edit, SettingsError, check_number, check_window
 
 _AND = re.compile(r"\bAND\b")
-_THING = re.compile(
-    r"\b(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)\s+"
-    r"(?:(?!\b(?:and|or|with|without|wearing|holding|riding|carrying|in|on|at|under|over|near|behind"
-    r"|beside|below|above|inside|next|between|beneath|against|by|to|from|is|are|that|which|an?|the"
-    r"|BREAK)\b)[^\W_][\w'-]*\s*)+",
-    re.IGNORECASE,
+_ARTICLE = r"(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)"
+_WORDS = (
+    r"(?:(?!\b(?:and|or|with|without|wearing|wears|holding|riding|carrying|in|on|at|under|over|near"
+    r"|behind|beside|below|above|inside|next|between|beneath|against|by|to|from|is|are|that|which|an?"
+    r"|the|BREAK)\b)[^\W_][\w'-]*\s*)+"
 )
+_NOUN = re.compile(rf"\b{_ARTICLE}\s+{_WORDS}", re.IGNORECASE)
 """A noun and what stands before it, from its article or number on."""
+
+_THING = re.compile(
+    rf"{_NOUN.pattern}(?:(?:wearing|wears|with)\s+(?:{_ARTICLE}\s+)?{_WORDS})*", re.IGNORECASE
+)
+"""A noun with all that it wears or has."""
 
 _MARKS = re.compile(r"[()\[\]{}\\]|:\s*[\d.]+")
 """The WebUI's emphasis."""
@@ -110,13 +115,25 @@ def _compose_one(
     return (main.text if others else prompt), edits
 
 
-def things(text: str) -> list[str]:
-    """What `text` asks for: `a photo of a cat wearing a crown, masterpiece` -> a cat, a crown.
+def nouns(text: str) -> list[str]:
+    """`a photo of a cat wearing a crown, masterpiece` -> a cat, a crown.
 
-    A thing begins with an article or a number and ends before the next comma, conjunction,
-    preposition or article; what is only `of` another thing is none. Each is given once.
+    A noun begins with an article or a number and ends before the next comma, conjunction,
+    preposition or article; what is only `of` another is none. Each is given once.
     """
-    found = (" ".join(match[0].split()) for match in _THING.finditer(_MARKS.sub(" ", text)))
+    return _found(_NOUN, text)
+
+
+def things(text: str) -> list[str]:
+    """`a photo of a cat wearing a crown and a dog` -> a cat wearing a crown, a dog.
+
+    The `nouns`, but one that wears or has (`with`) something is one thing with that.
+    """
+    return _found(_THING, text)
+
+
+def _found(pattern: re.Pattern[str], text: str) -> list[str]:
+    found = (" ".join(match[0].split()) for match in pattern.finditer(_MARKS.sub(" ", text)))
     return list(dict.fromkeys(thing for thing in found if not thing.lower().endswith(" of")))
 
 

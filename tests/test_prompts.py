@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebca import Edit, SettingsError, compose
-from ebca.prompts import find_tokens, read_word_weights, split_prompt, things
+from ebca.prompts import find_tokens, nouns, read_word_weights, split_prompt, things
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_word_weights(text, weights):
     assert read_word_weights(text) == weights
 
 
-THINGS = {
+NOUNS = {
     "a red star and a blue moon": ["a red star", "a blue moon"],
     "a photo of a cat wearing a crown, masterpiece": ["a cat", "a crown"],
     "two cats and a (red bow:1.3), best quality": ["two cats", "a red bow"],
@@ -154,8 +154,29 @@ THINGS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("text", NOUNS)
+def test_nouns_begin_with_an_article_or_a_number(text):
+    assert nouns(text) == NOUNS[text]
+
+
+THINGS = {
+    "a red star and a blue moon": ["a red star", "a blue moon"],
+    "a photo of a cat wearing a crown and a dog": ["a cat wearing a crown", "a dog"],
+    "a cat with glasses, a dog": ["a cat with glasses", "a dog"],
+    "a man wears the red hat with a feather on a horse": [
+        "a man wears the red hat with a feather", "a horse",
+    ],
+    "a cat  wearing\n(a crown:1.2)": ["a cat wearing a crown"],
+    "two cats wearing": ["two cats"],
+    "a castle of a king with a crown": ["a king with a crown"],
+    "a dog without a collar": ["a dog", "a collar"],
+    "with a cat": ["a cat"],
+    "": [],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("text", THINGS)
-def test_things_begin_with_an_article_or_a_number(text):
+def test_what_a_thing_wears_or_has_is_part_of_it(text):
     assert things(text) == THINGS[text]
 
 
@@ -167,6 +188,7 @@ def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
         ("a star", 0.3, 0.0), ("a moon", 0.3, 0.0),
     ]  # fmt: skip
     assert compose("a star", contrast=0.3).edits == ()
+    assert compose("a cat wearing a crown", contrast=0.3).edits == ()
     late = compose("a star and a moon", contrast=0.3, contrast_start=0.4, contrast_stop=0.9)
     assert {(edit.start, edit.stop) for edit in late.edits} == {(0.4, 0.9)}
     with pytest.raises(SettingsError, match=r"contrast_start is 0\.5"):

@@ -117,5 +117,5 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
 
 def nouns(text: str) -> list[str]:
     """`a cat and a red bow` -> cat, red bow: the things that begin with an article."""
-    found = (match for thing in prompts.things(text) if (match := _ARTICLE.fullmatch(thing)))
+    found = (match for noun in prompts.nouns(text) if (match := _ARTICLE.fullmatch(noun)))
     return [match[1] for match in found]
