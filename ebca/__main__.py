@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ebca.align.cli import add_align, checked
-from ebca.settings import CONTRAST_OPTION, Edit, Range, Settings, SettingsError
+from ebca.prompts import compose
+from ebca.settings import (
+    CONTRAST_OPTION,
+    CONTRAST_STOP_OPTION,
+    Edit,
+    Range,
+    Settings,
+    SettingsError,
+)
 
 EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
 
@@ -53,7 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(generate.add_argument_group("Bayesian Context Update"))
     _add_edit_settings(generate.add_argument_group("editorial prompts (after AND)"))
     contrast = generate.add_argument_group("contrast (away from the prompt's things alone)")
-    _add_value(contrast, "--contrast", CONTRAST_OPTION, CONTRAST_OPTION.metadata["help"])
+    for flag, field in (
+        ("--contrast", CONTRAST_OPTION),
+        ("--contrast-stop", CONTRAST_STOP_OPTION),
+    ):
+        _add_value(contrast, flag, field, field.metadata["help"])
     generate.set_defaults(run=_generate)
     _add_bench(commands)
     add_align(commands).set_defaults(run=_align)
@@ -148,7 +160,8 @@ def _generate(options: argparse.Namespace) -> int:
         }
     )
     edit = {name: getattr(options, f"edit_{name}") for name in _EDIT_FIELDS}
-    Edit(prompt="", contrast=options.contrast, **edit)  # check the values before anything is loaded
+    checked = {"contrast": options.contrast, "contrast_stop": options.contrast_stop}
+    compose("", **edit, **checked)  # before anything is loaded
 
     import torch
     from tqdm import tqdm

@@ -37,6 +37,7 @@ class Job:
     word_weights: str = ""
     edit: dict[str, float] = dataclasses.field(default_factory=dict)
     contrast: float = 0.0
+    contrast_stop: float = 1.0
     steps: int = 20
     cfg: float = 4.0
     seed: int = 0
@@ -112,8 +113,7 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
     composed = compose(
         job.prompt,
         contrast=job.contrast,
-        contrast_start=job.settings.start,
-        contrast_stop=job.settings.stop,
+        contrast_stop=job.contrast_stop,
         **job.edit,
     )
     assert isinstance(composed.main, str)
@@ -249,6 +249,7 @@ def _effective(job: Job) -> dict[str, object]:
         **values,
         "token_weights": job.word_weights,
         "contrast": job.contrast,
+        "contrast_stop": job.contrast_stop,
         **{f"edit_{name}": value for name, value in job.edit.items()},
     }
 

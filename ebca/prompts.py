@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ebca.settings import CONTRAST, TOKEN_WEIGHT, Edit, SettingsError, check_number, check_window
+from ebca.settings import (
+    CONTRAST,
+    CONTRAST_STOP_OPTION,
+    FRACTION,
+    TOKEN_WEIGHT,
+    Edit,
+    SettingsError,
+    check_number,
+)
 
 _AND = re.compile(r"\bAND\b")
 _ARTICLE = r"(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)"
@@ -72,26 +80,25 @@ def compose(
     start: float = 0.0,
     stop: float = 1.0,
     contrast: float = 0.0,
-    contrast_start: float = 0.0,
-    contrast_stop: float = 1.0,
+    contrast_stop: float = CONTRAST_STOP_OPTION.default,
 ) -> Composed:
     """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
 
-    `contrast` moves the picture away from the main prompt's `things` alone, if it has several, from
-    `contrast_start` to `contrast_stop`. The other arguments are given to every editorial `Edit`.
-    Empty editorial prompts are left out. Raises `SettingsError` if the main weight is not positive
-    or a value out of range.
+    `contrast` moves the picture away from the main prompt's `things` alone, if it has several, up
+    to `contrast_stop`, a fraction of the steps. The other arguments are given to every editorial
+    `Edit`. Empty editorial prompts are left out. Raises `SettingsError` if the main weight is not
+    positive or a value out of range.
     """
     check_number("contrast", contrast, CONTRAST)
-    check_window("contrast_start", contrast_start, "contrast_stop", contrast_stop)
+    check_number("contrast_stop", contrast_stop, FRACTION)
     texts = [prompt] if isinstance(prompt, str) else prompt
     each = [_compose_one(text, gamma_attn, gamma_norm, start, stop) for text in texts]
     mains = [main for main, _ in each]
     composed = tuple(
         edits
         + tuple(
-            Edit(thing, contrast=share, start=contrast_start, stop=contrast_stop)
-            for thing, share in contrasts(main, contrast).items()
+            Edit(thing, contrast=share, stop=contrast_stop)
+            for thing, share in contrasts(main, contrast if contrast_stop else 0.0).items()
         )
         for main, edits in each
     )

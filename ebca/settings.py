@@ -139,13 +139,20 @@ def _field(default: Any, help_text: str, **facts: Any) -> Any:
 
 
 CONTRAST_OPTION: Any = _field(
-    0.66,
+    1.3,
     "How far the picture is moved away from showing only one of the things that the prompt asks"
     " for, as 'a cat and a dog' asks for two: more of them appear, and some of them twice. 0: not"
     " at all. Not in the paper.",
     range=CONTRAST,
 )
 """What the surfaces offer: `contrast` of all things together, see `ebca.prompts.contrasts`."""
+
+CONTRAST_STOP_OPTION: Any = _field(
+    0.3,
+    "Fraction of the steps at which the contrast ends. The first steps decide what there is; later"
+    " it shows more things twice and draws them worse.",
+    range=FRACTION,
+)
 
 
 @dataclass(frozen=True)

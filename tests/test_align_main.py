@@ -86,7 +86,8 @@ def test_a_grid_is_all_combinations():
     found = methods(["off", "bcu", "core-and"], Settings(), grid)
     assert [method.kind for method in found] == ["off", "bcu", "bcu", "bcu", "bcu", "core-and"]
     (usual,) = methods(["bcu"], Settings(), [])
-    assert (usual.label, usual.contrast) == ("bcu gamma_attn=0.002 gamma_norm=0", 0.66)
+    assert usual.label == "bcu gamma_attn=0.002 gamma_norm=0"
+    assert (usual.contrast, usual.contrast_stop) == (1.3, 0.3)
     assert found[2].contrast == 0.0
     (still,) = methods(["bcu"], Settings(), read_grid(["gamma_attn=0", "contrast=0.4"]))
     assert (still.settings.inert, still.contrast) == (True, 0.4)

@@ -81,8 +81,7 @@ def test_signatures_are_stable():
         ("start", 0.0, True),
         ("stop", 1.0, True),
         ("contrast", 0.0, True),
-        ("contrast_start", 0.0, True),
-        ("contrast_stop", 1.0, True),
+        ("contrast_stop", 0.3, True),
     ]
 
 

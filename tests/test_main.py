@@ -79,7 +79,7 @@ def test_token_weights_find_their_words(tmp_path: Path) -> None:
     assert (crown != car).any()
 
 
-def test_the_contrast_is_on_for_several_things_and_follows_the_window(tmp_path: Path) -> None:
+def test_the_contrast_is_on_for_several_things_and_ends_where_it_is_told(tmp_path: Path) -> None:
     def made(name: str, prompt: str, *more: str) -> np.ndarray:
         still = ("--gamma-attn", "0", "--gamma-spread", "0")
         assert generate(tmp_path / name, prompt, *still, *more) == 0
@@ -87,11 +87,14 @@ def test_the_contrast_is_on_for_several_things_and_follows_the_window(tmp_path: 
 
     two, one = "a red car and a blue crown", "a red car"
     none = ("--contrast", "0")
-    assert (made("default", two) == made("named", two, "--contrast", "0.66")).all()
-    assert (made("late", two, "--start", "0.5") != made("off", two, *none)).any()
-    assert (made("late again", two, "--start", "0.5") != made("on", two)).any()
+    named = ("--contrast", "1.3", "--contrast-stop", "0.3")
+    assert (made("default", two) == made("named", two, *named)).all()
+    assert (made("on", two) != made("off", two, *none)).any()
+    assert (made("long", two, "--contrast-stop", "1") != made("on again", two)).any()
+    assert (made("never", two, "--contrast-stop", "0") == made("off again", two, *none)).all()
     assert (made("one", one) == made("one off", one, *none)).all()
-    assert main(["generate", two, "--contrast", "-1", "--out", str(tmp_path / "bad")]) == 2
+    for bad in (["--contrast", "-1"], ["--contrast-stop", "2"]):
+        assert main(["generate", two, *bad, "--out", str(tmp_path / "bad")]) == 2
     assert not (tmp_path / "bad").exists()
 
 

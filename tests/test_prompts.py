@@ -189,10 +189,11 @@ def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
     ]  # fmt: skip
     assert compose("a star", contrast=0.3).edits == ()
     assert compose("a cat wearing a crown", contrast=0.3).edits == ()
-    late = compose("a star and a moon", contrast=0.3, contrast_start=0.4, contrast_stop=0.9)
-    assert {(edit.start, edit.stop) for edit in late.edits} == {(0.4, 0.9)}
-    with pytest.raises(SettingsError, match=r"contrast_start is 0\.5"):
-        compose("a star", contrast_start=0.5, contrast_stop=0.5)
+    long = compose("a star and a moon", contrast=0.3, contrast_stop=0.9)
+    assert {(edit.start, edit.stop) for edit in long.edits} == {(0.0, 0.9)}
+    assert compose("a star and a moon", contrast=0.3, contrast_stop=0).edits == ()
+    with pytest.raises(SettingsError, match=r"contrast_stop is 1\.5, but .* from 0 to 1"):
+        compose("a star", contrast_stop=1.5)
     both = compose(["a star", "a star and a moon"], contrast=0.3)
     assert [len(edits) for edits in both.edits] == [0, 2]
     three = compose("a star, a moon and a ring", contrast=0.6)

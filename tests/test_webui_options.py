@@ -23,6 +23,7 @@ NAMES = [
     "update_unconditional", "scale_with_depth", "max_relative_update", "layers", "token_weights",
     "compose", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
     "gamma_spread", "centered", "composition", "contrast",
+    "contrast_stop",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if "range" in field.metadata]
 CHOICES = [name for name, field in FIELDS.items() if "choices" in field.metadata]

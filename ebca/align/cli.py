@@ -20,7 +20,7 @@ FIGURES = (
 _AT_LEAST = {"count": 1, "seeds": 1, "seed": 0, "steps": 1, "batch": 1, "cfg": 0}
 
 _PAPER = ("gamma_attn=0.01", "gamma_norm=0.02")
-_CONTRAST = ("gamma_attn=0", "contrast=0.66")
+_CONTRAST = ("gamma_attn=0", "contrast=1.3")
 ABLATION: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bcu", ("gamma_attn=0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1", "gamma_norm=0")),
     ("bcu", ("gamma_attn=0", "gamma_norm=0.01,0.02,0.05,0.2,1")),
@@ -33,20 +33,17 @@ ABLATION: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bcu", (*_PAPER, "max_relative_update=0.005,0.02")),
     ("bcu", ("gamma_attn=0.002,0.01", "centered=on")),
     ("bcu", ("gamma_attn=0", "gamma_spread=0.0125,0.05")),
-    ("bcu", ("gamma_attn=0", "contrast=0.33,0.66,1,1.32,1.98")),
-    ("bcu", (*_CONTRAST, "layers=down,mid,up")),
-    ("bcu", (*_CONTRAST, "stop=0.2,0.4,0.6")),
-    ("bcu", (*_CONTRAST, "start=0.2,0.4")),
-    ("bcu", ("gamma_attn=0.001,0.002,0.005,0.01", "contrast=0.66", "centered=off,on")),
-    ("bcu", ("gamma_attn=0", "gamma_norm=0.02", "contrast=0.66")),
-    ("bcu", ("gamma_attn=0", "gamma_spread=0.0125", "contrast=0.66")),
+    ("bcu", ("gamma_attn=0", "contrast=0.33,0.66,1,1.3,2,2.64", "contrast_stop=0.2,0.3,0.5,1")),
+    ("bcu", ("gamma_attn=0.001,0.002,0.005,0.01", "contrast=1.3", "centered=off,on")),
+    ("bcu", ("gamma_attn=0", "gamma_norm=0.02", "contrast=1.3")),
+    ("bcu", ("gamma_attn=0", "gamma_spread=0.0125", "contrast=1.3")),
     ("cacao", ("composition=sum,average",)),
     ("both", _PAPER),
     ("both", _CONTRAST),
 )
 """Kinds and grids: each term of the update alone, from far too small to breaking; the paper's step
-sizes for several concepts, with the rest one by one; the contrast alone, in some layers and steps,
-and with each term."""
+sizes for several concepts, with the rest one by one; the contrast alone, long and short, and with
+each term."""
 
 
 def add_align(commands: Any) -> Any:

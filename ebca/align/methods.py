@@ -11,7 +11,9 @@ from typing import Any
 from ebca.settings import (
     CONTRAST,
     CONTRAST_OPTION,
+    CONTRAST_STOP_OPTION,
     EDIT_GAMMA,
+    FRACTION,
     Range,
     Settings,
     SettingsError,
@@ -43,7 +45,7 @@ _EXTRA = {
     "edit_gamma_attn": EDIT_GAMMA,
     "edit_gamma_norm": EDIT_GAMMA,
 }
-_OF_UPDATES = ("experiment", "contrast")
+_OF_UPDATES = ("experiment", "contrast", "contrast_stop")
 _GRID_LEGAL = (
     "a field and its values, such as gamma_attn=0.002,0.005; a list of layers is joined by +."
     " Fields: "
@@ -62,6 +64,7 @@ class Method:
     edit_gamma_norm: float = 0.0
     experiment: str = ""
     contrast: float = 0.0
+    contrast_stop: float = CONTRAST_STOP_OPTION.default
 
     def facts(self) -> dict[str, Any]:
         """What it does, as JSON has it; settings only where they act."""
@@ -73,6 +76,7 @@ class Method:
                 if field.name != "token_weights"
             }
             facts |= {"experiment": self.experiment, "contrast": self.contrast}
+            facts |= {"contrast_stop": self.contrast_stop} if self.contrast else {}
         elif self.kind in PATCHED:
             facts["composition"] = self.settings.composition
         if self.kind in COMPOSING:
@@ -111,7 +115,8 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    ranges = {**number_ranges(Settings), **_EXTRA, "contrast": CONTRAST}
+    ranges = {**number_ranges(Settings), **_EXTRA}
+    ranges |= {"contrast": CONTRAST, "contrast_stop": FRACTION}
     if name == "layers":
         return text.replace("+", ",")
     if name == "max_relative_update" and text == "none":

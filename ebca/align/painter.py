@@ -110,8 +110,7 @@ class Painter:
         """The main prompts and their editorial ones."""
         composed = compose(
             prompts, gamma_attn=method.edit_gamma_attn, gamma_norm=method.edit_gamma_norm,
-            contrast=method.contrast,
-            contrast_start=method.settings.start, contrast_stop=method.settings.stop,
+            contrast=method.contrast, contrast_stop=method.contrast_stop,
         )  # fmt: skip
         edits = [
             tuple(

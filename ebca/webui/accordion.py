@@ -18,7 +18,8 @@ from ebca.webui.status import status
 FIRST = (
     ("preset", "compose"),
     ("gamma_attn", "gamma_norm", "gamma_spread"),
-    ("contrast", "token_weights"),
+    ("contrast", "contrast_stop"),
+    ("token_weights",),
 )
 ADVANCED = (
     ("start", "stop"),
@@ -56,6 +57,7 @@ LABELS = {
     "centered": "Centered updates",
     "composition": "Composition",
     "contrast": "Contrast",
+    "contrast_stop": "Contrast stop",
 }
 """What is written at the controls; the WebUI keys a user's own defaults by it."""
 

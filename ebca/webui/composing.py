@@ -99,7 +99,8 @@ def read_prompts(
             Part(flat[index], float(weight), tuple((end, text) for end, text in schedules[index]))
             for index, weight in parts
         ]
-        contrast = options.contrast if composed or len(parts) == 1 else 0.0
+        mine = options.contrast_stop > 0 and (composed or len(parts) == 1)
+        contrast = options.contrast if mine else 0.0
         read.append(ImagePrompt(tuple(each), composed, contrast))
     return read
 

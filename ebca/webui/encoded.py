@@ -95,8 +95,7 @@ class EncodedPrompts:
         return [self._composition(part.at(step), tuple(alone)) for part in image.parts]
 
     def _alone(self, context: Tensor, contrast: float) -> Edit:
-        start, stop = self._options.start, self._options.stop
-        return Edit(context=context, contrast=contrast, start=start, stop=stop)
+        return Edit(context=context, contrast=contrast, stop=self._options.contrast_stop)
 
     def _composition(
         self, text: str, edits: tuple[Edit, ...] = (), reference: Tensor | None = None

@@ -77,7 +77,7 @@ class Job:
         self._words = read_word_weights(options.token_weights)
         self._before = vars(p).get("sample")
         self._sample_as_before = p.sample
-        self._composes = False
+        self._composes = self._timed = False
 
     def attach(self) -> None:
         self._p.sample = self.sample
@@ -123,7 +123,9 @@ class Job:
         images = self._images()
         for image in images:
             image.check(self._options)
-        self._composes = any(image.composed or image.all_contrasts() for image in images)
+        contrasted = any(image.all_contrasts() for image in images)
+        self._composes = contrasted or any(image.composed for image in images)
+        self._timed = self._options.timed or (contrasted and self._options.contrast_stop < 1.0)
         texts = [text for image in images for text in image.words()]
         check_words(_text_encoder(), texts, dict(self._words))
         if self._options.hires == "only" and not getattr(self._p, "enable_hr", False):
@@ -163,14 +165,13 @@ class Job:
             cond, uncond = get_conds()
             return prompts.mains(cond), uncond
 
-        windows = (options.start, options.stop, options.edit_start, options.edit_stop)
         sampling = WebUISampling(
             sampler,
             options.settings(),
             prompts,
             _unet,
             composes=self._composes,
-            timed=windows != (0.0, 1.0, 0.0, 1.0),
+            timed=self._timed,
             projections=WebUIProjections(),
         )
         with script:

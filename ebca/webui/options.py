@@ -15,6 +15,7 @@ from typing import Any
 from ebca.prompts import read_word_weights
 from ebca.settings import (
     CONTRAST_OPTION,
+    CONTRAST_STOP_OPTION,
     Edit,
     Settings,
     SettingsError,
@@ -123,6 +124,7 @@ class Options:
     centered: bool = _like(Settings, "centered")
     composition: str = _like(Settings, "composition")
     contrast: float = CONTRAST_OPTION
+    contrast_stop: float = CONTRAST_STOP_OPTION
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -153,6 +155,11 @@ class Options:
             if "of" in field.metadata
         }
         return Edit(**mine, **fields)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the update or the editorial prompts take part in some steps only."""
+        return (self.start, self.stop, self.edit_start, self.edit_stop) != (0.0, 1.0, 0.0, 1.0)
 
     def values(self) -> dict[str, Any]:
         """All fields by name, in order."""

@@ -35,10 +35,13 @@ def checkpoint(host: WebUI, kind: str) -> str:
 
 @pytest.fixture(scope="session")
 def host() -> Iterator[WebUI]:
+    """The host. A setting that was never saved is not restored after a job that overrides it
+    (modules/processing.py, process_images), so that all of them are saved first."""
     host = WebUI(URL)
-    before = host.get("/sdapi/v1/options")["sd_model_checkpoint"]
+    before = host.get("/sdapi/v1/options")
+    host.set_options(**before)
     yield host
-    host.set_options(sd_model_checkpoint=before)
+    host.set_options(sd_model_checkpoint=before["sd_model_checkpoint"])
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ FIELDS = [
 PRESETS = {
     "custom": {},
     "multi-concept": {"gamma_attn": "0.002", "gamma_norm": "0", "gamma_spread": "0"},
-    "contrast": {"gamma_attn": "0", "gamma_spread": "0", "contrast": "0.66"},
+    "contrast": {"gamma_attn": "0", "gamma_spread": "0", "contrast": "1.3"},
     "paper: multi-concept": {"gamma_attn": "0.01", "gamma_norm": "0.02", "centered": "False"},
     "paper: inpainting": {"gamma_attn": "0.025", "gamma_norm": "0.025", "mask": "True"},
     "paper: compose / edit": {"gamma_attn": "0", "edit_gamma_attn": "0.0005", "edit_start": "0.3"},
@@ -65,7 +65,7 @@ def test_it_is_off_by_default(webui, fields):
 
 
 def test_missing_keys_take_the_defaults(webui):
-    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["contrast"] == "0.66"
+    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["contrast"] == "1.3"
 
 
 def test_an_object_without_enabled_is_off(webui):

@@ -11,7 +11,8 @@ WRITTEN_OUT = f"{PROMPT} AND {PROMPT} :0.66 AND a red car :-0.33 AND a blue crow
 
 @pytest.mark.parametrize("zero", [SUM, ZERO], ids=["sum", "average"])
 def test_a_contrast_is_what_it_would_be_written_out(any_webui, zero):
-    contrasted = any_webui.txt2img(prompt=PROMPT, ebca={**zero, "contrast": 0.66})
+    ebca = {**zero, "contrast": 0.66, "contrast_stop": 1}
+    contrasted = any_webui.txt2img(prompt=PROMPT, ebca=ebca)
     assert alike(contrasted, any_webui.txt2img(prompt=WRITTEN_OUT, ebca=zero))
     assert differ(contrasted, any_webui.txt2img(prompt=PROMPT))
 
@@ -19,9 +20,11 @@ def test_a_contrast_is_what_it_would_be_written_out(any_webui, zero):
 def test_it_is_on_by_default(webui):
     job = {"prompt": PROMPT}
     default = webui.txt2img(ebca={}, **job)
-    assert same(default, webui.txt2img(ebca={"contrast": 0.66}, **job))
+    assert same(default, webui.txt2img(ebca={"contrast": 1.3, "contrast_stop": 0.3}, **job))
     assert differ(default, webui.txt2img(ebca={"contrast": 0}, **job))
-    assert default.labels["contrast"] == "0.66"
+    assert same(webui.txt2img(ebca={**ZERO, "contrast": 1, "contrast_stop": 0}), webui.txt2img())
+    assert default.labels["contrast"] == "1.3"
+    assert default.labels["contrast_stop"] == "0.3"
 
 
 @pytest.mark.parametrize("prompt", ["a red car", "car, crown", "a photo of a red car"])
@@ -32,7 +35,8 @@ def test_where_there_is_one_thing_nothing_changes(webui, prompt):
 
 def test_emphasis_is_no_part_of_a_thing(webui):
     weighted = webui.txt2img(
-        prompt="a (red:1.4) car and [a blue crown]", ebca={**ZERO, "contrast": 1}
+        prompt="a (red:1.4) car and [a blue crown]",
+        ebca={**ZERO, "contrast": 1, "contrast_stop": 1},
     )
     written_out = (
         "a (red:1.4) car and [a blue crown] AND a (red:1.4) car and [a blue crown] :1"

@@ -10,7 +10,7 @@ from host import Host, Result
 from test_host_off import same
 
 STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
-CONTRAST = {**STILL, "contrast": 0.66}
+CONTRAST = {**STILL, "contrast": 0.66, "contrast_stop": 1.0}
 NONE = {**STILL, "contrast": 0.0}
 PROMPT = "a cat and a dog"
 WRITTEN_OUT = f"{PROMPT} AND {PROMPT} :0.66 AND a cat :-0.33 AND a dog :-0.33"
@@ -61,12 +61,12 @@ def test_it_follows_the_schedule_of_the_prompt(host: Host) -> None:
     assert not close(off, on)
 
 
-def test_it_follows_the_window_of_the_update(host: Host) -> None:
-    off, on = host.txt2img(steps=4), host.txt2img([{**CONTRAST, "start": 0.5}], steps=4)
-    pairs = zip(off.calls, on.calls, strict=True)
-    assert [torch.allclose(a.output, b.output, atol=1e-6) for a, b in pairs] == [
-        True, True, False, False,
-    ]  # fmt: skip
+@pytest.mark.parametrize(("stop", "steps"), [(0.0, 0), (0.3, 2), (0.5, 2), (1.0, 4)])
+def test_it_ends_where_it_is_told(host: Host, stop: float, steps: int) -> None:
+    on = host.txt2img([{**CONTRAST, "contrast_stop": stop}], prompt=PROMPT, steps=4)
+    assert [call.changed() for call in on.calls] == [[True, False]] * steps + [[False, False]] * (
+        4 - steps
+    )
 
 
 def test_images_of_a_batch_have_things_of_their_own(host: Host) -> None:
@@ -85,4 +85,5 @@ def test_the_webuis_own_and_is_not_contrasted(host: Host) -> None:
 
 
 def test_it_is_in_the_infotext(host: Host) -> None:
-    assert host.txt2img([CONTRAST], prompt=PROMPT).parameters["EBCA contrast"] == "0.66"
+    told = host.txt2img([CONTRAST], prompt=PROMPT).parameters
+    assert (told["EBCA contrast"], told["EBCA contrast_stop"]) == ("0.66", "1")
