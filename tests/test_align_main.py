@@ -134,17 +134,17 @@ ASKED = Case("multi", "", "", "", 0, (Thing("car", "red"), Thing("crown", "blue"
 
 
 @pytest.mark.parametrize(
-    ("seen", "present", "right", "recall", "binding", "doubled"),
+    ("seen", "present", "right", "clean", "recall", "binding", "doubled"),
     [
-        ([["crown", "blue"], ["car", "red"]], 1, 1, 1, 1, 0),
-        ([["crown", "red"], ["car", "blue"]], 1, 0, 1, 0, 0),
-        ([["car", "red"]], 0, 0, 0.5, 1, 0),
-        ([["car", "red"], ["car", "blue"], ["crown", "blue"]], 1, 1, 1, 1, 1),
+        ([["crown", "blue"], ["car", "red"]], 1, 1, 1, 1, 1, 0),
+        ([["crown", "red"], ["car", "blue"]], 1, 0, 0, 1, 0, 0),
+        ([["car", "red"]], 0, 0, 0, 0.5, 1, 0),
+        ([["car", "red"], ["car", "blue"], ["crown", "blue"]], 1, 1, 0, 1, 1, 1),
     ],
 )
-def test_pictures_are_counted(seen, present, right, recall, binding, doubled):
+def test_pictures_are_counted(seen, present, right, clean, recall, binding, doubled):
     assert figures({"seen": seen, "scene": "plain"}, ASKED) == {
-        "present": present, "right": right, "recall": recall, "binding": binding,
+        "present": present, "right": right, "clean": clean, "recall": recall, "binding": binding,
         "doubled": doubled,
     }  # fmt: skip
 

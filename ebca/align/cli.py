@@ -14,8 +14,8 @@ TASK_NAMES = (
     "negation", "inpaint", "edit", "dressing",
 )  # fmt: skip
 FIGURES = (
-    "present", "right", "recall", "binding", "doubled", "odd", "scene", "removed", "structure",
-    "rest", "clip", "clip-least",
+    "present", "right", "clean", "recall", "binding", "doubled", "odd", "scene", "removed",
+    "structure", "rest", "clip", "clip-least",
 )  # fmt: skip
 _AT_LEAST = {"count": 1, "seeds": 1, "seed": 0, "steps": 1, "batch": 1, "cfg": 0}
 

@@ -2,6 +2,7 @@
 
 present     everything asked for is there (things, scene, style), nothing that was taken away
 right       that, and every colour is the one asked for
+clean       that, and nothing asked for is there more than once
 recall      the share of the asked things that are there
 binding     the share of the colours that are right, among asked things that are there
 doubled     something asked for is there more than once
@@ -24,7 +25,7 @@ import numpy as np
 from ebca.align.cases import Case
 from ebca.align.statistics import Floats, beta_draws
 
-YES_OR_NO = ("present", "right", "doubled", "scene", "removed")
+YES_OR_NO = ("present", "right", "clean", "doubled", "scene", "removed")
 WORN = ("wearing", "dressing")  # tasks in which one thing is on another
 MAIN = ("present", "right", "clip-least")  # the figure that a picture is judged by, if there is one
 
@@ -46,12 +47,15 @@ def figures(saw: dict[str, Any], case: Case) -> dict[str, float]:
     looks = {"scene": case.scene, "style": case.style}
     scene = all(asked_for in (None, saw.get(name)) for name, asked_for in looks.items())
     present = found == asked and removed and scene
+    right = present and in_colour == len(coloured)
+    doubled = any(names[name] > count for name, count in asked.items())
     result = {
         "present": float(present),
-        "right": float(present and in_colour == len(coloured)),
+        "right": float(right),
+        "clean": float(right and not doubled),
         "recall": sum(found.values()) / max(1, sum(asked.values())),
         "binding": in_colour / there if there else math.nan,
-        "doubled": float(any(names[name] > count for name, count in asked.items())),
+        "doubled": float(doubled),
     }
     if saw.get("odd") is not None:
         result["odd"] = saw["odd"]
