@@ -13,7 +13,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-DEMO = ["generate", "a cat and a red balloon AND on the grass :0.5", "--seed", "4", "--compare"]
+DEMO = ["generate", "a cat and a red balloon AND on the grass :0.5", "--seed", "8", "--compare"]
 DEMO += ["--out", "outputs/demo"]
 
 
