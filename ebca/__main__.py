@@ -160,8 +160,8 @@ def _generate(options: argparse.Namespace) -> int:
         }
     )
     edit = {name: getattr(options, f"edit_{name}") for name in _EDIT_FIELDS}
-    checked = {"contrast": options.contrast, "contrast_stop": options.contrast_stop}
-    compose("", **edit, **checked)  # before anything is loaded
+    contrast = {"contrast": options.contrast, "contrast_stop": options.contrast_stop}
+    compose("", **edit, **contrast)  # check the values before anything is loaded
 
     import torch
     from tqdm import tqdm

@@ -16,7 +16,7 @@ from ebca.infotext import write_fields, write_parameters
 from ebca.plots import Labelled, side_by_side
 from ebca.prompts import compose, find_tokens, read_word_weights
 from ebca.session import Patch, apply_patch
-from ebca.settings import Edit, Settings, SettingsError
+from ebca.settings import CONTRAST_STOP_OPTION, Edit, Settings, SettingsError
 from ebca.trace import Trace
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
@@ -37,7 +37,7 @@ class Job:
     word_weights: str = ""
     edit: dict[str, float] = dataclasses.field(default_factory=dict)
     contrast: float = 0.0
-    contrast_stop: float = 1.0
+    contrast_stop: float = CONTRAST_STOP_OPTION.default
     steps: int = 20
     cfg: float = 4.0
     seed: int = 0

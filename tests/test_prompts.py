@@ -67,12 +67,16 @@ def test_what_is_joined_by_and_is_split_again(parts):
         "AND " * 1000,
         ":" * 5000,
         "(" * 3000,
+        "a cat with " * 1000,
+        "a " + "word" * 3000 + " with!",
+        "an a the " * 1000,
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_hostile_prompts_are_read_in_no_time(hostile):
     started = time.process_time()
     split_prompt(hostile)
+    things(hostile)
     assert time.process_time() - started < 1.0
 
 

@@ -28,6 +28,7 @@ FIELDS = [
     "centered",
     "composition",
     "contrast",
+    "contrast_stop",
 ]
 
 PRESETS = {

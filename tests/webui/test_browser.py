@@ -51,6 +51,7 @@ UNUSUAL = {
     "centered": False,
     "composition": "average",
     "contrast": 0.27,
+    "contrast_stop": 0.45,
 }
 """A value for every field, none of them a default."""
 
@@ -94,14 +95,14 @@ def unusual(txt2img: Tab) -> Tab:
     return txt2img
 
 
-def test_a_new_user_sees_seven_things_and_opening_enables(webui: WebUIPage) -> None:
+def test_a_new_user_sees_eight_things_and_opening_enables(webui: WebUIPage) -> None:
     tab = webui.txt2img
     assert not tab.enabled
     tab.enable()
     assert tab.enabled
     visible = {name for name in FIELDS if name != "enabled" and tab.control(name).is_visible()}
     steps = {"gamma_attn", "gamma_norm", "gamma_spread"}
-    assert visible == {"preset", "compose", "contrast", "token_weights", *steps}
+    assert visible == {"preset", "compose", "contrast", "contrast_stop", "token_weights", *steps}
     tab.unfold()
     assert all(tab.control(name).is_visible() for name in FIELDS)
 

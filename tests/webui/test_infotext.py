@@ -29,6 +29,7 @@ UNUSUAL = {
     "centered": False,
     "composition": "average",
     "contrast": 0.27,
+    "contrast_stop": 0.45,
 }
 """Every field away from its default."""
 

@@ -41,6 +41,7 @@ BAD = [
     ("centered", 1, "true or false"),
     ("composition", "mean", "sum, average"),
     ("contrast", -0.1, "from 0 to 10"),
+    ("contrast_stop", 1.01, "from 0 to 1"),
     ("preset", "none of them", "multi-concept"),
     ("preset", None, "multi-concept"),
     ("enabled", "yes", "true or false"),

@@ -77,13 +77,14 @@ AXES = {
     "centered": [True, False],
     "composition": ["sum", "average"],
     "contrast": [0, 0.4],
+    "contrast_stop": [0, 0.5],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 23
+    assert len(fields) == 24
 
 
 @pytest.mark.parametrize("field", AXES)
