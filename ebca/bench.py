@@ -23,7 +23,7 @@ from torch import Tensor
 from ebca.engine import Engine
 from ebca.naive import naive
 from ebca.session import apply_patch
-from ebca.settings import Edit, Settings
+from ebca.settings import CONTRAST_OPTION, Edit, Settings
 from ebca.visit import LayerHooks
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -101,6 +101,7 @@ class Bench:
         cases = {
             STOCK: Case(nullcontext),
             "EBCA off": ebca(Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)),
+            "the defaults, contrast of 2 things": ebca(Settings(), self._things()),
             "BCU": ebca(on),
             f"BCU and CACAO of {prompts} prompts": ebca(on, edits),
             f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits),
@@ -133,6 +134,11 @@ class Bench:
             Edit(context=self._noise(_TOKENS, self._width), alpha=0.5, gamma_attn=1e-3)
             for _ in range(self.setup.prompts - 1)
         ]
+
+    def _things(self) -> list[Edit]:
+        """What the main prompt's things alone are while the contrast acts."""
+        share = CONTRAST_OPTION.default / 2
+        return [Edit(context=self._noise(_TOKENS, self._width), contrast=share) for _ in range(2)]
 
     @property
     def _width(self) -> int:
@@ -233,7 +239,7 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
 
 def ticks(setup: Setup, repeats: int, memory: bool) -> int:
     """How often `measure` will call its `tick`."""
-    cases = 5 + setup.others * (3 if setup.images == 1 else 1)
+    cases = 6 + setup.others * (3 if setup.images == 1 else 1)
     return cases * (repeats + 1 + memory)
 
 
