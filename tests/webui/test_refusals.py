@@ -82,7 +82,7 @@ def test_a_bad_value_is_refused(refusal, field, value, legal):
         ("crown:2, red:-1", "-1.0", "from 0 to 100"),
         ("red:nan", "nan", "from 0 to 100"),
         ("red:101", "101.0", "from 0 to 100"),
-        ("red:2, crown:2", "'crown'", "words of the prompt"),
+        ("red:2, hat:2", "'hat'", "words of the prompt"),
         ("crown blue:2", "'crown blue'", "words of the prompt"),
     ],
 )
@@ -167,6 +167,6 @@ def test_what_only_the_webui_composes_is_its_own_business(webui):
 def test_a_word_must_be_in_one_of_the_prompts(refusal, webui):
     hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "steps": 2}
     hires["denoising_strength"] = 0.7
-    ebca = {**ON, "token_weights": "crown:2"}
-    webui.txt2img(**hires, hr_prompt="a crown", ebca=ebca)
-    refusal({**ebca, "hires": "off"}, **hires, hr_prompt="a crown")
+    ebca = {**ON, "token_weights": "hat:2"}
+    webui.txt2img(**hires, hr_prompt="a hat", ebca=ebca)
+    refusal({**ebca, "hires": "off"}, **hires, hr_prompt="a hat")

@@ -101,8 +101,8 @@ def test_a_word_of_one_image_of_the_batch_is_enough(webui):
 
 
 def test_a_word_must_stand_in_the_prompt_as_whole_tokens(draw):
-    with pytest.raises(RefusedError, match="token_weights is 'crown'"):
-        draw("crown:2")
+    with pytest.raises(RefusedError, match="token_weights is 'crow'"):
+        draw("crow:2")
 
 
 def test_case_does_not_matter_to_the_encoder(draw):

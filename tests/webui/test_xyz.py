@@ -205,7 +205,7 @@ def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
     [
         ("start", "0.1, 0.7"),  # after the accordion's stop
         ("layers", "mid, 0-99"),  # which the model has not
-        ("token_weights", "red:2, crown:2"),  # not in the prompt
+        ("token_weights", "red:2, bowl:2"),  # not in the prompt
     ],
 )
 def test_a_value_that_only_this_job_cannot_use_costs_its_own_cell(plot, single, axis, values):
