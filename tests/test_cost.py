@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import nullcontext
 
+import diffusers
 import pytest
 import torch
 from models import LAYERS, PAPER, context, encoding, latent
@@ -10,6 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ebca import Edit, Settings, apply_patch
+from ebca.generate import load_pipeline
 from ebca.layers import find_layers
 
 FREE = {  # views, and what is decided without a kernel
@@ -167,3 +169,31 @@ def test_the_operations_do_not_depend_on_the_latent_or_the_rows(unet):
 def test_the_host_never_waits_for_the_device(unet, given):
     patch = apply_patch(unet, ON, edits=given, conditional_rows=[1])
     assert not SYNCHRONISING & set(operations(unet, patch))
+
+
+@pytest.mark.diffusers
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of diffusers, about its own names
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of its schedulers
+@pytest.mark.parametrize(
+    "scheduler", ["DDIMScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"]
+)
+def test_a_pipeline_knows_its_progress_without_reading_the_device(scheduler):
+    pipe = load_pipeline(None, None, "cpu", torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = getattr(diffusers, scheduler).from_config(pipe.scheduler.config)
+    stock = run(pipe)
+    with apply_patch(pipe, Settings(gamma_attn=0.01, start=0.25, stop=0.75)):
+        patched = run(pipe)
+    assert patched.total() > stock.total()
+    assert {name: patched[name] for name in SYNCHRONISING} == {
+        name: stock[name] for name in SYNCHRONISING
+    }
+
+
+def run(pipe) -> Counter[str]:
+    """The operations of a run of a pipeline."""
+    generator = torch.Generator().manual_seed(0)
+    more = {"num_inference_steps": 4, "height": 64, "width": 64, "output_type": "latent"}
+    with Operations() as mode:
+        pipe("a cat and a dog", generator=generator, **more)
+    return mode.seen

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ebca.composition import Row
-from ebca.hosts.webui import Schedule, _place, _rows
+from ebca.hosts.views import place
+from ebca.hosts.webui import Schedule, _rows
 
 # Where a slice of a batch begins
 
@@ -27,18 +28,18 @@ def test_a_slice_is_found_where_it_was_cut(rows: int, data: st.DataObject) -> No
     whole = batch(rows)
     first = data.draw(st.integers(0, rows - 1))
     last = data.draw(st.integers(first + 1, rows))
-    assert _place(whole[first:last], whole) == first
+    assert place(whole[first:last], whole) == first
 
 
 def test_a_batch_begins_at_its_own_first_row() -> None:
     whole = batch()
-    assert _place(whole, whole) == 0
-    assert _place(whole[:-2][-1:], whole) == 3  # a slice of a slice
+    assert place(whole, whole) == 0
+    assert place(whole[:-2][-1:], whole) == 3  # a slice of a slice
 
 
 def test_a_batch_that_is_itself_a_slice_is_no_matter() -> None:
     whole = batch()[2:]
-    assert _place(whole[1:3], whole) == 1
+    assert place(whole[1:3], whole) == 1
 
 
 def strangers(whole: Tensor) -> dict[str, Any]:
@@ -56,15 +57,15 @@ def strangers(whole: Tensor) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", strangers(batch()))
-def test_what_is_no_slice_has_no_place(name: str) -> None:
+def test_what_is_no_slice_has_noplace(name: str) -> None:
     whole = batch()
     announced = whole[1:] if name == "rows of the storage before it" else whole
-    assert _place(strangers(whole)[name], announced) is None
+    assert place(strangers(whole)[name], announced) is None
 
 
 def test_nothing_has_a_place_in_nothing() -> None:
-    assert _place(batch(), None) is None
-    assert _place(batch(), batch(0)) is None
+    assert place(batch(), None) is None
+    assert place(batch(), batch(0)) is None
 
 
 # Which rows a batch has

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call
 from ebca.hosts.unet import check_contexts, is_timed
+from ebca.hosts.views import place
 from ebca.settings import Settings, SettingsError
 
 _INPAINT_CHANNELS = 9  # latent 4, mask 1, masked latent 4
@@ -76,17 +77,23 @@ class Pipeline:
         """Fraction done of the steps that this run of the pipeline makes."""
         if not self._timed:
             return 0.0
-        run = dict.fromkeys(self._run())  # second-order schedulers list a timestep twice
-        timestep = float(torch.as_tensor(call.timestep).flatten()[0])
-        return sum(step > timestep for step in run) / len(run)
+        schedule = self._schedule()
+        run = dict.fromkeys(self._run(schedule))  # second-order schedulers list a timestep twice
+        timestep = torch.as_tensor(call.timestep).flatten()[0]
+        at = place(timestep[None], self._pipe.scheduler.timesteps)
+        now = float(timestep) if at is None else schedule[at]
+        return sum(step > now for step in run) / len(run)
 
-    def _run(self) -> list[float]:
-        """The timesteps of this run: of the schedule, img2img skips the head, others the tail."""
-        pipe = self._pipe
-        schedule = pipe.scheduler.timesteps
+    def _schedule(self) -> list[float]:
+        """The scheduler's timesteps, read once: each time a GPU would have to be waited for."""
+        schedule = self._pipe.scheduler.timesteps
         if self._steps[0] is not schedule:
             self._steps = (schedule, [float(step) for step in schedule.tolist()])
-        steps = self._steps[1]
+        return self._steps[1]
+
+    def _run(self, steps: list[float]) -> list[float]:
+        """Those of this run: of the schedule, img2img skips the head, others the tail."""
+        pipe = self._pipe
         length = getattr(pipe, "num_timesteps", len(steps))
         ends_early = getattr(pipe, "denoising_end", None) is not None
         return steps[:length] if ends_early else steps[-length:]

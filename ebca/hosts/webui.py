@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call, Engine
+from ebca.hosts.unet import is_timed
+from ebca.hosts.views import place
 from ebca.layers import Projections
 from ebca.settings import Settings
 
@@ -45,14 +47,12 @@ class WebUISampling:
         current_unet: Callable[[], nn.Module],
         *,
         composes: bool,
-        timed: bool,
         projections: Projections,
     ) -> None:
-        """`current_unet` gives the UNet in use, which a refiner exchanges on the way; `timed`
-        tells whether anything depends on the progress of the sampling."""
+        """`current_unet` gives the UNet in use, which a refiner exchanges on the way."""
         self._sampler, self._denoiser = sampler, sampler.model_wrap_cfg
         self._settings, self._prompts, self._current_unet = settings, prompts, current_unet
-        self._composes, self._timed, self._projections = composes, timed, projections
+        self._composes, self._projections = composes, projections
         self._schedule = Schedule({})
         self._announced: Any = None
         self._inner: nn.Module | None = None
@@ -100,14 +100,15 @@ class WebUISampling:
         self._evaluation = None
         self._follow_unet()
         batch, sample = self._announced.x, args[0]
-        first = _place(sample, batch)
+        first = place(sample, batch)
         if first is None:
             return
         cond = self._sampler.sampler_extra_args["cond"]
         compositions = self._prompts.compositions(cond, self._denoiser.step)
         rows = _rows([len(prompts) for prompts in cond.batch], len(batch))
         if rows is not None:
-            progress = self._progress(args[1]) if self._timed else 0.0
+            timed = is_timed(self._settings, compositions)
+            progress = self._progress(args[1]) if timed else 0.0
             size = (sample.shape[-2], sample.shape[-1])
             own = rows[first : first + len(sample)]
             self._evaluation = Evaluation(own, compositions, progress, size)
@@ -175,18 +176,6 @@ class Schedule:
             most, least = map(math.log, self._span)
             return max(0.0, (most - math.log(level)) / max(most - least, 1e-12))
         return None
-
-
-def _place(part: Tensor, batch: Any) -> int | None:
-    """The first row of `batch` that `part`, a slice of it, begins with; None if it is no slice."""
-    if not (isinstance(batch, Tensor) and isinstance(part, Tensor) and len(part) and len(batch)):
-        return None
-    one_storage = part.untyped_storage().data_ptr() == batch.untyped_storage().data_ptr()
-    if not one_storage or part.stride() != batch.stride() or part.shape[1:] != batch.shape[1:]:
-        return None
-    distance = int(part.storage_offset() - batch.storage_offset())
-    first, beside = divmod(distance, batch.stride(0))
-    return first if not beside and 0 <= first <= len(batch) - len(part) else None
 
 
 def _rows(prompts: Sequence[int], count: int) -> list[Row] | None:

@@ -77,7 +77,7 @@ class Job:
         self._words = read_word_weights(options.token_weights)
         self._before = vars(p).get("sample")
         self._sample_as_before = p.sample
-        self._composes = self._timed = False
+        self._composes = False
 
     def attach(self) -> None:
         self._p.sample = self.sample
@@ -125,7 +125,6 @@ class Job:
             image.check(self._options)
         contrasted = any(image.all_contrasts() for image in images)
         self._composes = contrasted or any(image.composed for image in images)
-        self._timed = self._options.timed or (contrasted and self._options.contrast_stop < 1.0)
         texts = [text for image in images for text in image.words()]
         check_words(_text_encoder(), texts, dict(self._words))
         if self._options.hires == "only" and not getattr(self._p, "enable_hr", False):
@@ -171,7 +170,6 @@ class Job:
             prompts,
             _unet,
             composes=self._composes,
-            timed=self._timed,
             projections=WebUIProjections(),
         )
         with script:

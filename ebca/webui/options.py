@@ -156,11 +156,6 @@ class Options:
         }
         return Edit(**mine, **fields)
 
-    @property
-    def timed(self) -> bool:
-        """Whether the update or the editorial prompts take part in some steps only."""
-        return (self.start, self.stop, self.edit_start, self.edit_stop) != (0.0, 1.0, 0.0, 1.0)
-
     def values(self) -> dict[str, Any]:
         """All fields by name, in order."""
         return dataclasses.asdict(self)
