@@ -16,6 +16,7 @@ from ebca.prompts import compose
 from ebca.settings import (
     CONTRAST_OPTION,
     CONTRAST_STOP_OPTION,
+    THINGS_OPTION,
     Edit,
     Range,
     Settings,
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     for flag, field in (
         ("--contrast", CONTRAST_OPTION),
         ("--contrast-stop", CONTRAST_STOP_OPTION),
+        ("--things", THINGS_OPTION),
     ):
         _add_value(contrast, flag, field, field.metadata["help"])
     generate.set_defaults(run=_generate)
@@ -125,13 +127,14 @@ def _add_edit_settings(group: Any) -> None:
 
 def _add_value(group: Any, flag: str, field: Any, text: str) -> None:
     legal: Range | None = field.metadata.get("range")
+    default = "none" if field.default == "" else field.default
     group.add_argument(
         flag,
         type=float if legal else str,
         default=field.default,
         metavar=f"{legal.low:g}..{legal.high:g}" if legal else None,
         choices=field.metadata.get("choices"),
-        help=f"{text} (default {field.default})".replace("%", "%%"),
+        help=f"{text} (default {default})".replace("%", "%%"),
     )
 
 
@@ -160,8 +163,8 @@ def _generate(options: argparse.Namespace) -> int:
         }
     )
     edit = {name: getattr(options, f"edit_{name}") for name in _EDIT_FIELDS}
-    contrast = {"contrast": options.contrast, "contrast_stop": options.contrast_stop}
-    compose("", **edit, **contrast)  # check the values before anything is loaded
+    contrast = {name: getattr(options, name) for name in ("contrast", "contrast_stop", "things")}
+    compose(options.prompt, **edit, **contrast)  # check the values before anything is loaded
 
     import torch
     from tqdm import tqdm

@@ -38,6 +38,7 @@ class Job:
     edit: dict[str, float] = dataclasses.field(default_factory=dict)
     contrast: float = 0.0
     contrast_stop: float = CONTRAST_STOP_OPTION.default
+    things: str = ""
     steps: int = 20
     cfg: float = 4.0
     seed: int = 0
@@ -114,6 +115,7 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
         job.prompt,
         contrast=job.contrast,
         contrast_stop=job.contrast_stop,
+        things=job.things,
         **job.edit,
     )
     assert isinstance(composed.main, str)
@@ -250,6 +252,7 @@ def _effective(job: Job) -> dict[str, object]:
         "token_weights": job.word_weights,
         "contrast": job.contrast,
         "contrast_stop": job.contrast_stop,
+        "things": job.things,
         **{f"edit_{name}": value for name, value in job.edit.items()},
     }
 

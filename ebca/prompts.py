@@ -7,7 +7,7 @@ case-sensitive whole word, weight default 1.0, negative allowed, no exponent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -81,24 +81,29 @@ def compose(
     stop: float = 1.0,
     contrast: float = 0.0,
     contrast_stop: float = CONTRAST_STOP_OPTION.default,
+    things: str = "",
 ) -> Composed:
     """Read `main :w AND editorial :v AND ...`; every editorial alpha is its weight over main's.
 
-    `contrast` moves the picture away from the main prompt's `things` alone, if it has several, up
-    to `contrast_stop`, a fraction of the steps. The other arguments are given to every editorial
-    `Edit`. Empty editorial prompts are left out. Raises `SettingsError` if the main weight is not
-    positive or a value out of range.
+    `contrast` moves the picture away from the main prompt's things alone, if it has several, up
+    to `contrast_stop`, a fraction of the steps; they are found by `find_things`, or named by
+    `things`, as `read_things` reads it. The other arguments are given to every editorial `Edit`.
+    Empty editorial prompts are left out. Raises `SettingsError` if the main weight is not
+    positive, a value out of range, or a thing named that no main prompt has.
     """
     check_number("contrast", contrast, CONTRAST)
     check_number("contrast_stop", contrast_stop, FRACTION)
     texts = [prompt] if isinstance(prompt, str) else prompt
     each = [_compose_one(text, gamma_attn, gamma_norm, start, stop) for text in texts]
     mains = [main for main, _ in each]
+    contrast, named = contrast if contrast_stop else 0.0, read_things(things)
+    if contrast:
+        check_things(mains, named)
     composed = tuple(
         edits
         + tuple(
             Edit(thing, contrast=share, stop=contrast_stop)
-            for thing, share in contrasts(main, contrast if contrast_stop else 0.0).items()
+            for thing, share in contrasts(main, contrast, named).items()
         )
         for main, edits in each
     )
@@ -122,7 +127,7 @@ def _compose_one(
     return (main.text if others else prompt), edits
 
 
-def nouns(text: str) -> list[str]:
+def find_nouns(text: str) -> list[str]:
     """`a photo of a cat wearing a crown, masterpiece` -> a cat, a crown.
 
     A noun begins with an article or a number and ends before the next comma, conjunction,
@@ -131,24 +136,52 @@ def nouns(text: str) -> list[str]:
     return _found(_NOUN, text)
 
 
-def things(text: str) -> list[str]:
+def find_things(text: str) -> list[str]:
     """`a photo of a cat wearing a crown and a dog` -> a cat wearing a crown, a dog.
 
-    The `nouns`, but one that wears or has (`with`) something is one thing with that.
+    The `find_nouns`, but one that wears or has (`with`) something is one thing with that.
     """
     return _found(_THING, text)
 
 
 def _found(pattern: re.Pattern[str], text: str) -> list[str]:
-    found = (" ".join(match[0].split()) for match in pattern.finditer(_MARKS.sub(" ", text)))
+    found = (match[0].strip() for match in pattern.finditer(_plain(text)))
     return list(dict.fromkeys(thing for thing in found if not thing.lower().endswith(" of")))
 
 
-def contrasts(text: str, contrast: float) -> dict[str, float]:
+def _plain(text: str) -> str:
+    """`text` without the WebUI's emphasis, its words one space apart."""
+    return " ".join(_MARKS.sub(" ", text).split())
+
+
+def read_things(text: str) -> tuple[str, ...]:
+    """Read `cat, red hat` as ("cat", "red hat"); empty text as (). One alone is refused."""
+    named = tuple(dict.fromkeys(filter(None, map(_plain, text.split(",")))))
+    if len(named) == 1:
+        raise SettingsError("things", text, "two or more, such as 'cat, red hat', or none at all")
+    return named
+
+
+def check_things(texts: Collection[str], named: Sequence[str]) -> None:
+    """Raise SettingsError for a thing that is in none of the texts, if there are any."""
+    for thing in named:
+        if texts and not any(_has(text, thing) for text in texts):
+            raise SettingsError("things", thing, "words of the main prompt, as they stand there")
+
+
+def _has(text: str, thing: str) -> bool:
+    return bool(re.search(rf"(?<!\w){re.escape(thing)}(?!\w)", _plain(text), re.IGNORECASE))
+
+
+def contrasts(text: str, contrast: float, named: Sequence[str] = ()) -> dict[str, float]:
     """The things of `text` that are not to be alone in the picture, with their share of `contrast`:
     so many things as there may be, the main prompt gains `contrast`. None if there is only one.
+
+    They are those of `named` that it has, or if none is named, those that `find_things` finds.
     """
-    found = things(text) if contrast else []
+    if not contrast:
+        return {}
+    found = [thing for thing in named if _has(text, thing)] if named else find_things(text)
     return dict.fromkeys(found, contrast / len(found)) if len(found) > 1 else {}
 
 

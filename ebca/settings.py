@@ -154,6 +154,12 @@ CONTRAST_STOP_OPTION: Any = _field(
     range=FRACTION,
 )
 
+THINGS_OPTION: Any = _field(
+    "",
+    "What the contrast takes for the things that the prompt asks for, as they stand there:"
+    " 'cat, red hat'. Empty: every noun that has an article or a number before it.",
+)
+
 
 @dataclass(frozen=True)
 class Settings:

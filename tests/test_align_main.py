@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ebca.__main__ import build_parser, main
-from ebca.align.cases import Case, Thing, joined, nouns, read_prompts
+from ebca.align.cases import Case, Thing, find_nouns, joined, read_prompts
 from ebca.align.cli import ABLATION, FIGURES, TASK_NAMES, chosen_methods
 from ebca.align.judges import ClipJudge
 from ebca.align.methods import Method, methods, read_grid
@@ -46,7 +46,7 @@ def test_a_file_of_prompts(tmp_path):
 
 
 def test_nouns_are_what_follows_an_article():
-    assert nouns("a cat, an old dog and the crown, at night") == ["cat", "old dog", "crown"]
+    assert find_nouns("a cat, an old dog and the crown, at night") == ["cat", "old dog", "crown"]
     assert (
         joined((Thing("car", "red"), Thing("clock", "orange"))) == "a red car and an orange clock"
     )

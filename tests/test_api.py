@@ -82,6 +82,7 @@ def test_signatures_are_stable():
         ("stop", 1.0, True),
         ("contrast", 0.0, True),
         ("contrast_stop", 0.3, True),
+        ("things", "", True),
     ]
 
 

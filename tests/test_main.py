@@ -93,7 +93,10 @@ def test_the_contrast_is_on_for_several_things_and_ends_where_it_is_told(tmp_pat
     assert (made("long", two, "--contrast-stop", "1") != made("on again", two)).any()
     assert (made("never", two, "--contrast-stop", "0") == made("off again", two, *none)).all()
     assert (made("one", one) == made("one off", one, *none)).all()
-    for bad in (["--contrast", "-1"], ["--contrast-stop", "2"]):
+    tags = "red car, blue crown"
+    assert (made("tags", tags) == made("tags off", tags, *none)).all()
+    assert (made("named", tags, "--things", tags) != made("tags again", tags)).any()
+    for bad in (["--contrast", "-1"], ["--contrast-stop", "2"], ["--things", "red car, tree"]):
         assert main(["generate", two, *bad, "--out", str(tmp_path / "bad")]) == 2
     assert not (tmp_path / "bad").exists()
 

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebca import Edit, SettingsError, compose
-from ebca.prompts import find_tokens, nouns, read_word_weights, split_prompt, things
+from ebca.prompts import (
+    find_nouns,
+    find_things,
+    find_tokens,
+    read_things,
+    read_word_weights,
+    split_prompt,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,7 @@ def test_what_is_joined_by_and_is_split_again(parts):
 def test_hostile_prompts_are_read_in_no_time(hostile):
     started = time.process_time()
     split_prompt(hostile)
-    things(hostile)
+    find_things(hostile)
     assert time.process_time() - started < 1.0
 
 
@@ -160,7 +167,7 @@ NOUNS = {
 
 @pytest.mark.parametrize("text", NOUNS)
 def test_nouns_begin_with_an_article_or_a_number(text):
-    assert nouns(text) == NOUNS[text]
+    assert find_nouns(text) == NOUNS[text]
 
 
 THINGS = {
@@ -181,7 +188,7 @@ THINGS = {
 
 @pytest.mark.parametrize("text", THINGS)
 def test_what_a_thing_wears_or_has_is_part_of_it(text):
-    assert things(text) == THINGS[text]
+    assert find_things(text) == THINGS[text]
 
 
 def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
@@ -202,6 +209,50 @@ def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
     assert [len(edits) for edits in both.edits] == [0, 2]
     three = compose("a star, a moon and a ring", contrast=0.6)
     assert [edit.contrast for edit in three.edits] == pytest.approx([0.2] * 3)
+
+
+NAMED = {
+    "cat, dog": ("cat", "dog"),
+    " red hat ,(cat:1.2),, red  hat": ("red hat", "cat"),
+    "": (),
+    " , ": (),
+}
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_things_can_be_named(text):
+    assert read_things(text) == NAMED[text]
+
+
+def test_one_thing_alone_cannot_be_named():
+    with pytest.raises(SettingsError, match="things is 'cat, cat', but must be two or more"):
+        read_things("cat, cat")
+
+
+def test_things_that_are_named_are_those_of_the_contrast():
+    def named(prompt: str, things: str, contrast: float = 0.5) -> list[str | None]:
+        edits = compose(prompt, contrast=contrast, things=things).edits
+        return [edit.prompt for edit in edits if edit.contrast]
+
+    tags = "masterpiece, (Cat:1.2), red\n(hat), a tree AND a moon"
+    assert named(tags, "cat, red hat") == ["cat", "red hat"]
+    assert named("a cat with a dog and a tree", "a cat, a dog") == ["a cat", "a dog"]
+    assert named("a cat and a dog", "bird, mouse", contrast=0.0) == []
+
+
+@pytest.mark.parametrize("absent", ["moon", "ca", "at", "red hat", "cat red"])
+def test_a_thing_that_the_main_prompt_does_not_have_is_refused(absent):
+    legal = rf"things is '{absent}', but must be words of the main prompt"
+    with pytest.raises(SettingsError, match=legal):
+        compose("cat, (red) cat AND a moon", contrast=0.5, things=f"cat, {absent}")
+
+
+def test_each_of_several_prompts_has_those_of_the_named_things_that_it_has():
+    three = compose(["a cat, dog", "dog", "cat, bird, dog"], contrast=0.6, things="dog, cat, bird")
+    assert [[edit.prompt for edit in edits] for edits in three.edits] == [
+        ["dog", "cat"], [], ["dog", "cat", "bird"],
+    ]  # fmt: skip
+    assert [edit.contrast for edit in three.edits[0]] == [0.3, 0.3]
 
 
 @pytest.mark.parametrize("contrast", [-0.1, 11.0, float("nan")])

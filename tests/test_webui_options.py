@@ -23,12 +23,12 @@ NAMES = [
     "update_unconditional", "scale_with_depth", "max_relative_update", "layers", "token_weights",
     "compose", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
     "gamma_spread", "centered", "composition", "contrast",
-    "contrast_stop",
+    "contrast_stop", "things",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if "range" in field.metadata]
 CHOICES = [name for name, field in FIELDS.items() if "choices" in field.metadata]
 FLAGS = [name for name, field in FIELDS.items() if isinstance(field.default, bool)]
-TEXTS = ["layers", "token_weights"]
+TEXTS = ["layers", "things", "token_weights"]
 DEFAULTS = {name: field.default for name, field in FIELDS.items()}
 
 

@@ -99,7 +99,7 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
         if not line:
             continue
         text, _, marked = (part.strip() for part in line.partition("|"))
-        names = [name.strip() for name in marked.split(",") if name.strip()] or nouns(text)
+        names = [name.strip() for name in marked.split(",") if name.strip()] or find_nouns(text)
         things = tuple(Thing(name) for name in names)
         composed = text if re.search(r"\bAND\b", text) else " AND ".join(t.phrase for t in things)
         main = re.split(r"\bAND\b", text)[0].strip() if composed == text else text
@@ -115,7 +115,7 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
     return cases
 
 
-def nouns(text: str) -> list[str]:
+def find_nouns(text: str) -> list[str]:
     """`a cat and a red bow` -> cat, red bow: the things that begin with an article."""
-    found = (match for noun in prompts.nouns(text) if (match := _ARTICLE.fullmatch(noun)))
+    found = (match for noun in prompts.find_nouns(text) if (match := _ARTICLE.fullmatch(noun)))
     return [match[1] for match in found]

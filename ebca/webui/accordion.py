@@ -19,7 +19,7 @@ FIRST = (
     ("preset", "compose"),
     ("gamma_attn", "gamma_norm", "gamma_spread"),
     ("contrast", "contrast_stop"),
-    ("token_weights",),
+    ("things", "token_weights"),
 )
 ADVANCED = (
     ("start", "stop"),
@@ -58,10 +58,15 @@ LABELS = {
     "composition": "Composition",
     "contrast": "Contrast",
     "contrast_stop": "Contrast stop",
+    "things": "Things",
 }
 """What is written at the controls; the WebUI keys a user's own defaults by it."""
 
-HINTS = {"token_weights": "crown:2.5, red hat:1.5", "layers": "all"}
+HINTS = {
+    "things": "as found in the prompt",
+    "token_weights": "crown:2.5, red hat:1.5",
+    "layers": "all",
+}
 
 PRESET_FIELDS = tuple(preset_values("multi-concept"))
 """The fields that choosing a preset sets."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
-from ebca.prompts import contrasts
+from ebca.prompts import check_things, contrasts, read_things
 from ebca.settings import SettingsError, check_alphas
 from ebca.webui.options import Options
 
@@ -41,10 +41,12 @@ class ImagePrompt:
     """Whether CACAO composes it; else the WebUI or another extension does."""
     contrast: float = 0.0
     """How far it is moved away from its things alone, where it has several."""
+    named: tuple[str, ...] = ()
+    """What its things are, if that is not to be found out."""
 
     def contrasts(self, step: int) -> dict[str, float]:
         """The things that are not to be alone in the picture at `step`, with their weights."""
-        return contrasts(self.parts[0].at(step), self.contrast)
+        return contrasts(self.parts[0].at(step), self.contrast, self.named)
 
     def all_contrasts(self) -> list[str]:
         """Those of all steps."""
@@ -101,8 +103,16 @@ def read_prompts(
         ]
         mine = options.contrast_stop > 0 and (composed or len(parts) == 1)
         contrast = options.contrast if mine else 0.0
-        read.append(ImagePrompt(tuple(each), composed, contrast))
+        named = read_things(options.things)
+        read.append(ImagePrompt(tuple(each), composed, contrast, named))
     return read
+
+
+def check_named(images: Sequence[ImagePrompt], options: Options) -> None:
+    """Raise SettingsError for a thing of the options that no prompt ever has."""
+    contrasted = [image.parts[0].schedule for image in images if image.contrast]
+    texts = [text for schedule in contrasted for _, text in schedule]
+    check_things(texts, read_things(options.things))
 
 
 def left_to(prompt: str) -> str | None:

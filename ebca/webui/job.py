@@ -28,7 +28,7 @@ from ebca.layers import NoCrossAttentionError, find_layers, select_layers
 from ebca.prompts import read_word_weights
 from ebca.settings import SettingsError
 from ebca.webui import infotext
-from ebca.webui.composing import ImagePrompt, read_prompts
+from ebca.webui.composing import ImagePrompt, check_named, read_prompts
 from ebca.webui.encoded import EncodedPrompts
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.projections import WebUIProjections
@@ -123,6 +123,7 @@ class Job:
         images = self._images()
         for image in images:
             image.check(self._options)
+        check_named(images, self._options)
         contrasted = any(image.all_contrasts() for image in images)
         self._composes = contrasted or any(image.composed for image in images)
         texts = [text for image in images for text in image.words()]

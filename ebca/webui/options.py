@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ebca.prompts import read_word_weights
+from ebca.prompts import read_things, read_word_weights
 from ebca.settings import (
     CONTRAST_OPTION,
     CONTRAST_STOP_OPTION,
+    THINGS_OPTION,
     Edit,
     Settings,
     SettingsError,
@@ -125,6 +126,7 @@ class Options:
     composition: str = _like(Settings, "composition")
     contrast: float = CONTRAST_OPTION
     contrast_stop: float = CONTRAST_STOP_OPTION
+    things: str = THINGS_OPTION
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -140,6 +142,7 @@ class Options:
                 raise SettingsError(field.name, value, "a text")
         check_window("edit_start", self.edit_start, "edit_stop", self.edit_stop)
         read_word_weights(self.token_weights)
+        read_things(self.things)
         self.settings()  # what fields mean together is checked where they are used
 
     def settings(self) -> Settings:

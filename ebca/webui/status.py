@@ -12,7 +12,7 @@ from modules import extra_networks, sd_models, shared  # type: ignore[import-not
 from ebca.layers import NoCrossAttentionError, find_layers, select_layers
 from ebca.prompts import read_word_weights
 from ebca.settings import SettingsError
-from ebca.webui.composing import describe, read_prompts
+from ebca.webui.composing import check_named, describe, read_prompts
 from ebca.webui.options import Options
 from ebca.webui.words import check_words, text_encoder
 
@@ -40,6 +40,7 @@ def _described(page: Mapping[str, Any], options: Options) -> str:
     prompts = {name: _plain(text, page["styles"]) for name, text in _passes(page, options)}
     lines = [name + describe(text, options) for name, text in prompts.items()]
     images = read_prompts(list(prompts.values()), options, steps=20)
+    check_named(images, options)
     model = sd_models.model_data.sd_model  # unlike shared.sd_model, this does not load one
     if model is not None:
         select_layers(find_layers(model.model.diffusion_model), options.layers)

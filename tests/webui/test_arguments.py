@@ -29,6 +29,7 @@ FIELDS = [
     "composition",
     "contrast",
     "contrast_stop",
+    "things",
 ]
 
 PRESETS = {
@@ -56,7 +57,8 @@ def test_it_is_listed_for_both_tabs(webui):
 
 
 def test_an_infotext_names_all_fields(webui):
-    result = webui.txt2img(ebca={"token_weights": "red:2"}, steps=1)
+    texts = {"token_weights": "red:2", "things": "red car, crown"}
+    result = webui.txt2img(ebca=texts, steps=1)
     assert list(result.labels) == FIELDS
 
 

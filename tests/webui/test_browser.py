@@ -52,6 +52,7 @@ UNUSUAL = {
     "composition": "average",
     "contrast": 0.27,
     "contrast_stop": 0.45,
+    "things": "blue crown, car",
 }
 """A value for every field, none of them a default."""
 
@@ -95,14 +96,15 @@ def unusual(txt2img: Tab) -> Tab:
     return txt2img
 
 
-def test_a_new_user_sees_eight_things_and_opening_enables(webui: WebUIPage) -> None:
+def test_a_new_user_sees_nine_things_and_opening_enables(webui: WebUIPage) -> None:
     tab = webui.txt2img
     assert not tab.enabled
     tab.enable()
     assert tab.enabled
     visible = {name for name in FIELDS if name != "enabled" and tab.control(name).is_visible()}
     steps = {"gamma_attn", "gamma_norm", "gamma_spread"}
-    assert visible == {"preset", "compose", "contrast", "contrast_stop", "token_weights", *steps}
+    contrast = {"contrast", "contrast_stop", "things"}
+    assert visible == {"preset", "compose", "token_weights", *steps, *contrast}
     tab.unfold()
     assert all(tab.control(name).is_visible() for name in FIELDS)
 
@@ -124,7 +126,7 @@ def test_pasting_an_infotext_restores_every_control(unusual: Tab) -> None:
     infotext = unusual.generate()
     assert all(f"EBCA {name}: " in infotext for name in FIELDS)
     unusual.find("#{}_prompt textarea").evaluate("box => box.scrollIntoView()")
-    for name in ("gamma_attn", "start", "token_weights", "layers", "compose", "mask", "preset"):
+    for name in ("gamma_attn", "start", "token_weights", "things", "compose", "mask", "preset"):
         unusual.set(name, DEFAULTS[name])
     unusual.enable(False)
     unusual.paste(infotext)
@@ -186,7 +188,8 @@ def test_values_beyond_the_sliders_are_restored(txt2img: Tab) -> None:
     for name, value in given.items():
         infotext = re.sub(f'EBCA {name}: ("[^"]*"|[^,]*)', f'EBCA {name}: "{value}"', infotext)
     infotext = infotext.replace(
-        "EBCA stop", 'EBCA token_weights: "red car:2.5, crown:0.5", EBCA stop'
+        "EBCA stop",
+        'EBCA token_weights: "red car:2.5, crown:0.5", EBCA things: "blue crown, car", EBCA stop',
     )
     txt2img.paste(infotext)
     assert txt2img.values() == given
@@ -246,6 +249,16 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.set("token_weights", "red car:-2")
     says("EBCA: token_weights is -2.0, but must be a number from 0 to 100.")
     txt2img.set("token_weights", "")
+    txt2img.set_prompt("red car, blue crown")
+    says("One prompt: “red car, blue crown”. Nothing to compose.")
+    txt2img.set("things", "car, crown")
+    says("Contrast: none of these alone: “car”, “crown”.")
+    txt2img.set("things", "car, tree")
+    says("things is 'tree', but must be words of the main prompt, as they stand there.")
+    txt2img.set("things", "car")
+    says("things is 'car', but must be two or more, such as 'cat, red hat', or none at all.")
+    txt2img.set("things", "")
+    txt2img.set_prompt(PROMPT)
     txt2img.unfold()
     txt2img.set("layers", "90-99")
     says("layers is '90-99', but must be made of parts that name layers of this model")

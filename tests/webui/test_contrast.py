@@ -33,6 +33,16 @@ def test_where_there_is_one_thing_nothing_changes(webui, prompt):
     assert same(on, webui.txt2img(prompt=prompt))
 
 
+def test_things_of_a_list_of_tags_can_be_named(webui):
+    prompt = "masterpiece, (red car:1.2), crown"
+    ebca = {**ZERO, "contrast": 1, "contrast_stop": 1, "things": "red car, crown"}
+    named = webui.txt2img(prompt=prompt, ebca=ebca)
+    written_out = f"{prompt} AND {prompt} :1 AND red car :-0.5 AND crown :-0.5"
+    assert alike(named, webui.txt2img(prompt=written_out, ebca=ZERO))
+    assert differ(named, webui.txt2img(prompt=prompt))
+    assert named.labels["things"] == "red car, crown"
+
+
 def test_emphasis_is_no_part_of_a_thing(webui):
     weighted = webui.txt2img(
         prompt="a (red:1.4) car and [a blue crown]",

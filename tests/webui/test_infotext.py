@@ -30,6 +30,7 @@ UNUSUAL = {
     "composition": "average",
     "contrast": 0.27,
     "contrast_stop": 0.45,
+    "things": "blue crown, car",
 }
 """Every field away from its default."""
 
@@ -44,10 +45,10 @@ def test_every_value_is_in_the_infotext(webui):
 
 
 def test_the_defaults_are_in_the_infotext_too(webui):
-    """All but the empty text, which the WebUI cannot read."""
+    """All but the empty texts, which the WebUI cannot read."""
     (shown, _) = [s["args"] for s in webui.get("/sdapi/v1/script-info") if s["name"] == "ebca"]
     defaults = dict(zip(UNUSUAL, (control["value"] for control in shown), strict=True))
-    del defaults["token_weights"]
+    del defaults["token_weights"], defaults["things"]
     wanted = {name: written(value) for name, value in defaults.items()}
     assert webui.txt2img(ebca={}).labels == {**wanted, "enabled": "True"}
 

@@ -49,6 +49,11 @@ def single(webui):
     return single
 
 
+def listed(values):
+    """As the plot reads them: quoted where they have commas of their own."""
+    return ", ".join(f'"{value}"' if "," in str(value) else str(value) for value in values)
+
+
 def assert_cell(cell, alone):
     assert same(cell, alone)
     assert cell.labels == alone.labels
@@ -78,19 +83,20 @@ AXES = {
     "composition": ["sum", "average"],
     "contrast": [0, 0.4],
     "contrast_stop": [0, 0.5],
+    "things": ["red car, crown", "red, blue, car"],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 24
+    assert len(fields) == 25
 
 
 @pytest.mark.parametrize("field", AXES)
 def test_each_cell_is_the_single_picture_with_that_value(plot, single, field):
     values = AXES[field]
-    cells = plot((f"[EBCA] {field}", ", ".join(map(str, values))))
+    cells = plot((f"[EBCA] {field}", listed(values)))
     for cell, value in zip(cells, values, strict=True):
         assert_cell(cell, single({**EBCA, field: value}))
 
@@ -183,6 +189,7 @@ BAD = {
     "update_unconditional": "perhaps",
     "layers": "sideways",
     "token_weights": "red",
+    "things": "red",
     "compose": "mix",
     "edit_gamma_attn": "nan",
     "preset": "none of them",
@@ -196,7 +203,7 @@ def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
     before = single(EBCA)
     good = str(AXES.get(field, ["paper: stylise"])[-1])
     with pytest.raises(RefusedError, match=field):
-        plot((f"[EBCA] {field}", f"{good}, {BAD[field]}"))
+        plot((f"[EBCA] {field}", listed([good, BAD[field]])))
     assert_cell(single(EBCA), before)
 
 

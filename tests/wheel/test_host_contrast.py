@@ -43,6 +43,24 @@ def test_where_there_is_one_thing_nothing_changes(host: Host, prompt: str) -> No
     assert same(host.txt2img([CONTRAST], prompt=prompt), host.txt2img(prompt=prompt))
 
 
+@pytest.mark.parametrize("stated", ["cat, dog, masterpiece", "a cat with a dog", "(cat:1) and dog"])
+def test_things_can_be_named(each_model: Host, stated: str) -> None:
+    named = each_model.txt2img([{**CONTRAST, "things": "cat, dog"}], prompt=stated)
+    written_out = f"{stated} AND {stated} :0.66 AND cat :-0.33 AND dog :-0.33"
+    assert close(named, each_model.txt2img([NONE], prompt=written_out))
+    assert not close(named, each_model.txt2img(prompt=stated))
+    assert named.parameters["EBCA things"] == "cat, dog"
+
+
+def test_things_that_are_named_act_where_the_prompt_has_them(host: Host) -> None:
+    on = {**CONTRAST, "things": "cat, dog"}
+    prompts = ["a frog and a dog", "a frog and a cat", "cat dog"]
+    batch = host.txt2img([on], prompt=prompts, negative_prompt=[""] * 3, batch_size=3)
+    assert [call.changed() for call in batch.calls] == [[False, False, True, *[False] * 3]] * 3
+    late = host.txt2img([on], prompt="[cat:cat, dog:0.5]", steps=4)
+    assert [call.changed() for call in late.calls] == [[False, False]] * 3 + [[True, False]]
+
+
 def test_the_editorial_prompts_stay_as_they_are(each_model: Host) -> None:
     both = each_model.txt2img([CONTRAST], prompt=f"{PROMPT} AND a bird :0.5")
     written_out = each_model.txt2img([NONE], prompt=f"{WRITTEN_OUT} AND a bird :0.5")

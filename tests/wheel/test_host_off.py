@@ -79,7 +79,8 @@ def test_the_window_ends_where_the_schedule_has_come_to(host: Host) -> None:
 
 
 def test_infotext_tells_every_value_when_on(host: Host) -> None:
-    result = host.txt2img([{**ON, "layers": "mid, up", "token_weights": "cat:2"}])
+    texts = {"layers": "mid, up", "token_weights": "cat:2", "things": "cat, dog"}
+    result = host.txt2img([{**ON, **texts}])
     told = {label for label in result.parameters if label.startswith(PREFIX)}
     assert told == {PREFIX + name for name in FIELDS}
     assert result.parameters["EBCA gamma_attn"] == "0.1"

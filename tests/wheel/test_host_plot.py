@@ -92,11 +92,11 @@ def test_a_plot_leaves_nothing_for_the_next_job(host: Host) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("gamma_attn", "99"), ("enabled", "maybe"), ("compose", "both"), ("layers", "side"),
-     ("start", "1"), ("token_weights", "cat")],
+     ("start", "1"), ("token_weights", "cat"), ("things", "cat")],
 )  # fmt: skip
 def test_a_bad_value_is_refused_before_the_first_cell(host: Host, name: str, value: str) -> None:
     good = {"gamma_attn": "0", "enabled": "True", "compose": "cacao", "layers": "all",
-            "start": "0", "token_weights": "cat:2"}[name]  # fmt: skip
+            "start": "0", "token_weights": "cat:2", "things": "cat, dog"}[name]  # fmt: skip
     with listening([host.unet]) as calls, pytest.raises(Exception, match=f"EBCA: {name} is"):
         cells(host, [ON], f"[EBCA] {name}", [good, value])
     assert not calls

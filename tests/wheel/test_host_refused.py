@@ -28,6 +28,8 @@ BAD: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "layers that this model lacks": ({"layers": "99"}, "a cat", ["layers", "99"]),
     "token weights": ({"token_weights": "cat"}, "a cat", ["token_weights", "cat", "crown:2.5"]),
     "absent word": ({"token_weights": "cow:2"}, "a cat", ["token_weights", "cow", "prompt"]),
+    "one thing": ({"things": "cat"}, "a cat", ["things", "cat", "two or more"]),
+    "absent thing": ({"things": "cat, cow"}, "a cat", ["things", "cow", "main prompt"]),
     "main weight": ({}, "a cat :-1 AND a dog", ["prompt", "-1", "above 0"]),
     "denominator": (AVERAGE, "a cat AND a dog :-1", ["alpha", "-1", "at least 0.1"]),
     "denominator, later": (AVERAGE, "a cat AND [:a dog:0.5] :-1", ["alpha", "-1", "at least 0.1"]),
