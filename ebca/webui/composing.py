@@ -149,9 +149,13 @@ def describe(prompt: str, options: Options, steps: int = 20) -> str:
 
 
 def _contrast(image: ImagePrompt) -> str:
+    if not image.contrast or not image.parts[0].text.strip():
+        return ""
     alone = dict.fromkeys(image.all_contrasts())
+    if not alone:
+        return " Contrast: fewer than two things found; if there are more, name them in Things."
     shown = ", ".join(f"“{thing}”" for thing in alone)
-    return f" Contrast: none of these alone: {shown}." if alone else ""
+    return f" Contrast: none of these alone: {shown}."
 
 
 def _shown(part: Part) -> str:

@@ -250,7 +250,7 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     says("EBCA: token_weights is -2.0, but must be a number from 0 to 100.")
     txt2img.set("token_weights", "")
     txt2img.set_prompt("red car, blue crown")
-    says("One prompt: “red car, blue crown”. Nothing to compose.")
+    says("fewer than two things found; if there are more, name them in Things.")
     txt2img.set("things", "car, crown")
     says("Contrast: none of these alone: “car”, “crown”.")
     txt2img.set("things", "car, tree")

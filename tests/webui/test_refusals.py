@@ -44,7 +44,6 @@ BAD = [
     ("contrast_stop", 1.01, "from 0 to 1"),
     ("things", ["red", "blue"], "a text"),
     ("things", "car", "two or more"),
-    ("things", "tree, star", "words of the main prompt"),
     ("preset", "none of them", "multi-concept"),
     ("preset", None, "multi-concept"),
     ("enabled", "yes", "true or false"),
@@ -93,6 +92,12 @@ def test_bad_token_weights_are_refused(refusal, text, shown, legal):
     message = refusal({"token_weights": text})
     assert f"EBCA: token_weights is {shown}, but must be" in message
     assert legal in message
+
+
+def test_a_thing_that_is_not_in_the_prompt_is_refused(refusal):
+    assert "EBCA: things is 'tree', but must be words of the main prompt" in refusal(
+        {"things": "red car, tree"}
+    )
 
 
 @pytest.mark.parametrize("key", ["gamma", "Gamma_attn", "gamma attn", ""])

@@ -9,6 +9,8 @@ import torch
 from host import Host, Result
 from test_host_off import same
 
+from ebca.webui.options import Options
+
 STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
 CONTRAST = {**STILL, "contrast": 0.66, "contrast_stop": 1.0}
 NONE = {**STILL, "contrast": 0.0}
@@ -105,3 +107,24 @@ def test_the_webuis_own_and_is_not_contrasted(host: Host) -> None:
 def test_it_is_in_the_infotext(host: Host) -> None:
     told = host.txt2img([CONTRAST], prompt=PROMPT).parameters
     assert (told["EBCA contrast"], told["EBCA contrast_stop"]) == ("0.66", "1")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things", "told"),
+    [
+        ("a cat and a dog", "", "Contrast: none of these alone: “a cat”, “a dog”."),
+        ("cat, dog", "dog, cat", "Contrast: none of these alone: “dog”, “cat”."),
+        ("cat, dog", "", "Contrast: fewer than two things found; if there are more, name them in"),
+        ("a cat", "", "Contrast: fewer than two things found"),
+        ("cat, dog AND grass", "", "Contrast: fewer than two things found"),
+        ("", "", "Nothing to compose."),
+    ],
+)
+@pytest.mark.usefixtures("host")
+def test_the_line_tells_what_was_found(prompt: str, things: str, told: str) -> None:
+    from ebca.webui.composing import describe
+
+    line = describe(prompt, Options(enabled=True, things=things))
+    assert told in line
+    assert ("Contrast" in line) == ("Contrast" in told)
+    assert "Contrast" not in describe(prompt, Options(enabled=True, contrast=0.0))
