@@ -139,7 +139,7 @@ def find_nouns(text: str) -> list[str]:
 def find_things(text: str) -> list[str]:
     """`a photo of a cat wearing a crown and a dog` -> a cat wearing a crown, a dog.
 
-    The `find_nouns`, but one that wears or has (`with`) something is one thing with that.
+    Nouns as `find_nouns` finds them, but one that wears or has (`with`) something is one with that.
     """
     return _found(_THING, text)
 
