@@ -3,17 +3,18 @@
 import ebca
 
 prompt = ebca.compose("a red car and a blue crown AND at night :0.8")
-with ebca.apply_patch(pipe, ebca.Settings(gamma_attn=0.02), edits=prompt.edits):
+with ebca.apply_patch(pipe, prompt=prompt):
     image = pipe(prompt.main).images[0]
 """
 
 from ebca.layers import NoCrossAttentionError
-from ebca.prompts import Composed, compose
+from ebca.prompts import Composed, Edit, compose
 from ebca.session import Patch, apply_patch, remove_patch
-from ebca.settings import Edit, Settings, SettingsError
+from ebca.settings import Settings, SettingsError
 from ebca.trace import Trace
+from ebca.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Composed",

@@ -13,24 +13,17 @@ from typing import Any
 
 from ebca.align.cli import add_align, checked
 from ebca.prompts import compose
-from ebca.settings import (
-    CONTRAST_OPTION,
-    CONTRAST_STOP_OPTION,
-    THINGS_OPTION,
-    Edit,
-    Range,
-    Settings,
-    SettingsError,
-)
+from ebca.prompts.words import missing_words
+from ebca.settings import Declaration, Range, Settings, SettingsError, all_declarations
+from ebca.settings.declaration import GROUPS
+from ebca.settings.legacy import RENAMED
+from ebca.settings.presets import DEFAULT, PRESETS
 
 EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
 
-_EDIT_FIELDS = ("gamma_attn", "gamma_norm", "start", "stop")
-_FLAGS = {"mask": "--masked-update"}  # of settings whose name another flag has
-
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; every flag of a setting is made from the setting's own field."""
+    """The parser; every flag of a setting is made from the setting's declaration."""
     parser = argparse.ArgumentParser(
         prog="ebca", description="Energy-Based Cross-Attention: images that follow their prompts."
     )
@@ -59,15 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--energies", action="store_true", help="also draw the energies per step and layer")
     add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="where to write")
     add("--device", help="cuda, mps or cpu; default: the best there is")
-    _add_settings(generate.add_argument_group("Bayesian Context Update"))
-    _add_edit_settings(generate.add_argument_group("editorial prompts (after AND)"))
-    contrast = generate.add_argument_group("contrast (away from the prompt's things alone)")
-    for flag, field in (
-        ("--contrast", CONTRAST_OPTION),
-        ("--contrast-stop", CONTRAST_STOP_OPTION),
-        ("--things", THINGS_OPTION),
-    ):
-        _add_value(contrast, flag, field, field.metadata["help"])
+    _add_settings(generate)
     generate.set_defaults(run=_generate)
     _add_bench(commands)
     add_align(commands).set_defaults(run=_align)
@@ -99,48 +84,49 @@ def _add_bench(commands: Any) -> None:
     bench.set_defaults(run=_bench)
 
 
-def _add_settings(group: Any) -> None:
-    for field in dataclasses.fields(Settings):
-        flag = _FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-        text = field.metadata["help"]
-        if field.name == "token_weights":
-            text = "Factors on gamma_attn for words of the main prompt: 'crown:2.5, red hat:1.5'."
-            group.add_argument(flag, default="", metavar="WORDS", help=text)
-        elif isinstance(field.default, bool):
-            group.add_argument(
-                flag,
-                action=argparse.BooleanOptionalAction,
-                dest=_dest(field.name),
-                default=field.default,
-                help=text,
-            )
-        else:
-            _add_value(group, flag, field, text)
-
-
-def _add_edit_settings(group: Any) -> None:
-    fields = {field.name: field for field in dataclasses.fields(Edit)}
-    for name in _EDIT_FIELDS:
-        flag = "--edit-" + name.replace("_", "-")
-        _add_value(group, flag, fields[name], fields[name].metadata["help"])
-
-
-def _add_value(group: Any, flag: str, field: Any, text: str) -> None:
-    legal: Range | None = field.metadata.get("range")
-    default = "none" if field.default == "" else field.default
-    group.add_argument(
-        flag,
-        type=float if legal else str,
-        default=field.default,
-        metavar=f"{legal.low:g}..{legal.high:g}" if legal else None,
-        choices=field.metadata.get("choices"),
-        help=f"{text} (default {default})".replace("%", "%%"),
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting; those that are not given stay out of the parser's answer."""
+    groups = {key: parser.add_argument_group(title or "EBCA") for key, title in GROUPS.items()}
+    groups["sight"].add_argument(
+        "--preset", default=DEFAULT, choices=tuple(PRESETS), help="starting values (%(default)s)"
     )
+    for each in all_declarations().values():
+        _add_setting(groups[each.group], each)
+
+
+def _add_setting(group: Any, setting: Declaration) -> None:
+    old = ["--" + name for name, new in RENAMED.items() if new == setting.name]
+    default = "none" if setting.default == "" else setting.default
+    shown: dict[str, Any] = {
+        "dest": _dest(setting.name),
+        "default": argparse.SUPPRESS,
+        "help": f"{setting.help} (default {default})".replace("%", "%%"),
+    }
+    if setting.is_flag:
+        shown["action"] = argparse.BooleanOptionalAction
+    elif isinstance(setting.legal, Range):
+        shown["metavar"] = f"{setting.legal.low:g}..{setting.legal.high:g}"
+        shown["type"] = float
+    elif setting.choices:
+        shown["choices"] = setting.choices
+    else:
+        shown["metavar"] = setting.name.upper()
+    group.add_argument(setting.command_line_flag, *old, **shown)
 
 
 def _dest(setting: str) -> str:
     """Where the parser keeps the value of a setting."""
-    return _FLAGS.get(setting, setting).lstrip("-").replace("-", "_")
+    return "ebca_" + setting
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """The preset, and what flags change of it."""
+    given = {
+        name: getattr(options, _dest(name))
+        for name in all_declarations()
+        if hasattr(options, _dest(name))
+    }
+    return Settings(**{**PRESETS[options.preset], **given})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,27 +141,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    job_settings = Settings(
-        **{
-            field.name: getattr(options, _dest(field.name))
-            for field in dataclasses.fields(Settings)
-            if field.name != "token_weights"
-        }
-    )
-    edit = {name: getattr(options, f"edit_{name}") for name in _EDIT_FIELDS}
-    contrast = {name: getattr(options, name) for name in ("contrast", "contrast_stop", "things")}
-    compose(options.prompt, **edit, **contrast)  # check the values before anything is loaded
+    settings, prompt = _settings(options), compose(options.prompt)
+    for method in settings.methods:  # before anything is loaded
+        for each in prompt.prompts:
+            method.check(each)
+    for words in missing_words([str(prompt.main)], settings.words.named):
+        print(f"ebca: note: the prompt does not have the subject {words!r}", file=sys.stderr)
 
     import torch
     from tqdm import tqdm
 
     from ebca.generate import Job, ModelError, load_pipeline, run
 
-    names = {field.name for field in dataclasses.fields(Job)} - {"settings", "word_weights", "edit"}
+    names = {field.name for field in dataclasses.fields(Job)} - {"settings"}
     job = Job(
-        settings=job_settings,
-        word_weights=options.token_weights,
-        edit=edit,
+        settings=settings,
         **{name: getattr(options, name) for name in names - {"cfg"}},
         cfg=options.cfg if options.cfg is not None else 7.5 if options.model else 4.0,
     )

@@ -6,7 +6,6 @@ is taken within a turn. Random weights cost what real ones cost.
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import statistics
 import subprocess
@@ -21,9 +20,11 @@ import torch
 from torch import Tensor
 
 from ebca.engine import Engine
-from ebca.naive import naive
+from ebca.naive import Rows, Text, naive
+from ebca.prompts import Edit, compose
 from ebca.session import apply_patch
-from ebca.settings import CONTRAST_OPTION, Edit, Settings
+from ebca.settings import Settings
+from ebca.settings.presets import PRESETS
 from ebca.visit import LayerHooks
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -48,9 +49,9 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 """diffusers' configurations of the UNets whose cost is measured; `tiny` is for a quick look."""
 
-_PAPER = Settings(
-    gamma_attn=0.01, gamma_norm=0.02, gamma_spread=0.0, centered=False, composition="average"
-)
+_PAPER = Settings(**PRESETS["paper: multi-concept"])
+_OFF = Settings(gamma_attn=0.0, contrast=0.0)
+_TWO_SUBJECTS = compose("a cat and a dog")
 STOCK = "stock"
 _TOKENS = 77
 
@@ -88,31 +89,28 @@ class Bench:
         """By name. The first one is what the others are measured against."""
         images, prompts, edits = self.setup.images, self.setup.prompts, self._edits()
         rows, on = range(images, 2 * images), _PAPER
-        summing = dataclasses.replace(on, composition="sum")
-        reference = self._noise(_TOKENS, self._width)
+        summing = on.replace(and_means="sum")
+        contexts = {text: self._noise(_TOKENS, self._width) for text in ("", "a cat", "a dog")}
 
-        def ebca(settings: Settings, edits: Sequence[Edit] = ()) -> Case:
-            return Case(
-                lambda: apply_patch(
-                    self.unet, settings, edits=edits, conditional_rows=rows, reference=reference
-                )
-            )
+        def ebca(settings: Settings, **more: Any) -> Case:
+            given = {"conditional_rows": rows, "contexts": contexts, **more}
+            return Case(lambda: apply_patch(self.unet, settings, **given))
 
         cases = {
             STOCK: Case(nullcontext),
-            "EBCA off": ebca(Settings(gamma_attn=0.0, gamma_norm=0.0, gamma_spread=0.0)),
-            "the defaults, contrast of 2 things": ebca(Settings(), self._things()),
+            "EBCA off": ebca(_OFF),
+            "the defaults, 2 subjects": ebca(Settings(), prompt=_TWO_SUBJECTS),
             "BCU": ebca(on),
-            f"BCU and CACAO of {prompts} prompts": ebca(on, edits),
-            f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits),
+            f"BCU and CACAO of {prompts} prompts": ebca(on, edits=edits),
+            f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits=edits),
         }
         if self.setup.others:
             name = f"stock, {1 + prompts} rows (the WebUI's AND)"
             cases[name] = Case(nullcontext, 1 + prompts)
         if self.setup.others and images == 1:
-            cases["naive BCU"] = Case(lambda: naive(self.unet, on, ()))
+            cases["naive BCU"] = Case(lambda: naive(self.unet, self._naive(())))
             cases[f"naive BCU and CACAO of {prompts} prompts"] = Case(
-                lambda: naive(self.unet, on, edits)
+                lambda: naive(self.unet, self._naive(edits))
             )
         return cases
 
@@ -120,12 +118,13 @@ class Bench:
         """Evaluate the UNet once and time it."""
         rows, latent = case.rows * self.setup.images, self.setup.latent
         sample, text = self._noise(rows, 4, latent, latent), self._noise(rows, _TOKENS, self._width)
+        timestep = 900  # while everything acts
         with case.patch(), torch.no_grad():
             if self.setup.device == "cuda":
-                return Timing(_cuda_seconds(lambda: self.unet(sample, 500, text)), None)
+                return Timing(_cuda_seconds(lambda: self.unet(sample, timestep, text)), None)
             with _stopwatch(self.unet) as spent:
                 begin = time.perf_counter()
-                self.unet(sample, 500, text)
+                self.unet(sample, timestep, text)
                 return Timing(time.perf_counter() - begin, sum(spent))
 
     def _edits(self) -> list[Edit]:
@@ -135,10 +134,15 @@ class Bench:
             for _ in range(self.setup.prompts - 1)
         ]
 
-    def _things(self) -> list[Edit]:
-        """What the main prompt's things alone are while the contrast acts."""
-        share = CONTRAST_OPTION.default / 2
-        return [Edit(context=self._noise(_TOKENS, self._width), contrast=share) for _ in range(2)]
+    def _naive(self, edits: Sequence[Edit]) -> Rows:
+        """The paper's update of the conditional row, and `edits`, for the naive implementation."""
+        mains = [Text(self._noise(_TOKENS, self._width)) for _ in range(2)]
+        mains[1].gamma_attn, mains[1].gamma_norm = _PAPER.gamma_attn, _PAPER.gamma_norm
+        texts = [
+            Text(torch.as_tensor(edit.context), edit.gamma_attn or 0.0, alpha=edit.alpha)
+            for edit in edits
+        ]
+        return Rows(mains, [[], texts])
 
     @property
     def _width(self) -> int:

@@ -6,17 +6,18 @@ evaluation ends, so that every evaluation starts again from the encoded prompts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ebca.bcu import limit_update
-from ebca.composition import Evaluation
+from ebca.evaluation import Evaluation, Image
 from ebca.layers import Layer
-from ebca.settings import Edit, Settings, SettingsError, StepSizes
+from ebca.methods.method import MAIN, NEGATIVE, PLAIN, Branch, Method, Mix, Moment, Step
+from ebca.prompts.prompt import Edit
+from ebca.settings.checks import SettingsError
 
 _REACH = 16.0
 """In fp16 a context stays within this multiple of its largest starting value. Step sizes that carry
@@ -25,6 +26,9 @@ it further have long destroyed the picture, but must not overflow; wider types g
 Rows = slice | Tensor
 """Row indices of a batch: a slice where they are contiguous (no copy), else an index tensor."""
 
+Steps = tuple[Step, ...]
+"""What moves a context, of all methods; contexts with equal ones move together."""
+
 
 class DriftingContext:
     """A context [b, t, c] and the sum of the updates that it has taken since the first layer.
@@ -32,25 +36,19 @@ class DriftingContext:
     The sum is kept in fp32 or better: one update of bf16 is smaller than bf16's own rounding.
     """
 
-    def __init__(self, max_relative_update: float | None) -> None:
-        self._cap = max_relative_update
+    def __init__(self) -> None:
         self._update: Tensor | None = None
-        self._bounds = torch.empty(0), torch.empty(0)
+        self._bounds: tuple[Tensor, Tensor] | None = None
 
     def current(self, start: Tensor) -> Tensor:
         """The context that the next layer sees, given the one that its host would hand it."""
-        if self._update is None or self._update.shape != start.shape:
+        if self._update is None or self._bounds is None or self._update.shape != start.shape:
             return start
         moved = (start + self._update).clamp_(*self._bounds)
         return moved.to(start.dtype)
 
-    def advance(self, start: Tensor, update: Tensor, rows: Rows) -> Tensor:
-        """Add `update` to `rows`; `start` is the context as it was before the first layer.
-
-        Returns the update as it was taken, which the cap may have shortened.
-        """
-        if self._cap:
-            update = limit_update(update, self.current(start)[rows], self._cap)
+    def advance(self, start: Tensor, update: Tensor, rows: Rows) -> None:
+        """Add `update` to `rows`; `start` is the context as it was before the first layer."""
         if self._update is None:
             precise = torch.promote_types(start.dtype, torch.float32)
             self._update = torch.zeros_like(start, dtype=precise)
@@ -61,62 +59,127 @@ class DriftingContext:
             self._update[rows].add_(update)
         else:
             self._update[rows] += update
-        return update
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the methods do with one image in one evaluation."""
+
+    mix: Mix
+    main: Steps
+    negative: Steps
+    branches: tuple[Steps, ...]  # of the mix's branches, in order
+
+    @classmethod
+    def of(cls, image: Image, methods: Sequence[Method], evaluation: Evaluation) -> Plan:
+        moments = [moment_of(method, image, evaluation) for method in methods]
+        pairs = list(zip(methods, moments, strict=True))
+        mix = PLAIN
+        for method, moment in pairs:
+            mix = mix + method.mix(image.prompt, moment)
+
+        def steps(whose: str | Edit) -> Steps:
+            found = (method.step(whose, moment) for method, moment in pairs)
+            return tuple(step for step in found if step is not None)
+
+        branches = (steps(each.edit) if each.edit else () for each in mix.branches)
+        return cls(mix, steps(MAIN), steps(NEGATIVE), tuple(branches))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is done."""
+        return self.mix == PLAIN and not (self.main or self.negative)
+
+
+def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
+    """When it is, for a method and an image."""
+    return Moment(evaluation.clock, evaluation.memories.of(method, image.number))
 
 
 @dataclass
 class Stack:
-    """Editorial contexts of one bundle that have the same length and step sizes.
+    """Branches of a group of rows whose contexts have the same length and move alike.
 
-    `start` [s*r, t, c] holds the r rows of the first slot, then of the second, ...; `alphas` has
-    one weight per slot.
+    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `weights`
+    has what every branch weighs in each row.
     """
 
     start: Tensor
-    alphas: tuple[float, ...]
-    step_sizes: StepSizes
-    context: DriftingContext
+    weights: list[list[float | Tensor]]  # [s][r]
+    steps: Steps
     token_weights: Tensor | None  # [s*r, t, 1]
+    context: DriftingContext = field(default_factory=DriftingContext)
     current: Tensor = field(init=False)  # this and the next two: at the layer being visited
     key: Tensor = field(init=False)
     value: Tensor = field(init=False)
 
     def slots(self, packed: Tensor) -> Sequence[Tensor]:
-        """The rows of every slot of a tensor whose first axis is like that of `start`."""
-        return packed.chunk(len(self.alphas))
+        """The rows of every branch of a tensor whose first axis is like that of `start`."""
+        return packed.chunk(len(self.weights))
 
 
 @dataclass
-class Bundle:
-    """Conditional rows whose images are composed alike, so that they are computed together."""
+class MixedRows:
+    """Conditional rows whose mixes are alike, so that they are computed together."""
 
     rows: Rows
+    main: list[float | Tensor]  # what the main attention weighs in each row
     stacks: list[Stack]
 
 
 @dataclass
+class MovingRows:
+    """Rows whose own contexts move alike."""
+
+    rows: Rows
+    indices: list[int]
+    steps: Steps
+    token_weights: Tensor | None  # [r, t, 1]
+
+
+@dataclass
 class Cascade:
-    """State of one UNet evaluation: who is updated, by how much, and how far it has come."""
+    """State of one UNet evaluation: what is mixed, who moves, and how far it has come."""
 
     evaluation: Evaluation
-    settings: Settings
-    step_sizes: StepSizes  # of the main contexts, scaled for depth
-    depth_scale: float
+    methods: Sequence[Method]
+    plans: list[Plan] = field(init=False)
     main: DriftingContext = field(init=False)
-    bundles: list[Bundle] = field(default_factory=list, init=False)
+    mixed: list[MixedRows] = field(default_factory=list, init=False)
+    moving: list[MovingRows] = field(default_factory=list, init=False)
     first: Layer | None = field(default=None, init=False)
-    update_rows: Rows = field(default_factory=lambda: slice(0, 0), init=False)
-    token_weights: Tensor | None = field(default=None, init=False)
     _masks: dict[int, Tensor] = field(default_factory=dict, init=False)
+    _levels: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        images = self.evaluation.images
+        self.plans = [Plan.of(image, self.methods, self.evaluation) for image in images]
+
+    @property
+    def seeing(self) -> list[Method]:
+        """The methods that want to look at the layers of this evaluation."""
+        return [
+            method
+            for method in self.methods
+            if any(
+                method.sees(moment_of(method, image, self.evaluation))
+                for image in self.evaluation.images
+            )
+        ]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no method does anything in this evaluation."""
+        return all(plan.idle for plan in self.plans) and not self.seeing
 
     @property
     def moves(self) -> bool:
         """Whether any context takes a step in this evaluation."""
-        stacks = (stack.step_sizes for bundle in self.bundles for stack in bundle.stacks)
-        return any(self.step_sizes) or any(map(any, stacks))
+        stacks = (stack.steps for group in self.mixed for stack in group.stacks)
+        return any(group.steps for group in self.moving) or any(stacks)
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether a layer has been visited."""
         return self.first is not None
 
@@ -127,67 +190,95 @@ class Cascade:
         evaluation (the WebUI's ControlNet, for a reference picture) starts over.
         """
         self.first = first
-        self.main = DriftingContext(self.settings.max_relative_update)
-        rows, images = self.evaluation.rows, self.evaluation.images
-        updated = [
-            index
-            for index, row in enumerate(rows)
-            if row.conditional or self.settings.update_unconditional
-        ]
-        self.update_rows = as_rows(updated, context.device)
-        self.token_weights = _token_weights(
-            [
-                images[rows[index].image].token_weights if rows[index].conditional else {}
-                for index in updated
-            ],
-            context,
-            context.shape[1],
-        )
+        self.main = DriftingContext()
+        self.moving = list(self._moving(context))
         alike: dict[tuple[object, ...], list[int]] = {}
-        for index, row in enumerate(rows):
-            if row.conditional and (edits := self._active(row.image)):
-                alike.setdefault(tuple(map(_likeness, edits)), []).append(index)
-        self.bundles = [self._bundle(members, context) for members in alike.values()]
+        for index, row in enumerate(self.evaluation.rows):
+            if row.conditional and self.plans[row.image].mix != PLAIN:
+                alike.setdefault(self._likeness(row.image), []).append(index)
+        self.mixed = [self._mixed(members, context) for members in alike.values()]
 
     def mask(self, like: Tensor) -> Tensor | None:
         """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one."""
         images, pixels = self.evaluation.images, like.shape[1]
-        if not self.settings.mask or all(image.mask is None for image in images):
+        if all(image.mask is None for image in images):
             return None
         if pixels not in self._masks:
-            size = self.evaluation.size
             levels = [
-                _at_level(image.mask, size, level_size(size, pixels), like) for image in images
+                like.new_ones(pixels, dtype=_precise(like))
+                if image.mask is None
+                else self.at_level(image.mask, like)
+                for image in images
             ]
-            self._masks[pixels] = torch.stack([levels[row.image] for row in self.evaluation.rows])
+            rows = self.evaluation.rows
+            self._masks[pixels] = torch.stack([levels[row.image] for row in rows])
         return self._masks[pixels]
 
-    def _active(self, image: int) -> list[Edit]:
-        return self.evaluation.images[image].active(self.evaluation.progress)
+    def at_level(self, places: Tensor, like: Tensor) -> Tensor:
+        """`places` [h, w] in latent pixels at the level of a query `like` [b, n, h*d], [n]."""
+        key = (id(places), like.shape[1])
+        if key not in self._levels:
+            size = self.evaluation.size
+            self._levels[key] = _at_level(places, size, level_size(size, like.shape[1]), like)
+        return self._levels[key]
 
-    def _bundle(self, members: list[int], context: Tensor) -> Bundle:
-        """Gather the active edits of the member rows, which are alike, into stacks."""
-        slots = [self._active(self.evaluation.rows[index].image) for index in members]
-        stacks: dict[tuple[object, ...], list[list[Edit]]] = {}
-        for slot in zip(*slots, strict=True):
-            first = slot[0]
-            key = (len(first.encoding), first.step_sizes)
-            stacks.setdefault(key, []).append(list(slot))
-        return Bundle(
+    def _moving(self, context: Tensor) -> Iterator[MovingRows]:
+        groups: dict[Steps, list[int]] = {}
+        for index, row in enumerate(self.evaluation.rows):
+            plan = self.plans[row.image]
+            if steps := plan.main if row.conditional else plan.negative:
+                groups.setdefault(steps, []).append(index)
+        for steps, members in groups.items():
+            rows = [self.evaluation.rows[index] for index in members]
+            wanted = [
+                self.evaluation.images[row.image].token_weights if row.conditional else {}
+                for row in rows
+            ]
+            weights = _token_weights(wanted, context, context.shape[1])
+            yield MovingRows(as_rows(members, context.device), members, steps, weights)
+
+    def _likeness(self, image: int) -> tuple[object, ...]:
+        plan = self.plans[image]
+        return tuple(
+            (len(self.evaluation.images[image].context(branch.source)), steps)
+            for branch, steps in zip(plan.mix.branches, plan.branches, strict=True)
+        )
+
+    def _mixed(self, members: list[int], context: Tensor) -> MixedRows:
+        """Gather the branches of the member rows, which are alike, into stacks."""
+        images = [self.evaluation.rows[index].image for index in members]
+        likeness = self._likeness(images[0])
+        stacks: dict[object, list[int]] = {}
+        for place, alike in enumerate(likeness):
+            stacks.setdefault(alike, []).append(place)
+        return MixedRows(
             as_rows(members, context.device),
-            [self._stack(same, context) for same in stacks.values()],
+            [self.plans[image].mix.main for image in images],
+            [self._stack(places, images, context) for places in stacks.values()],
         )
 
-    def _stack(self, slots: list[list[Edit]], context: Tensor) -> Stack:
-        first = slots[0][0]
-        edits = [edit for slot in slots for edit in slot]
+    def _stack(self, places: list[int], images: list[int], context: Tensor) -> Stack:
+        slots = [[self.plans[image].mix.branches[place] for image in images] for place in places]
+        encoded = [
+            self.evaluation.images[image].context(branch.source)
+            for slot in slots
+            for image, branch in zip(images, slot, strict=True)
+        ]
+        wanted = [_weights_of(branch) for slot in slots for branch in slot]
         return Stack(
-            torch.stack([edit.encoding.to(context) for edit in edits]),
-            tuple(slot[0].alpha for slot in slots),
-            first.step_sizes.times(self.depth_scale),
-            DriftingContext(self.settings.max_relative_update),
-            _token_weights([edit.token_weights for edit in edits], context, len(first.encoding)),
+            torch.stack([each.to(context) for each in encoded]),
+            [[branch.weight for branch in slot] for slot in slots],
+            self.plans[images[0]].branches[places[0]],
+            _token_weights(wanted, context, len(encoded[0])),
         )
+
+
+def _weights_of(branch: Branch) -> Mapping[int, float]:
+    return branch.edit.token_weights if branch.edit else {}
+
+
+def _precise(like: Tensor) -> torch.dtype:
+    return torch.promote_types(like.dtype, torch.float32)
 
 
 def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
@@ -217,22 +308,16 @@ def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
 
 
 def _at_level(
-    mask: Tensor | None, latent: tuple[int, int], level: tuple[int, int], like: Tensor
+    mask: Tensor, latent: tuple[int, int], level: tuple[int, int], like: Tensor
 ) -> Tensor:
-    """A mask [h, w] at a UNet level, [n]; ones for None.
+    """A mask [h, w] at a UNet level, [n].
 
     First to the latent's size, nearest, as diffusers does (nothing to do for a latent mask), then
     to the level's, bilinear, as the authors' code does.
     """
-    precise = torch.promote_types(like.dtype, torch.float32)
-    if mask is None:
-        return like.new_ones(level[0] * level[1], dtype=precise)
+    precise = _precise(like)
     mask = F.interpolate(mask.to(like.device, precise)[None, None], size=latent)
     return F.interpolate(mask, size=level, mode="bilinear", align_corners=True).flatten()
-
-
-def _likeness(edit: Edit) -> tuple[object, ...]:
-    return (len(edit.encoding), edit.alpha, edit.step_sizes)
 
 
 def _token_weights(

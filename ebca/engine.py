@@ -1,14 +1,14 @@
-"""The engine: follows a UNet evaluation layer by layer and takes the methods' steps in it.
+"""The engine: follows a UNet evaluation layer by layer and does in it what the methods say.
 
 The host's own forward, whatever optimisation or adapter it uses, stays in charge; the engine only
-listens and nudges through the module hooks of `ebca.visit`. No host is known here. Shape letters
-as in `ebca.energy`.
+listens and nudges through the module hooks of `ebca.visit`. No host is known here, and of a method
+only its mixes and steps (`ebca.methods.method`). Shape letters as there.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -16,19 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from ebca.attention import attend, merge_heads, split_heads
-from ebca.bcu import context_update, spread_apart
-from ebca.cacao import average
-from ebca.cascade import Bundle, Cascade, Rows
-from ebca.composition import Evaluation
-from ebca.layers import Layer, Projections, find_layers, select_layers
-from ebca.settings import Settings, StepSizes
+from ebca.cascade import Cascade, DriftingContext, MixedRows, Rows, Steps, as_rows, moment_of
+from ebca.evaluation import Evaluation
+from ebca.layers import Layer, Projections, find_layers
+from ebca.methods.method import At, Method
 from ebca.trace import Trace
 from ebca.visit import LayerHooks, Visit
 
-REFERENCE_DEPTH = 16
-"""Number of cross-attention layers of SD1.5, to which the published step sizes belong."""
-
 _ALL = slice(None)
+Weight = float | Tensor
 
 
 class Call(NamedTuple):
@@ -47,27 +43,23 @@ class Call(NamedTuple):
 
 
 class Engine:
-    """BCU and CACAO on one UNet, from `install` to `remove`."""
+    """The methods at work on one UNet, from `install` to `remove`."""
 
     def __init__(
         self,
         unet: nn.Module,
-        settings: Settings,
+        methods: Sequence[Method],
         describe: Callable[[Call], Evaluation | None],
         *,
-        composes: bool,
         trace: Trace | None = None,
         projections: Projections | None = None,
     ) -> None:
-        """`describe` is asked at every UNet call; None leaves the call alone. `composes` tells
-        whether any evaluation may have editorial prompts. `projections` are the host's. Raises
-        NoCrossAttentionError or SettingsError."""
-        self.unet, self.settings, self.trace = unet, settings, trace
+        """`methods` are those that have something to do. `describe` is asked at every UNet call;
+        None leaves the call alone. `projections` are the host's. Raises NoCrossAttentionError."""
+        self.unet, self.methods, self.trace = unet, tuple(methods), trace
         self.layers = find_layers(unet)
-        self._describe, self._composes = describe, composes
+        self._describe = describe
         self._projections = projections or Projections()
-        self._updating = {layer.index for layer in select_layers(self.layers, settings.layers)}
-        self._depth_scale = REFERENCE_DEPTH / len(self.layers) if settings.scale_with_depth else 1.0
         self._cascade: Cascade | None = None
         self._visit: Visit | None = None
         self._hooks = ExitStack()
@@ -76,7 +68,7 @@ class Engine:
 
     def install(self) -> None:
         """Add the hooks, all or none of them. Where there is nothing to do, none is needed."""
-        if self.settings.inert and not self._composes and self.trace is None:
+        if not self.methods and self.trace is None:
             return
         with ExitStack() as hooks:
             begin = self.unet.register_forward_pre_hook(self._begin, with_kwargs=True)
@@ -100,15 +92,14 @@ class Engine:
         evaluation = self._describe(Call.of(args, kwargs))
         if evaluation is None:
             return
-        steps = self.settings.step_sizes(evaluation.progress).times(self._depth_scale)
-        edits = (edit for image in evaluation.images for edit in image.edits)
-        if any(steps) or self.trace or any(edit.active(evaluation.progress) for edit in edits):
-            self._cascade = Cascade(evaluation, self.settings, steps, self._depth_scale)
-            if self.trace:
+        cascade = Cascade(evaluation, self.methods)
+        if self.trace is not None or not cascade.idle:
+            self._cascade = cascade
+            if self.trace is not None:
                 self.trace.begin()
 
     def _end(self, unet: nn.Module, _args: Any, _output: Any) -> None:
-        if self._cascade is not None and not self._cascade.begun:
+        if self._cascade is not None and not self._cascade.started:
             warnings.warn(
                 f"EBCA: no effect: {type(unet).__name__} ran without calling its cross-attention"
                 " layers with the expected rows (a compiled UNet must be compiled after patching).",
@@ -124,7 +115,7 @@ class Engine:
         cascade = self._cascade
         if cascade is None or context.shape[0] != len(cascade.evaluation.rows):
             return None
-        if not cascade.begun or layer is cascade.first:
+        if not cascade.started or layer is cascade.first:
             cascade.begin(context, layer)
         self._visit = Visit(
             layer, hidden, context, cascade.main.current(context), self._projections
@@ -137,46 +128,64 @@ class Engine:
         return visit if visit is not None and visit.layer is layer else None
 
     def compose_heads(self, visit: Visit, heads_out: Tensor) -> Tensor:
-        """Average the conditional rows of the heads' output [b, n, h*d] with their edits'."""
+        """The heads' output [b, n, h*d] with the conditional rows mixed."""
         visit.composed = True
-        return self._compose(visit, heads_out, lambda heads: heads)
+        return self._mix(visit, heads_out, lambda heads: heads)
 
     def depart(self, visit: Visit, output: Tensor) -> Tensor:
-        """A layer is done: compose now if its heads were not seen, then take the BCU step."""
+        """A layer is done: mix now if its heads were not seen, then take the steps."""
         if not visit.composed:
             visit.composed = True
-            output = self._compose(visit, output, lambda heads: _project_out(visit, heads))
+            output = self._mix(visit, output, lambda heads: _project_out(visit, heads))
         self._advance(visit)
         self._visit = None
         return output
 
-    # CACAO
+    # The mix
 
-    def _compose(self, visit: Visit, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
-        bundles = self._active_cascade.bundles
+    def _mix(self, visit: Visit, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        groups = self._active_cascade.mixed
         extra: Tensor | None = None
-        if bundles and visit.extras:  # only what comes from the text is averaged
+        if groups and visit.extras:  # only what comes from the text is mixed
             value = visit.project("to_v", visit.context)
             text = finish(self._attend(visit.layer, visit.query, visit.key, value))
             output, extra = text, output - text
         self._project_stacks(visit)
-        for bundle in bundles:
-            editorial = ((alpha, finish(heads)) for alpha, heads in self._editorial(visit, bundle))
-            rows = bundle.rows
-            output = _with_rows(output, rows, average(output[rows], editorial))
+        for group in groups:
+            branches = ((weight, finish(heads)) for weight, heads in self._branches(visit, group))
+            main = self._weight(visit, group.main)
+            output = _with_rows(output, group.rows, mixed(output[group.rows], main, branches))
         return output if extra is None else output + extra
 
-    def _editorial(self, visit: Visit, bundle: Bundle) -> Iterator[tuple[float, Tensor]]:
-        """(alpha, heads' output [rows, n, h*d]) of each editorial prompt of a bundle."""
-        query = visit.query[bundle.rows]
-        for stack in bundle.stacks:
-            keys, values = stack.slots(stack.key), stack.slots(stack.value)
-            for alpha, key, value in zip(stack.alphas, keys, values, strict=True):
-                yield alpha, self._attend(visit.layer, query, key, value)
+    def _branches(self, visit: Visit, group: MixedRows) -> Iterator[tuple[Weight, Tensor]]:
+        """(weight, heads' output [rows, n, h*d]) of each branch of a group of rows."""
+        query = visit.query[group.rows]
+        for stack in group.stacks:
+            slots = zip(
+                stack.weights, stack.slots(stack.key), stack.slots(stack.value), strict=True
+            )
+            for weights, key, value in slots:
+                yield self._weight(visit, weights), self._attend(visit.layer, query, key, value)
+
+    def _weight(self, visit: Visit, weights: Sequence[Weight]) -> Weight:
+        """The weights of several rows as one number, or as [rows, 1 or n, 1]."""
+        first = weights[0]
+        if not isinstance(first, Tensor) and all(
+            not isinstance(each, Tensor) and each == first for each in weights
+        ):
+            return first
+        query = visit.query
+        levels = [
+            self._active_cascade.at_level(each, query)
+            if isinstance(each, Tensor)
+            else query.new_full((query.shape[1],), each)
+            for each in weights
+        ]
+        return torch.stack([level.to(query.dtype) for level in levels])[:, :, None]
 
     def _project_stacks(self, visit: Visit) -> None:
-        """Keys and values of all editorial contexts at this layer, in one projection each."""
-        stacks = [stack for bundle in self._active_cascade.bundles for stack in bundle.stacks]
+        """Keys and values of all branches' contexts at this layer, in one projection each."""
+        stacks = [stack for group in self._active_cascade.mixed for stack in group.stacks]
         if not stacks:
             return
         for stack in stacks:
@@ -198,61 +207,108 @@ class Engine:
         query, key, value = (split_heads(packed, layer.heads) for packed in (query, key, value))
         return merge_heads(attend(query, key, value, beta)).to(dtype)
 
-    # BCU
+    # The steps
 
     @torch.no_grad()
     def _advance(self, visit: Visit) -> None:
         """Take the step of every context that has one, for the next layer to see."""
         cascade, layer = self._active_cascade, visit.layer
-        is_last = layer is self.layers[-1]  # no layer would see its update
-        updating = layer.index in self._updating and not is_last and cascade.moves
-        if not updating and self.trace is None:
+        moves = cascade.moves and layer is not self.layers[-1]  # none would see its update
+        seeing = cascade.seeing
+        if not moves and not seeing and self.trace is None:
             return
         with torch.autocast(visit.hidden.device.type, enabled=False):
-            weight = self._projections.key_weight(
-                layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
-            )
-            mask = cascade.mask(visit.query)
-            rows, taken = cascade.update_rows, None
-            if updating and any(cascade.step_sizes):
-                update = self._update(visit, visit.context[rows], visit.key[rows], weight, rows,
-                                      cascade.step_sizes, mask, cascade.token_weights)  # fmt: skip
-                taken = cascade.main.advance(visit.start, update, rows)
-            for bundle in cascade.bundles if updating else ():
-                for stack in filter(lambda stack: any(stack.step_sizes), bundle.stacks):
-                    update = self._update(visit, stack.current, stack.key, weight, bundle.rows,
-                                          stack.step_sizes, mask, stack.token_weights)  # fmt: skip
-                    stack.context.advance(stack.start, update, _ALL)
-            if self.trace is not None:
-                self.trace.record(
-                    layer, cascade.evaluation.progress, self.settings.formulation,
-                    visit.query[rows], visit.key[rows], visit.context[rows], taken, weight,
-                    None if mask is None else mask[rows],
-                )  # fmt: skip
+            look = _Look(self, visit, cascade)
+            for method in seeing:
+                self._show(method, look)
+            for group in cascade.moving if moves else ():
+                at = look.at(visit.context[group.rows], visit.key[group.rows], group.rows,
+                             group.token_weights)  # fmt: skip
+                taken = _take(group.steps, at, cascade.main, visit.start, group.rows)
+                if self.trace is not None:
+                    self.trace.record(at, cascade.evaluation.clock.progress, taken)
+            for mixed_rows in cascade.mixed if moves else ():
+                for stack in mixed_rows.stacks:
+                    if stack.steps:
+                        at = look.at(stack.current, stack.key, mixed_rows.rows, stack.token_weights)
+                        _take(stack.steps, at, stack.context, stack.start, _ALL)
+            if self.trace is not None and not (moves and cascade.moving):
+                rows = _conditional(cascade.evaluation, visit.hidden.device)
+                at = look.at(visit.context[rows], visit.key[rows], rows, None)
+                self.trace.record(at, cascade.evaluation.clock.progress, None)
 
-    def _update(
-        self, visit: Visit, context: Tensor, key: Tensor, weight: Tensor, rows: Rows,
-        step_sizes: StepSizes, mask: Tensor | None, token_weights: Tensor | None,
-    ) -> Tensor:  # fmt: skip
-        update = context_update(
-            visit.query[rows],
-            key,
-            weight,
-            heads=visit.layer.heads,
-            beta=visit.layer.beta(key.shape[-1]),
-            gamma_attn=step_sizes.attn,
-            gamma_norm=step_sizes.norm,
-            formulation=self.settings.formulation,
-            token_weights=token_weights,
-            mask=None if mask is None else mask[rows],
-        )
-        update = self._projections.pull_back(context, update)
-        return spread_apart(update, context, step_sizes.spread, self.settings.centered)
+    def _show(self, method: Method, look: _Look) -> None:
+        """Let a method see the conditional rows of a layer."""
+        evaluation, visit = self._active_cascade.evaluation, look.visit
+        rows = _conditional(evaluation, visit.hidden.device)
+        at = look.at(visit.context[rows], visit.key[rows], rows, None)
+        images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
+        moments = [moment_of(method, image, evaluation) for image in images]
+        method.see(at, [image.prompt for image in images], moments)
 
     @property
     def _active_cascade(self) -> Cascade:
         assert self._cascade is not None, "a visit outlived its evaluation"
         return self._cascade
+
+
+class _Look:
+    """One layer, for contexts and rows that the engine asks about."""
+
+    def __init__(self, engine: Engine, visit: Visit, cascade: Cascade) -> None:
+        self.visit, self._cascade, self._layers = visit, cascade, len(engine.layers)
+        self._projections = engine._projections
+        self._key_weight = self._projections.key_weight(
+            visit.layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
+        )
+
+    def at(self, context: Tensor, key: Tensor, rows: Rows, token_weights: Tensor | None) -> At:
+        def mask() -> Tensor | None:
+            whole = self._cascade.mask(self.visit.query)
+            return None if whole is None else whole[rows]
+
+        return At(
+            self.visit.layer,
+            self._layers,
+            self.visit.query[rows],
+            key,
+            context,
+            self._key_weight,
+            token_weights,
+            mask,
+            lambda update: self._projections.pull_back(context, update),
+        )
+
+
+def mixed(main: Tensor, weight: Weight, branches: Iterable[tuple[Weight, Tensor]]) -> Tensor:
+    """weight * main + sum of weight_i * output_i; weights are numbers or [b, 1 or n, 1].
+
+    `branches` is consumed one by one, so a generator keeps a single output alive at a time.
+    """
+    plain = isinstance(weight, float) and weight == 1.0
+    total = main if plain else main * weight
+    for each, output in branches:
+        if isinstance(each, Tensor):
+            total = torch.addcmul(total, output, each)
+        else:
+            total = total.add(output, alpha=each)
+    return total
+
+
+def _take(
+    steps: Steps, at: At, context: DriftingContext, start: Tensor, rows: Rows
+) -> Tensor | None:
+    """Move a context along all its steps; returns by how much, None if none acts at the layer."""
+    updates = [step.update(at) for step in steps if step.acts(at.layer)]
+    if not updates:
+        return None
+    total = updates[0] if len(updates) == 1 else torch.stack(updates).sum(0)
+    context.advance(start, total, rows)
+    return total
+
+
+def _conditional(evaluation: Evaluation, device: torch.device) -> Rows:
+    return as_rows([i for i, row in enumerate(evaluation.rows) if row.conditional], device)
 
 
 def _project_out(visit: Visit, heads: Tensor) -> Tensor:

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from PIL import Image, PngImagePlugin
 
-from ebca.infotext import write_fields, write_parameters
+from ebca.infotext import write_parameters
 from ebca.plots import Labelled, side_by_side
-from ebca.prompts import compose, find_tokens, read_word_weights
+from ebca.prompts import compose
 from ebca.session import Patch, apply_patch
-from ebca.settings import CONTRAST_STOP_OPTION, Edit, Settings, SettingsError
+from ebca.settings import Settings, SettingsError, all_declarations
+from ebca.settings.infotext import write
+from ebca.settings.presets import DEFAULT
 from ebca.trace import Trace
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
@@ -34,11 +36,7 @@ class Job:
     prompt: str
     negative: str = ""
     settings: Settings = dataclasses.field(default_factory=Settings)
-    word_weights: str = ""
-    edit: dict[str, float] = dataclasses.field(default_factory=dict)
-    contrast: float = 0.0
-    contrast_stop: float = CONTRAST_STOP_OPTION.default
-    things: str = ""
+    preset: str = DEFAULT
     steps: int = 20
     cfg: float = 4.0
     seed: int = 0
@@ -111,23 +109,13 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
     `progress(done, total)` is called after each denoising step. Raises SettingsError before
     anything is sampled if the job cannot be done.
     """
-    composed = compose(
-        job.prompt,
-        contrast=job.contrast,
-        contrast_stop=job.contrast_stop,
-        things=job.things,
-        **job.edit,
-    )
+    composed = compose(job.prompt)
     assert isinstance(composed.main, str)
-    settings = dataclasses.replace(
-        job.settings, token_weights=_token_weights(pipe, composed.main, job.word_weights)
-    )
     painter = _Painter(pipe, job, progress)
-    edits = [edit for edit in composed.edits if isinstance(edit, Edit)]
 
     def patched(trace: Trace | None = None) -> Patch:
         return apply_patch(
-            painter.pipe, settings, edits=edits, mask=painter.mask_latent, trace=trace
+            painter.pipe, job.settings, prompt=composed, mask=painter.mask_latent, trace=trace
         )
 
     patched().remove()  # what the model refuses, it refuses here
@@ -146,7 +134,7 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
             on = painter.paint(composed.main, seed)
         row.append(Labelled(f"on: {job.prompt.strip()}", on))
         rows.append(row)
-        fields = write_fields(_effective(job))
+        fields = write(job.settings, all_declarations(), job.preset)
         yield painter.save(on, job.out / f"{number:05d}-{seed}.png", job.prompt, seed, fields)
         if trace is not None:
             path = job.out / f"{number:05d}-{seed}-energies.png"
@@ -238,36 +226,6 @@ class _Painter:
         chunks.add_itxt("parameters", text)
         picture.save(path, pnginfo=chunks)
         return path
-
-
-def _effective(job: Job) -> dict[str, object]:
-    """The values of the settings that made the picture, by field name."""
-    values = {
-        field.name: getattr(job.settings, field.name)
-        for field in dataclasses.fields(Settings)
-        if field.name != "token_weights"
-    }
-    return {
-        **values,
-        "token_weights": job.word_weights,
-        "contrast": job.contrast,
-        "contrast_stop": job.contrast_stop,
-        "things": job.things,
-        **{f"edit_{name}": value for name, value in job.edit.items()},
-    }
-
-
-def _token_weights(pipe: Any, prompt: str, word_weights: str) -> dict[int, float]:
-    """Token index -> factor for words of `prompt`. Raises SettingsError for a word not in it."""
-    tokens = pipe.tokenizer(prompt, truncation=True).input_ids
-    weights: dict[int, float] = {}
-    for word, factor in read_word_weights(word_weights):
-        wanted = pipe.tokenizer(word, add_special_tokens=False).input_ids
-        indices = list(find_tokens(wanted, tokens))
-        if not indices:
-            raise SettingsError("token_weights", word, f"words of the prompt {prompt.strip()!r}")
-        weights.update(dict.fromkeys(indices, factor))
-    return weights
 
 
 def _open_picture(field: str, path: Path) -> Image.Image:

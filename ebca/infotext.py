@@ -1,8 +1,4 @@
-"""Settings as text and back: the `EBCA ...` part of the WebUI's `parameters` line.
-
-A value is written under `EBCA <field name>`. Reading returns what was written, value by value, so
-writing and reading again changes nothing.
-"""
+"""The WebUI's `parameters` text: prompt, negative prompt, and a line of `label: value` pairs."""
 
 from __future__ import annotations
 
@@ -10,23 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 
-PREFIX = "EBCA "
+from ebca.settings.infotext import written
 
 _PARAMETER = re.compile(r'\s*([\w][\w \-/]+):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
-
-
-def write_fields(values: Mapping[str, object]) -> dict[str, str]:
-    """`{field: value}` as `{label: text}`; values are numbers, flags, texts or None."""
-    return {PREFIX + name: _written(value) for name, value in values.items()}
-
-
-def read_fields(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The `{field: text}` among `{label: text}` parameters that are EBCA's."""
-    return {
-        label.removeprefix(PREFIX): text
-        for label, text in parameters.items()
-        if label.startswith(PREFIX)
-    }
 
 
 def write_parameters(prompt: str, negative: str, values: Mapping[str, object]) -> str:
@@ -34,7 +16,7 @@ def write_parameters(prompt: str, negative: str, values: Mapping[str, object]) -
     lines = [prompt]
     if negative:
         lines.append(f"Negative prompt: {negative}")
-    lines.append(", ".join(f"{label}: {_quoted(_written(v))}" for label, v in values.items()))
+    lines.append(", ".join(f"{label}: {_quoted(written(v))}" for label, v in values.items()))
     return "\n".join(lines)
 
 
@@ -44,12 +26,6 @@ def read_parameters(text: str) -> tuple[str, str, dict[str, str]]:
     parameters = {match[1]: _unquoted(match[2]) for match in _PARAMETER.finditer(last)}
     prompt, _, negative = "\n".join(lines).partition("Negative prompt: ")
     return prompt.rstrip("\n"), negative, parameters
-
-
-def _written(value: object) -> str:
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0")  # the shortest text that reads back the same
-    return str(value)
 
 
 def _quoted(text: str) -> str:

@@ -5,13 +5,16 @@ Layers are told by what they have, not by their class, so ldm, sgm and diffusers
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ebca.settings import SettingsError, parse_layers
+from ebca.settings.checks import SettingsError
 
 _LINEARS = ("to_q", "to_k", "to_v", "to_out")
 _PLACES = {  # first part of a layer's name -> its place: diffusers' words, then ldm's and sgm's
@@ -80,19 +83,60 @@ def _cross_attention(unet: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
             yield place, name, module
 
 
-def select_layers(layers: list[Layer], text: str) -> list[Layer]:
-    """The layers that a `layers` setting names. Raises SettingsError if a part names none."""
+class LayerRule(NamedTuple):
+    """One comma-separated part of a `layers` setting: a place, or indices first..last."""
+
+    place: str | None
+    first: int
+    last: int
+
+    def matches(self, place: str, index: int) -> bool:
+        return place == self.place or (self.place is None and self.first <= index <= self.last)
+
+
+@lru_cache(maxsize=64)
+def parse_layers(text: str) -> tuple[LayerRule, ...] | None:
+    """Read a `layers` setting, e.g. `all`, `mid, up`, `0-3, 8`; None stands for all layers."""
+    parts = [part.strip().lower() for part in text.split(",")]
+    if parts == ["all"]:
+        return None
+    rules = []
+    for part in parts:
+        match = _LAYER_RANGE.fullmatch(part)
+        if part in _ORDER:
+            rules.append(LayerRule(part, 0, 0))
+        elif match and int(match[1]) <= int(match[2] or match[1]):
+            rules.append(LayerRule(None, int(match[1]), int(match[2] or match[1])))
+        else:
+            raise SettingsError("layers", text, _LAYERS_LEGAL)
+    return tuple(rules)
+
+
+_LAYERS_LEGAL = "'all', or a list of down, mid, up, indices and ranges such as '0-3, 8, up'"
+_LAYER_RANGE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+
+
+def check_layers(text: Any) -> str:
+    """`text`, or raise SettingsError for a `layers` setting that cannot be read."""
+    if not isinstance(text, str):
+        raise SettingsError("layers", text, _LAYERS_LEGAL)
+    parse_layers(text)
+    return text
+
+
+def names_layer(text: str, layer: Layer) -> bool:
+    """Whether a `layers` setting names `layer`."""
     rules = parse_layers(text)
-    if rules is None:
-        return layers
-    for rule in rules:
+    return rules is None or any(rule.matches(layer.place, layer.index) for rule in rules)
+
+
+def check_layers_of(layers: list[Layer], text: str) -> None:
+    """Raise SettingsError if a part of a `layers` setting names none of `layers`."""
+    for rule in parse_layers(text) or ():
         matching = any(rule.matches(layer.place, layer.index) for layer in layers)
         if not matching or rule.last >= len(layers):
             legal = f"made of parts that name layers of this model (0-{len(layers) - 1})"
             raise SettingsError("layers", text, legal)
-    return [
-        layer for layer in layers if any(rule.matches(layer.place, layer.index) for rule in rules)
-    ]
 
 
 class Projections:

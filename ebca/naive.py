@@ -1,90 +1,172 @@
-"""BCU and CACAO the obvious way, to measure against: every attention map is materialised, every
-context projected by itself, every composed output projected by itself.
+"""The maths of EBCA once more, slow and obvious: what tests compare with and `bench` measures.
 
-This is what an implementation does that replaces the attention of diffusers' cross-attention
-layers (as the authors' code does). It computes the same as the engine and is used by the
-benchmark alone.
+Attention processors of diffusers that compute everything row by row and head by head with explicit
+softmaxes, store every attention map, project every context and every output by itself, and carry
+the updated contexts from one cross-attention layer to the next, as an implementation does that
+replaces the attention (the authors' code does). Nothing else of `ebca` is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-from ebca.attention import merge_heads, split_heads
-from ebca.engine import REFERENCE_DEPTH
-from ebca.layers import find_layers
-from ebca.settings import Edit, Settings
 
 
 @dataclass
-class _Text:
-    """A context of one row on its way through the layers, [1, t, c]."""
+class Text:
+    """One encoded prompt [t, c] on its way through the layers."""
 
     context: Tensor
-    gamma_attn: float
-    gamma_norm: float
+    gamma_attn: float = 0.0
+    gamma_norm: float = 0.0
+    gamma_spread: float = 0.0
     alpha: float = 1.0
+    token_weights: dict[int, float] = field(default_factory=dict)
+    contrast: float = 0.0  # this weight in place of alpha
 
 
-class _Processor:
-    """A diffusers attention processor that carries the contexts of an evaluation."""
+@dataclass
+class Rows:
+    """What happens in every row of the batch; all the mutable state of a walk."""
 
-    def __init__(self, unet: Any, settings: Settings, edits: Sequence[Edit]) -> None:
-        self._first = find_layers(unet)[0].module
-        self._scale = REFERENCE_DEPTH / len(find_layers(unet))
-        self._settings, self._edits = settings, edits
-        self._texts: list[_Text] = []
+    mains: list[Text]
+    edits: list[list[Text]]
+    formulation: str = "reference"
+    masks: list[Tensor | None] | None = None
+    cap: float | None = None
+    layers: set[int] | None = None
+    scale_with_depth: bool = True
+    centered: bool = False
+    reference: Tensor | None = None  # [t, c]: edits add what they say beyond it
+    visited: int = 0
+    size: tuple[int, int] = (0, 0)
 
-    def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any
-    ) -> Tensor:
-        if attn is self._first:
-            self._texts = self._fresh(encoder_hidden_states)
-        query = attn.to_q(hidden_states)
-        rows = [self._attend(attn, query[:1], _Text(encoder_hidden_states[:1], 0.0, 0.0))]
-        outputs = [self._attend(attn, query[1:], text) for text in self._texts]
-        alphas = [text.alpha for text in self._texts]
-        weighted = [alpha * output for alpha, output in zip(alphas, outputs, strict=True)]
-        rows.append(torch.stack(weighted).sum(0) / sum(alphas))
-        return torch.cat(rows)
 
-    def _fresh(self, contexts: Tensor) -> list[_Text]:
-        main = _Text(contexts[1:], self._settings.gamma_attn, self._settings.gamma_norm)
-        return [main] + [
-            _Text(edit.encoding[None].to(contexts), edit.gamma_attn, edit.gamma_norm, edit.alpha)
-            for edit in self._edits
-        ]
-
-    def _attend(self, attn: Any, query: Tensor, text: _Text) -> Tensor:
-        """One row's attention to one context, projected; then that context's step."""
-        key, value = attn.to_k(text.context), attn.to_v(text.context)
-        heads = [split_heads(packed, attn.heads) for packed in (query, key, value)]
-        scores = heads[0] @ heads[1].mT * attn.scale  # [1, h, n, t]
-        out = attn.to_out[0](merge_heads(scores.softmax(-1) @ heads[2]))
-        if text.gamma_attn or text.gamma_norm:
-            pull = scores.mT.softmax(-1) @ heads[0]
-            hold = key.float().square().sum(-1).softmax(-1)[:, :, None] * key
-            step = text.gamma_attn * merge_heads(pull) - text.gamma_norm * hold
-            text.context = text.context + self._scale * step.to(key.dtype) @ attn.to_k.weight
-        return torch.as_tensor(out)
+def oracle(unet: Any, sample: Tensor, timestep: float, text: Tensor, rows: Rows) -> Tensor:
+    """The output of a copy of a UNet2DConditionModel under what `rows` says."""
+    walk = copy.deepcopy(unet)
+    with naive(walk, rows), torch.no_grad():
+        output: Tensor = walk(sample, timestep, encoder_hidden_states=text, return_dict=False)[0]
+    return output
 
 
 @contextmanager
-def naive(unet: Any, settings: Settings, edits: Sequence[Edit]) -> Iterator[None]:
-    """The reference formulation on a diffusers UNet that evaluates [unconditional, conditional]
-    rows of one image."""
-    before = unet.attn_processors
-    processor = _Processor(unet, settings, edits)
-    unet.set_attn_processor(
-        {name: processor if "attn2" in name else each for name, each in before.items()}
-    )
+def naive(unet: Any, rows: Rows) -> Iterator[None]:
+    """What `rows` says, in the one evaluation of a UNet2DConditionModel while the block runs."""
+    before = dict(unet.attn_processors)
+    cross = sum("attn2" in name for name in before)
+    processor = _Processor(rows, 16 / cross if rows.scale_with_depth else 1.0)
+
+    def note_size(_module: object, args: tuple[Tensor, ...]) -> None:
+        rows.size = (args[0].shape[2], args[0].shape[3])
+
+    stages = [each for each in unet.modules() if type(each).__name__ == "Transformer2DModel"]
+    handles = [stage.register_forward_pre_hook(note_size) for stage in stages]
+    unet.set_attn_processor(processor)
     try:
         yield
+        assert rows.visited == cross
     finally:
         unet.set_attn_processor(before)
+        for handle in handles:
+            handle.remove()
+
+
+class _Processor:
+    def __init__(self, rows: Rows, depth_scale: float) -> None:
+        self.rows, self.depth_scale = rows, depth_scale
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        **_: object,
+    ) -> Tensor:
+        assert attention_mask is None
+        if encoder_hidden_states is None:
+            out = [_attention(attn, pixels, pixels) for pixels in hidden_states]
+        else:
+            out = [self._cross(attn, row, pixels) for row, pixels in enumerate(hidden_states)]
+            self.rows.visited += 1
+        return torch.as_tensor(attn.to_out[0](torch.stack(out)))
+
+    def _cross(self, attn: Any, row: int, pixels: Tensor) -> Tensor:
+        rows, main = self.rows, self.rows.mains[row]
+        main_said = _attention(attn, pixels, main.context)
+        total, denominator, away = main_said, 1.0, torch.zeros_like(main_said)
+        for edit in rows.edits[row]:
+            said = _attention(attn, pixels, edit.context)
+            if edit.contrast:
+                away = away + edit.contrast * (main_said - said)
+            elif rows.reference is not None:
+                total = total + edit.alpha * (said - _attention(attn, pixels, rows.reference))
+            else:
+                total = total + edit.alpha * said
+                denominator += edit.alpha
+        if rows.layers is None or rows.visited in rows.layers:
+            for text in (main, *rows.edits[row]):
+                self._step(attn, row, pixels, text)
+        return total / denominator + away
+
+    def _step(self, attn: Any, row: int, pixels: Tensor, text: Text) -> None:
+        mask = self.rows.masks[row] if self.rows.masks else None
+        if mask is not None:
+            mask = F.interpolate(
+                mask[None, None], self.rows.size, mode="bilinear", align_corners=True
+            ).flatten()
+        update = gradient_step(
+            attn.to_q(pixels), attn.to_k(text.context), attn.to_k.weight, attn.heads, text,
+            self.rows.formulation, mask,
+        )  # fmt: skip
+        mean_token = sum(text.context) / len(text.context)
+        update = update + text.gamma_spread * (text.context - mean_token)
+        if self.rows.centered:
+            update = update - sum(update) / len(update)
+        update = self.depth_scale * update
+        if self.rows.cap is not None and update.norm() > self.rows.cap * text.context.norm():
+            update = update / update.norm() * self.rows.cap * text.context.norm()
+        text.context = text.context + update
+
+
+def _attention(attn: Any, pixels: Tensor, text: Tensor) -> Tensor:
+    """softmax_t(Q K^T / sqrt(d)) V of one row, [n, h*d]."""
+    query, key, value = attn.to_q(pixels), attn.to_k(text), attn.to_v(text)
+    heads = zip(*(packed.chunk(attn.heads, dim=-1) for packed in (query, key, value)), strict=True)
+    return torch.cat([(q @ k.T / q.shape[-1] ** 0.5).softmax(1) @ v for q, k, v in heads], dim=1)
+
+
+def gradient_step(
+    query: Tensor, key: Tensor, key_weight: Tensor, heads: int, text: Text,
+    formulation: str, mask: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """The update of one row's context, [t, c]: query [n, h*d], key [t, h*d], W_K^T [h*d, c]."""
+    width = query.shape[1] // heads
+    factor = torch.ones(len(key), 1)
+    for token, weight in text.token_weights.items():
+        factor[token] = weight
+    norms = key.square().sum(1)
+    prior = (norms if formulation == "reference" else norms / 2).softmax(0)
+    update = torch.zeros(len(key), key_weight.shape[1])
+    for head in range(heads):
+        part = slice(head * width, (head + 1) * width)
+        q, k, w = query[:, part], key[:, part], key_weight[part]
+        score = k @ q.T / width**0.5  # [t, n]
+        if mask is None:
+            pull = score.softmax(1) @ q
+        elif formulation == "reference":
+            pull = score.softmax(1) @ (mask[:, None] * q)
+        else:
+            weights = mask * (score - score.amax(1, keepdim=True)).exp()
+            pull = weights / weights.sum(1, keepdim=True) @ q
+        step = text.gamma_attn * factor * pull - text.gamma_norm * prior[:, None] * k
+        update = update + step @ w
+    return update

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from torch import Tensor, nn
 
-from ebca.composition import Composition, per_image
 from ebca.engine import Engine
+from ebca.evaluation import Image
 from ebca.hosts.diffusers import Pipeline, is_pipeline
 from ebca.hosts.unet import BareUNet
 from ebca.layers import NoCrossAttentionError
-from ebca.settings import Edit, Settings, SettingsError, check_alphas
+from ebca.methods.bcu import BCU
+from ebca.prompts import Composed, Edit, Prompt
+from ebca.settings import Settings, SettingsError
 from ebca.trace import Trace
 
 
 class Patch:
     """EBCA on a model, until `remove()` or the end of a `with` block."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def settings(self) -> Settings:
-        return self._engine.settings
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine, self.settings = engine, settings
 
     @property
     def trace(self) -> Trace | None:
@@ -52,26 +50,32 @@ def apply_patch(
     model: Any,
     settings: Settings | None = None,
     *,
+    prompt: Composed | None = None,
     edits: Sequence[Edit] | Sequence[Sequence[Edit]] = (),
     conditional_rows: Sequence[int] | None = None,
     mask: Tensor | None = None,
     trace: Trace | None = None,
     reference: Tensor | None = None,
+    contexts: Mapping[str, Tensor] | None = None,
 ) -> Patch:
     """Switch EBCA on for `model`; a patch that is there already is replaced.
 
     model: a diffusers pipeline (SD1, SD2, SDXL), or a bare UNet: diffusers
         `UNet2DConditionModel`, ldm or sgm `UNetModel`.
-    settings: step sizes and the rest; the defaults of `Settings` if not given.
-    edits: editorial prompts for CACAO: a flat list for every image, or one list per prompt (for
-        a bare UNet: per conditional row).
-    conditional_rows: indices of the conditional rows in the UNet's batch, in the order of
-        `edits`; all rows if not given. A pipeline knows its own.
+    settings: the defaults if not given.
+    prompt: what `ebca.compose` made of the prompt whose `main` the model is given: its subjects
+        and what follows AND.
+    edits: prompts after AND, instead of the prompt's: a flat list for every image, or one list
+        per prompt (for a bare UNet: per conditional row).
+    conditional_rows: indices of the conditional rows in the UNet's batch, in the order of the
+        prompts; all rows if not given. A pipeline knows its own.
     mask: [h, w], 1 where an inpainting repaints; only those pixels pull on the context. A
         9-channel inpainting pipeline brings its own.
     trace: collects energies while sampling.
-    reference: [tokens, channels], the encoding of the empty prompt, for edits that are summed. A
-        pipeline that can encode finds its own.
+    reference: [tokens, channels], the encoding of the empty prompt, for prompts after AND that
+        are summed. A pipeline that can encode finds its own.
+    contexts: text -> its encoding [tokens, channels], of subjects and of prompts after AND, for
+        a bare UNet, which cannot encode.
 
     Raises NoCrossAttentionError for a model without cross-attention, SettingsError for a value
     that cannot be used; then nothing is changed.
@@ -81,29 +85,71 @@ def apply_patch(
         raise SettingsError("settings", settings, "a Settings object")
     if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
         raise SettingsError("mask", getattr(mask, "shape", mask), "a tensor [h, w]")
-    if reference is not None and (not isinstance(reference, Tensor) or reference.ndim != 2):
-        legal = "a tensor [tokens, channels]"
-        raise SettingsError("reference", getattr(reference, "shape", reference), legal)
-    images = []
-    for image in per_image(edits):
-        check_alphas(image, settings.composition)
-        summed = reference if settings.composition == "sum" else None
-        images.append(Composition(image, settings.token_weights, mask, summed))
+    prompts = _prompts(settings, prompt, edits)
+    for method in settings.methods:
+        for each in prompts:
+            method.check(each)
+    weights = settings.words.index_weights
+    encoded = _checked_contexts(contexts or {}, reference)
+    images = [Image(each, encoded, weights, mask, number) for number, each in enumerate(prompts)]
+    methods = [m for m in settings.methods if any(m.acts_on(each) for each in prompts)]
     unet = _unet_of(model)
     if is_pipeline(model) and conditional_rows is None:
-        host: Pipeline | BareUNet = Pipeline(model, settings, images)
+        host: Pipeline | BareUNet = Pipeline(model, methods, images, settings.words.word_weights)
     else:
-        host = BareUNet(unet, settings, images, conditional_rows)
-    engine = Engine(
-        unet,
-        settings,
-        host.describe,
-        composes=any(e.alpha or e.contrast for image in images for e in image.edits),
-        trace=trace,
-    )
+        host = BareUNet(unet, methods, images, conditional_rows)
+        if words := settings.words.word_weights:
+            legal = "factors by token index: a bare UNet does not know words"
+            raise SettingsError("token_weights", words, legal)
+    if trace is not None:
+        trace.formulation = settings.part(BCU).formulation
+    engine = Engine(unet, methods, host.describe, trace=trace)
+    for method in methods:
+        method.check_model(engine.layers)
     remove_patch(unet)
     engine.install()
-    return Patch(engine)
+    return Patch(engine, settings)
+
+
+def _prompts(
+    settings: Settings,
+    composed: Composed | None,
+    edits: Sequence[Edit] | Sequence[Sequence[Edit]],
+) -> list[Prompt]:
+    """One prompt an image, or one that all images share."""
+    if composed is not None and not isinstance(composed, Composed):
+        raise SettingsError("prompt", composed, "what ebca.compose gives")
+    if composed is None:
+        return [Prompt(edits=each) for each in per_image(edits)]
+    if edits:
+        raise SettingsError("edits", edits, "left out where a prompt is given, which has its own")
+    find = settings.words.subjects_of
+    return [each.with_subjects(find(each.main)) for each in composed.prompts]
+
+
+def per_image(edits: Sequence[Edit] | Sequence[Sequence[Edit]]) -> list[tuple[Edit, ...]]:
+    """One tuple of edits per image; a flat sequence is one tuple that all images share."""
+    images: Sequence[Any] = edits
+    if not edits or any(isinstance(edit, Edit) for edit in edits):
+        images = [edits]
+    for image in images:
+        for edit in image if isinstance(image, (list, tuple)) else [image]:
+            if not isinstance(edit, Edit) or edit is image:
+                raise SettingsError("edits", edit, "a list of Edit, or one such list per image")
+    return [tuple(image) for image in images]
+
+
+def _checked_contexts(
+    contexts: Mapping[str, Tensor], reference: Tensor | None
+) -> Mapping[str, Tensor]:
+    given = {f"contexts[{text!r}]": context for text, context in contexts.items()}
+    if reference is not None:
+        given["reference"], contexts = reference, {**contexts, "": reference}
+    for name, context in given.items():
+        if not isinstance(context, Tensor) or context.ndim != 2:
+            shape = getattr(context, "shape", context)
+            raise SettingsError(name, shape, "a tensor [tokens, channels]")
+    return contexts
 
 
 def remove_patch(model: Any) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ebca.attention import split_heads
 from ebca.energy import PRIOR_BETA, conditional_energy, prior_energy
 from ebca.layers import Layer
+from ebca.methods.method import At
 
 
 @dataclass(frozen=True)
@@ -41,38 +42,37 @@ class Trace:
     """All records of a sampling, in order. Tensors stay on their device until they are read."""
 
     records: list[Record] = field(default_factory=list)
+    formulation: str = "reference"
     _evaluation: int = -1
 
     def begin(self) -> None:
         """An evaluation begins."""
         self._evaluation += 1
 
-    def record(
-        self, layer: Layer, progress: float, formulation: str,
-        query: Tensor, key: Tensor, context: Tensor, update: Tensor | None, key_weight: Tensor,
-        mask: Tensor | None = None,
-    ) -> None:  # fmt: skip
-        """Take down one layer: query [b, n, h*d], key [b, t, h*d], context and update [b, t, c].
+    def record(self, at: At, progress: float, update: Tensor | None) -> None:
+        """Take down one layer: its inputs, and the update [b, t, c] that was taken.
 
-        A `mask` [b, n] belongs to the energy in the paper's formulation alone, see `ebca.energy`.
+        A mask belongs to the energy in the paper's formulation alone, see `ebca.energy`.
         """
-        beta = layer.beta(key.shape[-1])
-        mask = mask if formulation == "paper" else None
-        heads_query = split_heads(query, layer.heads)
+        beta, heads = at.layer.beta(at.key.shape[-1]), at.layer.heads
+        mask = at.mask() if self.formulation == "paper" else None
+        query = split_heads(at.query, heads)
 
         def energies(key: Tensor) -> tuple[Tensor, Tensor]:
-            apart = split_heads(key, layer.heads)
+            apart = split_heads(key, heads)
             return (
-                conditional_energy(heads_query, apart, beta, mask),
-                prior_energy(apart, PRIOR_BETA[formulation]),
+                conditional_energy(query, apart, beta, mask),
+                prior_energy(apart, PRIOR_BETA[self.formulation]),
             )
 
         after: tuple[Tensor, ...] = ()
         if update is not None:
-            moved = key + (update.to(key_weight.dtype) @ key_weight.mT).to(key.dtype)
-            relative = update.flatten(1).norm(dim=1) / context.flatten(1).float().norm(dim=1)
+            weight = at.key_weight
+            moved = at.key + (update.to(weight.dtype) @ weight.mT).to(at.key.dtype)
+            relative = update.flatten(1).norm(dim=1) / at.context.flatten(1).float().norm(dim=1)
             after = (*energies(moved), relative)
-        self.records.append(Record(self._evaluation, progress, layer, *energies(key), *after))
+        record = Record(self._evaluation, progress, at.layer, *energies(at.key), *after)
+        self.records.append(record)
 
     def table(self) -> list[dict[str, Any]]:
         """One dict a record with the means over rows as floats: for JSON or a data frame."""

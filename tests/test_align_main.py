@@ -82,20 +82,20 @@ def test_the_prompt_of_a_method():
 def test_a_grid_is_all_combinations():
     grid = read_grid(["gamma_attn=0.002,0.005", "layers=all,down+mid", "max_relative_update=none"])
     assert len(grid) == 4
-    assert grid[1] == {"gamma_attn": 0.002, "layers": "down,mid", "max_relative_update": None}
+    assert grid[1] == {"gamma_attn": 0.002, "layers": "down,mid", "max_relative_update": 0.0}
     found = methods(["off", "bcu", "core-and"], Settings(), grid)
     assert [method.kind for method in found] == ["off", "bcu", "bcu", "bcu", "bcu", "core-and"]
     (usual,) = methods(["bcu"], Settings(), [])
     assert usual.label == "bcu gamma_attn=0.002 gamma_norm=0"
-    assert (usual.contrast, usual.contrast_stop) == (1.3, 0.3)
-    assert found[2].contrast == 0.0
+    assert (usual.settings.contrast, usual.settings.contrast_stop) == (1.3, 0.3)
+    assert found[2].settings.contrast == 0.0
     (still,) = methods(["bcu"], Settings(), read_grid(["gamma_attn=0", "contrast=0.4"]))
-    assert (still.settings.inert, still.contrast) == (True, 0.4)
+    assert (still.settings.gamma_attn, still.settings.contrast) == (0.0, 0.4)
     both = methods(["cacao", "off"], Settings(), read_grid(["composition=sum,average"]))
-    assert [method.label for method in both] == ["cacao", "cacao composition=average", "off"]
+    assert [method.label for method in both] == ["cacao and_means=sum", "cacao and_means=average", "off"]
     assert (
-        found[2].label == "bcu gamma_attn=0.002 gamma_norm=0 layers=down,mid centered=False"
-        " contrast=0"
+        found[2].label == "bcu contrast=0 gamma_attn=0.002 gamma_norm=0"
+        " max_relative_update=0 layers=down,mid centered=False"
     )
 
 
@@ -295,9 +295,3 @@ def test_without_its_clip_it_says_so(capsys, tmp_path):
     command = ["align", *SHORT, "--judge", "clip", "--clip", nowhere, "--out", str(tmp_path)]
     assert main(command) == 3
     assert "cannot load the CLIP model" in capsys.readouterr().err
-
-
-def test_an_experiment_that_does_not_exist_is_named(capsys, tmp_path):
-    command = ["align", *SHORT, "--grid", "experiment=nothing", "--out", str(tmp_path)]
-    assert main(command) == 2
-    assert "experiment is 'nothing', but must be one of" in capsys.readouterr().err

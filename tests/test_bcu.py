@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from shapes import Case, build, cases
 from torch import Tensor
 
-from ebca.bcu import context_update, limit_update, spread_apart
 from ebca.energy import PRIOR_BETA
+from ebca.methods.bcu import context_update, limit_update, spread_apart
 
 FORMULATIONS = ["reference", "paper"]
 formulations = st.sampled_from(FORMULATIONS)

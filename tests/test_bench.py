@@ -10,7 +10,7 @@ from models import PAPER, context, distance, encoding, evaluate, latent
 from ebca import Edit, Settings, apply_patch
 from ebca.__main__ import main
 from ebca.bench import STOCK, Bench, Setup, _stopwatch, measure, peak_of_process, table, ticks
-from ebca.naive import naive
+from ebca.naive import Rows, Text, naive
 
 TINY = Setup("tiny", latent=8, prompts=2)
 
@@ -22,7 +22,10 @@ def test_the_naive_implementation_computes_the_same(unet, edits):
     off = evaluate(unet, latent(2), context(2))
     with apply_patch(unet, settings, edits=edits, conditional_rows=[1]):
         ours = evaluate(unet, latent(2), context(2))
-    with naive(unet, settings, edits):
+    mains = [Text(text) for text in context(2)]
+    mains[1].gamma_attn, mains[1].gamma_norm = 0.03, 0.05
+    others = [Text(e.context, e.gamma_attn, alpha=e.alpha) for e in edits]
+    with naive(unet, Rows(mains, [[], others])):
         theirs = evaluate(unet, latent(2), context(2))
     assert distance(theirs, ours) < 1e-5
     assert distance(theirs, off) > 1e-2
@@ -48,11 +51,11 @@ def test_the_cases_do_what_their_names_say():
     sample, text = latent(4), torch.randn(4, 77, 32)
     for name, case in cases.items():
         with case.patch(), torch.no_grad():
-            outputs[name] = bench.unet(sample, 500, text).sample if case.rows == 2 else None
+            outputs[name] = bench.unet(sample, 900, text).sample if case.rows == 2 else None
     assert torch.equal(outputs[STOCK], outputs["EBCA off"])
     assert torch.equal(outputs[STOCK][:2], outputs["BCU"][:2])
     assert not torch.equal(outputs[STOCK][2:], outputs["BCU"][2:])
-    contrast = outputs["the defaults, contrast of 2 things"]
+    contrast = outputs["the defaults, 2 subjects"]
     assert torch.equal(outputs[STOCK][:2], contrast[:2])
     assert not torch.equal(contrast[2:], outputs[STOCK][2:])
     both = outputs["BCU and CACAO of 3 prompts"]
@@ -90,7 +93,7 @@ def test_the_time_in_hooks_is_that_of_ebca_alone_and_changes_nothing():
 
     def output(case):
         with case.patch(), torch.no_grad():
-            return bench.unet(sample, 500, text).sample
+            return bench.unet(sample, 900, text).sample
 
     before = output(cases["BCU"])
     owns = {name: bench.evaluate(case) for name, case in cases.items()}
@@ -106,11 +109,11 @@ def test_watching_the_time_leaves_the_result_as_it_is():
     bench = Bench(TINY)
     sample, text = latent(2), torch.randn(2, 77, 32)
     with torch.no_grad(), bench.cases()["BCU"].patch():
-        plain = bench.unet(sample, 500, text).sample
+        plain = bench.unet(sample, 900, text).sample
         calls = []
         hook = bench.unet.register_forward_pre_hook(lambda *_: calls.append(None))
         with _stopwatch(bench.unet) as spent:
-            watched = bench.unet(sample, 500, text).sample
+            watched = bench.unet(sample, 900, text).sample
         hook.remove()
     assert torch.equal(watched, plain)
     assert calls

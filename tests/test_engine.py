@@ -7,11 +7,11 @@ import pytest
 import torch
 from models import CONTEXT_WIDTH, PAPER, TOKENS, context, distance, encoding, evaluate, latent
 
-from ebca import Edit, NoCrossAttentionError, Settings, SettingsError, apply_patch
+from ebca import Edit, NoCrossAttentionError, Settings, SettingsError, apply_patch, compose
 
-STRONG = Settings(0.03, 0.05, composition="average")
-OFF = Settings(0.0, 0.0, **PAPER)
-USUAL = Settings(composition="average")
+STRONG = Settings(0.03, 0.05, and_means="average")
+OFF = Settings(0.0, 0.0, **PAPER, contrast=0.0)
+USUAL = Settings(and_means="average")
 REFERENCE = encoding(TOKENS + 2, seed=20)
 
 
@@ -36,7 +36,7 @@ def test_zero_step_sizes_install_no_hook(unet):
 @pytest.mark.parametrize("window", [(0.0, 0.4), (0.6, 1.0)])
 def test_outside_every_window_the_output_is_bit_identical(unet, window):
     off = evaluate(unet, latent(2), context(2), timestep=499)  # half of the schedule is done
-    settings = Settings(0.03, 0.05, *window, composition="average")
+    settings = Settings(0.03, 0.05, *window, and_means="average")
     edit = Edit(context=encoding(), start=window[0], stop=window[1])
     with apply_patch(unet, settings, edits=[edit]):
         assert torch.equal(evaluate(unet, latent(2), context(2), timestep=499), off)
@@ -48,7 +48,7 @@ def test_windows_of_settings_and_edits_are_independent(unet):
         Edit(context=encoding(seed=3), stop=0.5),
         Edit(context=encoding(seed=4), start=0.5),
     )
-    halves = dataclasses.replace(STRONG, start=0.5)
+    halves = STRONG.replace(start=0.5)
 
     def run(settings: Settings, edits: tuple[Edit, ...], timestep: int) -> torch.Tensor:
         with apply_patch(unet, settings, edits=edits):
@@ -68,7 +68,7 @@ def test_every_evaluation_starts_from_the_prompt_again(unet, edits):
         first, second = (evaluate(unet, latent(2), text) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(text, kept)
-    assert all(torch.equal(edit.encoding, kept_edit) for edit in edits)
+    assert all(torch.equal(edit.context, kept_edit) for edit in edits)
 
 
 @pytest.mark.parametrize("swap", [[1, 0], [3, 1, 0, 2]])
@@ -99,11 +99,11 @@ EDITS_PER_IMAGE = [
 
 @pytest.mark.parametrize("images", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(8, 8), (7, 11)])
-@pytest.mark.parametrize("composition", ["average", "sum"])
-def test_an_image_of_a_batch_is_the_image_generated_alone(unet, images, size, composition):
+@pytest.mark.parametrize("and_means", ["average", "sum"])
+def test_an_image_of_a_batch_is_the_image_generated_alone(unet, images, size, and_means):
     """Images with different edits, of different number, length, weight and step sizes."""
-    settings = dataclasses.replace(STRONG, composition=composition)
-    given = {"reference": REFERENCE} if composition == "sum" else {}
+    settings = STRONG.replace(and_means=and_means)
+    given = {"reference": REFERENCE} if and_means == "sum" else {}
     sample, text = latent(2 * images, *size), context(2 * images)
     edits, rows = EDITS_PER_IMAGE[-images:], list(range(images, 2 * images))
     off = evaluate(unet, sample, text)
@@ -151,7 +151,7 @@ def test_edits_that_are_summed_add_what_they_say_beyond_the_reference(unet):
     """A main prompt and a reference that are one text: with weight 1 the edit takes its place."""
     main, other = context(1), encoding(TOKENS + 4, seed=30)
     replaced = evaluate(unet, latent(1), other[None])
-    settings, edits = dataclasses.replace(OFF, composition="sum"), [Edit(context=other)]
+    settings, edits = OFF.replace(and_means="sum"), [Edit(context=other)]
     with apply_patch(unet, settings, edits=edits, reference=main[0]):
         assert distance(evaluate(unet, latent(1), main), replaced) < 1e-5
 
@@ -160,7 +160,7 @@ def test_of_edits_that_are_summed_the_reference_follows_the_windows(unet):
     """The reference weighs what is active at a step, and nothing where the weights cancel."""
     early = Edit(context=encoding(seed=3), alpha=0.8, stop=0.5)
     late = Edit(context=encoding(5, seed=4), alpha=-3.0, start=0.5)
-    settings = dataclasses.replace(STRONG, composition="sum")
+    settings = STRONG.replace(and_means="sum")
 
     def run(edits: list[Edit], timestep: int, reference: torch.Tensor = REFERENCE) -> torch.Tensor:
         with apply_patch(unet, settings, edits=edits, reference=reference):
@@ -174,24 +174,35 @@ def test_of_edits_that_are_summed_the_reference_follows_the_windows(unet):
     assert distance(run(opposite, 500, torch.full_like(REFERENCE, 99.0)), plain) < 1e-5
 
 
-def test_a_contrast_needs_no_reference_and_follows_its_window(unet):
-    alone = [Edit(context=encoding(seed=seed), contrast=0.3, start=0.5) for seed in (3, 4)]
-    off = evaluate(unet, latent(1), context(1), timestep=900)
-    settings = dataclasses.replace(OFF, composition="sum")
-    with apply_patch(unet, settings, edits=alone):
-        assert torch.equal(evaluate(unet, latent(1), context(1), timestep=900), off)
-        late = evaluate(unet, latent(1), context(1), timestep=100)
+CAT_AND_DOG = compose("a cat and a dog")
+ALONE = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
+
+
+def test_a_contrast_needs_no_reference_and_ends_at_a_noise_level(unet):
+    off = evaluate(unet, latent(1), context(1), timestep=100)
+    settings = OFF.replace(contrast=0.6, contrast_stop=0.5)
+    with apply_patch(unet, settings, prompt=CAT_AND_DOG, contexts=ALONE):
+        assert torch.equal(evaluate(unet, latent(1), context(1), timestep=100), off)
+        early = evaluate(unet, latent(1), context(1), timestep=900)
     alpha = -0.3 / (1 + 2 * 0.3)
-    averaged = [Edit(context=edit.context, alpha=alpha) for edit in alone]
+    averaged = [Edit(context=each, alpha=alpha) for each in ALONE.values()]
     with apply_patch(unet, OFF, edits=averaged):
-        assert distance(evaluate(unet, latent(1), context(1), timestep=100), late) < 1e-5
+        assert distance(evaluate(unet, latent(1), context(1), timestep=900), early) < 1e-5
 
 
 def test_away_from_itself_is_nowhere(unet):
     text = context(1)
     off = evaluate(unet, latent(1), text)
-    with apply_patch(unet, OFF, edits=[Edit(context=text[0], contrast=2.0)]):
+    settings = OFF.replace(contrast=2.0, contrast_stop=1.0)
+    with apply_patch(unet, settings, prompt=CAT_AND_DOG, contexts=dict.fromkeys(ALONE, text[0])):
         assert distance(evaluate(unet, latent(1), text), off) < 1e-5
+
+
+def test_one_subject_alone_has_no_contrast(unet):
+    off = evaluate(unet, latent(1), context(1), timestep=900)
+    with apply_patch(unet, OFF.replace(contrast=2.0), prompt=compose("a cat")):
+        assert torch.equal(evaluate(unet, latent(1), context(1), timestep=900), off)
+        assert hook_count(unet) == 0
 
 
 def test_edits_reach_only_conditional_rows(unet):
@@ -221,7 +232,7 @@ def test_masked_pixels_are_the_only_ones_that_pull(unet):
     assert distance(actual, evaluate(unet, latent(1), context(1))) < 1e-6
     with apply_patch(unet, pull):
         unmasked = evaluate(unet, latent(1), context(1))
-    for settings in (dataclasses.replace(pull, mask=False), pull):
+    for settings in (pull.replace(mask=False), pull):
         mask = torch.zeros(8, 8) if not settings.mask else torch.ones(8, 8)
         with apply_patch(unet, settings, mask=mask):
             assert distance(evaluate(unet, latent(1), context(1)), unmasked) < 1e-5
@@ -255,7 +266,7 @@ def test_half_precision_stays_finite_at_the_largest_step_sizes(
 ):
     unet = copy.deepcopy(shared_unet).to(dtype)
     more = {"formulation": formulation, "scale_with_depth": False}
-    settings = Settings(gamma, gamma, gamma_spread=min(gamma, 1.0), composition="average", **more)
+    settings = Settings(gamma, gamma, gamma_spread=min(gamma, 1.0), and_means="average", **more)
     edit = Edit(context=encoding(9), alpha=0.7, gamma_attn=gamma, gamma_norm=gamma)
     with apply_patch(unet, settings, edits=[edit], conditional_rows=[1]):
         output = evaluate(unet, latent(2).to(dtype), context(2).to(dtype))
@@ -303,7 +314,7 @@ def test_a_model_without_cross_attention_is_refused_with_what_was_looked_for():
         ({"conditional_rows": [0, 0]}, "conditional_rows.*distinct"),
         ({"conditional_rows": [-1]}, r"conditional_rows.*0 or more"),
         ({"edits": [Edit(context=torch.zeros(3, 5))]}, rf"context.*\(3, 5\).*{CONTEXT_WIDTH}"),
-        ({"edits": [Edit(prompt="a cat")]}, "context.*a cat.*encoded"),
+        ({"edits": [Edit(prompt="a cat")]}, "contexts.*a cat.*encode"),
         ({"edits": [Edit(context=encoding(), alpha=-0.95)]}, "alpha.*0.95.*at least 0.1"),
         (
             {"settings": Settings(), "edits": [Edit(context=encoding())]},
@@ -316,7 +327,7 @@ def test_a_model_without_cross_attention_is_refused_with_what_was_looked_for():
                 "edits": [Edit(context=encoding())],
                 "reference": torch.zeros(3, 5),
             },
-            rf"reference.*\(3, 5\).*{CONTEXT_WIDTH}",
+            rf"context.*\(3, 5\).*{CONTEXT_WIDTH}",
         ),
         (
             {"settings": Settings(), "edits": [Edit(context=encoding(), alpha=-60.0)] * 2},

@@ -5,14 +5,15 @@ from functools import partial
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from golden import Rows, Text, oracle
 from models import LAYERS, TOKENS, context, distance, encoding, evaluate, latent, tiny_unet
 from torch import Tensor
 
 import ebca
-from ebca import Edit, apply_patch
+from ebca import Composed, Edit, apply_patch
+from ebca.naive import Rows, Text, oracle
+from ebca.prompts import Prompt
 
-Settings = partial(ebca.Settings, composition="average")
+Settings = partial(ebca.Settings, and_means="average")
 FORMULATIONS = pytest.mark.parametrize("formulation", ["reference", "paper"])
 GAMMA_ATTN, GAMMA_NORM = 0.03, 0.05
 BOTH = (GAMMA_ATTN, GAMMA_NORM)
@@ -27,6 +28,7 @@ def compare(
     settings: ebca.Settings,
     *,
     edits: tuple[Edit, ...] = (),
+    subjects: dict[str, Tensor] | None = None,
     mask: Tensor | None = None,
     size: tuple[int, int] = (8, 8),
     rows: int = 2,
@@ -41,20 +43,23 @@ def compare(
         mains[row].gamma_attn, mains[row].gamma_norm = settings.gamma_attn, settings.gamma_norm
         mains[row].gamma_spread = settings.gamma_spread
         mains[row].token_weights = dict(settings.token_weights) if row in conditional else {}
+    share = settings.contrast / len(subjects) if subjects else 0.0
     asked = Rows(
         mains,
         [
             [
-                Text(
-                    e.encoding,
-                    e.gamma_attn,
-                    e.gamma_norm,
-                    0.0,
-                    e.alpha,
-                    dict(e.token_weights),
-                    e.contrast,
-                )
-                for e in edits
+                *(
+                    Text(
+                        e.context,
+                        e.gamma_attn or 0,
+                        e.gamma_norm or 0,
+                        0,
+                        e.alpha,
+                        dict(e.token_weights),
+                    )
+                    for e in edits
+                ),
+                *(Text(each, contrast=share) for each in (subjects or {}).values()),
             ]
             if row in conditional
             else []
@@ -62,7 +67,7 @@ def compare(
         ],
         settings.formulation,
         [mask] * rows,
-        settings.max_relative_update,
+        settings.max_relative_update or None,
         layers,
         settings.scale_with_depth,
         settings.centered,
@@ -73,10 +78,11 @@ def compare(
     with apply_patch(
         unet,
         settings,
-        edits=edits,
+        prompt=Composed((Prompt(" and ".join(subjects or ()), tuple(edits)),)),
         conditional_rows=conditional,
         mask=mask,
         reference=reference,
+        contexts=subjects,
     ):
         actual = evaluate(unet, sample, text)
     assert distance(expected, off) > 1e-3
@@ -136,16 +142,13 @@ def test_cacao_that_sums(unet, gammas):
     compare(unet, settings, edits=edits, reference=encoding(TOKENS + 2, seed=20))
 
 
-@pytest.mark.parametrize("composition", ["sum", "average"])
+@pytest.mark.parametrize("and_means", ["sum", "average"])
 @pytest.mark.parametrize("edits", [(), TWO_PROMPTS])
-def test_contrasts(unet, composition, edits):
-    alone = (
-        Edit(context=encoding(seed=31), contrast=0.4),
-        Edit(context=encoding(5, seed=32), contrast=0.7, gamma_attn=0.06),
-    )
-    settings = ebca.Settings(*BOTH, composition=composition)
-    reference = encoding(TOKENS + 2, seed=20) if composition == "sum" else None
-    compare(unet, settings, edits=edits + alone, reference=reference)
+def test_contrasts(unet, and_means, edits):
+    subjects = {"a cat": encoding(seed=31), "a dog": encoding(5, seed=32)}
+    settings = ebca.Settings(*BOTH, and_means=and_means, contrast=1.1, contrast_stop=0.8)
+    reference = encoding(TOKENS + 2, seed=20) if and_means == "sum" else None
+    compare(unet, settings, edits=edits, subjects=subjects, reference=reference)
 
 
 @FORMULATIONS

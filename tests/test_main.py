@@ -96,9 +96,16 @@ def test_the_contrast_is_on_for_several_things_and_ends_where_it_is_told(tmp_pat
     tags = "red car, blue crown"
     assert (made("tags", tags) == made("tags off", tags, *none)).all()
     assert (made("named", tags, "--things", tags) != made("tags again", tags)).any()
-    for bad in (["--contrast", "-1"], ["--contrast-stop", "2"], ["--things", "red car, tree"]):
+    for bad in (["--contrast", "-1"], ["--contrast-stop", "2"], ["--subjects", "red car"]):
         assert main(["generate", two, *bad, "--out", str(tmp_path / "bad")]) == 2
     assert not (tmp_path / "bad").exists()
+
+
+def test_a_subject_that_the_prompt_does_not_have_is_said_and_harms_nothing(tmp_path, capsys):
+    assert generate(tmp_path / "off", _PROMPT) == 0
+    assert "note" not in capsys.readouterr().err
+    assert generate(tmp_path / "on", _PROMPT, "--subjects", "red car, tree") == 0
+    assert "the prompt does not have the subject 'tree'" in capsys.readouterr().err
 
 
 def test_images_have_consecutive_seeds_and_do_not_depend_on_their_number(tmp_path: Path) -> None:
@@ -169,7 +176,7 @@ def test_inpainting_changes_only_what_the_mask_shows(tmp_path: Path, flat_pictur
         ((_PROMPT, "--width", "65"), "width is 65, but must be a multiple of 8 pixels"),
         ((_PROMPT, "--mask", "m.png"), "mask is 'm.png', but must be given together with init"),
         ((_PROMPT, "--init", "no.png"), "init is 'no.png', but must be an image file"),
-        ((_PROMPT, "--edit-stop", "2"), "stop is 2.0, but must be a number from 0 to 1"),
+        ((_PROMPT, "--edit-stop", "2"), "edit_stop is 2.0, but must be a number from 0 to 1"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(

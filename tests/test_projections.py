@@ -5,15 +5,16 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from golden import Text, gradient_step
 from models import PAPER, context, distance, encoding, evaluate, latent
 from torch import Tensor, nn
 
 from ebca import Edit, Settings
-from ebca.composition import Composition
 from ebca.engine import Engine
+from ebca.evaluation import Image
 from ebca.hosts.unet import BareUNet
 from ebca.layers import Projections, find_layers
+from ebca.prompts import Prompt
+from ebca.naive import Text, gradient_step
 
 SETTINGS = Settings(0.03, 0.05, scale_with_depth=False, **PAPER)
 
@@ -59,10 +60,10 @@ def hypernetwork(unet: nn.Module) -> Iterator[list[nn.Module]]:
 
 def written_out(unet: nn.Module, layers: list[nn.Module], edit: Edit) -> Tensor:
     """One row, its main and its editorial context updated by hand, layer by layer."""
-    texts = [context(1), edit.encoding[None]]
+    texts = [context(1), edit.context[None]]
     steps = [
         Text(texts[0][0], SETTINGS.gamma_attn, SETTINGS.gamma_norm),
-        Text(edit.encoding, edit.gamma_attn, edit.gamma_norm),
+        Text(edit.context, edit.gamma_attn or 0.0, edit.gamma_norm or 0.0),
     ]
 
     def forward(layer: nn.Module, hidden: Tensor) -> Tensor:
@@ -88,8 +89,9 @@ def test_the_update_goes_through_what_lies_between(unet, noted):
     edit = Edit(context=encoding(9), alpha=0.7, gamma_attn=0.06)
     with hypernetwork(unet) as layers:
         off = evaluate(unet, latent(1), context(1))
-        host = BareUNet(unet, SETTINGS, [Composition((edit,))], None)
-        engine = Engine(unet, SETTINGS, host.describe, composes=True, projections=Between())
+        methods = SETTINGS.methods
+        host = BareUNet(unet, methods, [Image(Prompt(edits=(edit,)))], None)
+        engine = Engine(unet, methods, host.describe, projections=Between())
         engine.install()
         theirs = [] if noted else [
             layer.to_k.register_forward_hook(lambda *_: None) for layer in layers
@@ -108,8 +110,8 @@ def test_the_update_goes_through_what_lies_between(unet, noted):
 def test_a_host_that_begins_an_evaluation_again_starts_from_the_prompt(unet):
     """As the WebUI's ControlNet does for a reference picture: one UNet call, two walks."""
     with torch.no_grad():
-        host = BareUNet(unet, SETTINGS, [Composition()], None)
-        engine = Engine(unet, SETTINGS, host.describe, composes=False)
+        host = BareUNet(unet, SETTINGS.methods, [Image()], None)
+        engine = Engine(unet, SETTINGS.methods, host.describe)
         engine.install()
         try:
             once = evaluate(unet, latent(1), context(1))

@@ -4,15 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebca import Edit, SettingsError, compose
-from ebca.prompts import (
-    find_nouns,
-    find_things,
-    find_tokens,
-    read_things,
-    read_word_weights,
-    split_prompt,
-)
+from ebca import Edit, Settings, SettingsError, compose
+from ebca.prompts import split_prompt
+from ebca.prompts.subjects import find_nouns, find_subjects
+from ebca.prompts.words import find_tokens, missing_words, read_list, read_word_weights
 
 
 @pytest.mark.parametrize(
@@ -83,7 +78,7 @@ def test_what_is_joined_by_and_is_split_again(parts):
 def test_hostile_prompts_are_read_in_no_time(hostile):
     started = time.process_time()
     split_prompt(hostile)
-    find_things(hostile)
+    find_subjects(hostile)
     assert time.process_time() - started < 1.0
 
 
@@ -98,8 +93,8 @@ def test_compose_divides_the_weights_by_that_of_the_main_prompt():
     assert composed.main.strip() == "a"
     assert [edit.prompt.strip() for edit in composed.edits] == ["b", "c"]
     assert [edit.alpha for edit in composed.edits] == pytest.approx([0.5, -0.25])
-    assert all((e.gamma_attn, e.gamma_norm, e.start, e.stop) == (0.1, 0, 0.2, 1)
-               for e in composed.edits)  # fmt: skip
+    for edit in composed.edits:
+        assert (edit.gamma_attn, edit.gamma_norm, edit.start, edit.stop) == (0.1, None, 0.2, None)
 
 
 @pytest.mark.parametrize("prompt", ["a cat", "photo, 16:9", "a cat :-1", "", "BRAND"])
@@ -170,45 +165,19 @@ def test_nouns_begin_with_an_article_or_a_number(text):
     assert find_nouns(text) == NOUNS[text]
 
 
-THINGS = {
-    "a red star and a blue moon": ["a red star", "a blue moon"],
-    "a photo of a cat wearing a crown and a dog": ["a cat wearing a crown", "a dog"],
-    "a cat with glasses, a dog": ["a cat with glasses", "a dog"],
-    "a man wears the red hat with a feather on a horse": [
-        "a man wears the red hat with a feather", "a horse",
-    ],
-    "a cat  wearing\n(a crown:1.2)": ["a cat wearing a crown"],
-    "two cats wearing": ["two cats"],
-    "a castle of a king with a crown": ["a king with a crown"],
-    "a dog without a collar": ["a dog", "a collar"],
-    "with a cat": ["a cat"],
-    "": [],
-}  # fmt: skip
+SUBJECTS = {
+    "a red star and a blue moon": ("a red star", "a blue moon"),
+    "a photo of a cat wearing a crown and a dog": ("a cat wearing a crown", "a dog"),
+    "a cat with glasses, a dog": ("a cat with glasses", "a dog"),
+    "a cat  wearing\n(a crown:1.2)": (),
+    "with a cat": (),
+    "": (),
+}
 
 
-@pytest.mark.parametrize("text", THINGS)
-def test_what_a_thing_wears_or_has_is_part_of_it(text):
-    assert find_things(text) == THINGS[text]
-
-
-def test_a_contrast_is_with_each_of_several_things_of_the_main_prompt():
-    composed = compose("a star and a moon AND a night :0.5", contrast=0.6, start=0.2)
-    night, *alone = composed.edits
-    assert (night.alpha, night.contrast, night.start) == (0.5, 0.0, 0.2)
-    assert [(edit.prompt, edit.contrast, edit.start) for edit in alone] == [
-        ("a star", 0.3, 0.0), ("a moon", 0.3, 0.0),
-    ]  # fmt: skip
-    assert compose("a star", contrast=0.3).edits == ()
-    assert compose("a cat wearing a crown", contrast=0.3).edits == ()
-    long = compose("a star and a moon", contrast=0.3, contrast_stop=0.9)
-    assert {(edit.start, edit.stop) for edit in long.edits} == {(0.0, 0.9)}
-    assert compose("a star and a moon", contrast=0.3, contrast_stop=0).edits == ()
-    with pytest.raises(SettingsError, match=r"contrast_stop is 1\.5, but .* from 0 to 1"):
-        compose("a star", contrast_stop=1.5)
-    both = compose(["a star", "a star and a moon"], contrast=0.3)
-    assert [len(edits) for edits in both.edits] == [0, 2]
-    three = compose("a star, a moon and a ring", contrast=0.6)
-    assert [edit.contrast for edit in three.edits] == pytest.approx([0.2] * 3)
+@pytest.mark.parametrize("text", SUBJECTS)
+def test_what_a_subject_wears_or_has_is_part_of_it(text):
+    assert find_subjects(text) == SUBJECTS[text]
 
 
 NAMED = {
@@ -220,45 +189,25 @@ NAMED = {
 
 
 @pytest.mark.parametrize("text", NAMED)
-def test_things_can_be_named(text):
-    assert read_things(text) == NAMED[text]
+def test_a_list_of_words_is_read_without_emphasis_and_each_once(text):
+    assert read_list(text) == NAMED[text]
 
 
-def test_one_thing_alone_cannot_be_named():
-    with pytest.raises(SettingsError, match="things is 'cat, cat', but must be two or more"):
-        read_things("cat, cat")
-
-
-def test_things_that_are_named_are_those_of_the_contrast():
-    def named(prompt: str, things: str, contrast: float = 0.5) -> list[str | None]:
-        edits = compose(prompt, contrast=contrast, things=things).edits
-        return [edit.prompt for edit in edits if edit.contrast]
-
-    tags = "masterpiece, (Cat:1.2), red\n(hat), a tree AND a moon"
-    assert named(tags, "cat, red hat") == ["cat", "red hat"]
-    assert named("a cat with a dog and a tree", "a cat, a dog") == ["a cat", "a dog"]
-    assert named("a cat and a dog", "bird, mouse", contrast=0.0) == []
-
-
-@pytest.mark.parametrize("absent", ["moon", "ca", "at", "red hat", "cat red"])
-def test_a_thing_that_the_main_prompt_does_not_have_is_refused(absent):
-    legal = rf"things is '{absent}', but must be words of the main prompt"
-    with pytest.raises(SettingsError, match=legal):
-        compose("cat, (red) cat AND a moon", contrast=0.5, things=f"cat, {absent}")
-
-
-def test_each_of_several_prompts_has_those_of_the_named_things_that_it_has():
-    three = compose(["a cat, dog", "dog", "cat, bird, dog"], contrast=0.6, things="dog, cat, bird")
-    assert [[edit.prompt for edit in edits] for edits in three.edits] == [
-        ["dog", "cat"], [], ["dog", "cat", "bird"],
+def test_subjects_that_are_named_go_before_those_that_are_found():
+    tags = "masterpiece, (Cat:1.2), red\n(hat), a tree"
+    assert Settings(subjects="cat, red hat").words.subjects_of(tags) == ("cat", "red hat")
+    assert Settings(subjects="cat, bird").words.subjects_of(tags) == ()
+    three = Settings(subjects="dog, cat, bird").words
+    assert [three.subjects_of(text) for text in ("a cat, dog", "dog", "cat, bird, dog")] == [
+        ("dog", "cat"), (), ("dog", "cat", "bird"),
     ]  # fmt: skip
-    assert [edit.contrast for edit in three.edits[0]] == [0.3, 0.3]
 
 
-@pytest.mark.parametrize("contrast", [-0.1, 11.0, float("nan")])
-def test_a_contrast_out_of_range_is_refused(contrast):
-    with pytest.raises(SettingsError, match=r"contrast is .* from 0 to 10"):
-        compose("a star and a moon", contrast=contrast)
+def test_words_are_whole_words_as_they_stand_in_the_prompt():
+    there = ["cat", "red cat", "CAT"]
+    absent = ["moon", "ca", "at", "red hat", "cat red"]
+    assert missing_words(["cat, (red) cat"], [*there, *absent]) == absent
+    assert missing_words(["a", "b"], ["b", "c"]) == ["c"]
 
 
 @pytest.mark.parametrize("bad", ["crown", "crown:", ":2", "crown:x", "a:nan", "a:-1", "a:101", "2"])

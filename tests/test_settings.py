@@ -1,8 +1,8 @@
+import copy
 import dataclasses
 import math
+import pickle
 import re
-import subprocess
-import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,11 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebca import Edit, Settings, SettingsError
-from ebca.settings import LayerRule, check_alphas, in_window, number_ranges, parse_layers
+from ebca.layers import LayerRule, parse_layers
+from ebca.prompts.prompt import ALPHA, EDIT_GAMMA
+from ebca.settings import all_declarations
+from ebca.settings.checks import FRACTION, in_window
+from ebca.settings.legacy import LIST_OF_0_1, RENAMED
+from ebca.settings.presets import PRESETS, preset_values
 
+KNOWN = all_declarations()
 NUMBERS = {
-    **{(Settings, name): span for name, span in number_ranges(Settings).items()},
-    **{(Edit, name): span for name, span in number_ranges(Edit).items()},
+    **{(Settings, name): each.legal for name, each in KNOWN.items() if each.is_number},
+    **{(Edit, name): EDIT_GAMMA for name in ("gamma_attn", "gamma_norm")},
+    **{(Edit, name): FRACTION for name in ("start", "stop")},
+    (Edit, "alpha"): ALPHA,
+}
+FLAGS = [name for name, each in KNOWN.items() if each.is_flag]
+WINDOWS = {"start": "stop", "edit_start": "edit_stop"}
+ROOM = {
+    **{start: {stop: 1.0} for start, stop in WINDOWS.items()},
+    **{stop: {start: 0.0} for start, stop in WINDOWS.items()},
 }
 
 
@@ -24,21 +38,9 @@ def make(kind: type, **values: object) -> Settings | Edit:
     return kind(**({"prompt": "a cat", **values} if kind is Edit else values))
 
 
-def test_the_ranges_cover_every_number():
-    assert {name for kind, name in NUMBERS if kind is Settings} == {
-        "gamma_attn", "gamma_norm", "start", "stop", "max_relative_update", "gamma_spread",
-    }  # fmt: skip
-    assert {name for kind, name in NUMBERS if kind is Edit} == {
-        "alpha", "gamma_attn", "gamma_norm", "start", "stop", "contrast",
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(("kind", "name"), NUMBERS)
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, True, False, "0.5", None, [], 1j])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, True, False, "0.5", [], 1j])
 def test_what_is_no_number_is_named_with_its_field_and_range(kind, name, bad):
-    if name == "max_relative_update" and bad is None:
-        assert Settings(max_relative_update=None).max_relative_update is None
-        return
     with pytest.raises(SettingsError) as caught:
         make(kind, **{name: bad})
     assert (caught.value.field, caught.value.value) == (name, bad) or bad is not bad
@@ -49,10 +51,11 @@ def test_what_is_no_number_is_named_with_its_field_and_range(kind, name, bad):
 @pytest.mark.parametrize(("kind", "name"), NUMBERS)
 def test_the_ends_of_a_range_are_legal_and_what_is_beyond_is_not(kind, name):
     span = NUMBERS[kind, name]
-    room = {"start": {"stop": 1.0}, "stop": {"start": 0.0}}.get(name, {})
+    room = ROOM.get(name, {})
     for value in (span.low, span.high):
-        if (name, value) not in {("start", 1.0), ("stop", 0.0)}:  # would leave an empty window
-            assert getattr(make(kind, **room, **{name: value}), name) == value
+        ends = {*WINDOWS, "contrast_stop"}, value
+        if not (name in WINDOWS and value == 1.0) and not (name in WINDOWS.values() and not value):
+            assert getattr(make(kind, **room, **{name: value}), name) == value, ends
     for value in (math.nextafter(span.low, -math.inf), math.nextafter(span.high, math.inf)):
         with pytest.raises(SettingsError, match=name):
             make(kind, **room, **{name: value})
@@ -75,7 +78,7 @@ def test_a_decimal_is_refused_rather_than_guessed():
         Settings(gamma_attn=Decimal("0.5"))
 
 
-@pytest.mark.parametrize("name", ["update_unconditional", "scale_with_depth", "mask", "centered"])
+@pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize("bad", [0, 1, None, "yes"])
 def test_flags_are_true_or_false(name, bad):
     with pytest.raises(SettingsError, match=f"{name} is {bad!r}, but must be true or false"):
@@ -83,9 +86,12 @@ def test_flags_are_true_or_false(name, bad):
 
 
 @pytest.mark.parametrize("bad", ["Reference", "", None, 1, ["paper"]])
-def test_formulation_is_one_of_two(bad):
-    with pytest.raises(SettingsError, match=r"formulation is .* one of reference, paper"):
-        Settings(formulation=bad)
+@pytest.mark.parametrize("name", [name for name, each in KNOWN.items() if each.choices])
+def test_a_choice_is_one_of_those_that_there_are(name, bad):
+    with pytest.raises(
+        SettingsError, match=f"{name} is .* one of {', '.join(KNOWN[name].choices)}"
+    ):
+        Settings(**{name: bad})
 
 
 @pytest.mark.parametrize(
@@ -115,8 +121,11 @@ def test_layers_that_cannot_be_read(bad):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (None, "token_weights is None.*mapping"),
-        ([(1, 2.0)], "token_weights.*mapping"),
+        (None, "token_weights is None.*a text"),
+        ([(1, 2.0)], "token_weights.*a text"),
+        ("crown", "token_weights is 'crown'.*crown:2.5"),
+        ("crown:x", "token_weights is 'crown:x'"),
+        ("crown:101", "token_weights is 101.0.*from 0 to 100"),
         ({-1: 2.0}, "token_weights is -1.*0 or more"),
         ({"cat": 2.0}, "token_weights is 'cat'"),
         ({True: 2.0}, "token_weights is True"),
@@ -141,11 +150,22 @@ def test_token_weights_are_copied_sorted_and_read_only():
         settings.token_weights[1] = 9.0
 
 
-@pytest.mark.parametrize("thing", [Settings(), Edit(prompt="a cat")])
-def test_frozen(thing):
-    for field in dataclasses.fields(thing):
+@pytest.mark.parametrize("bad", ["cat", "cat, cat", "cat,", None, 3])
+def test_subjects_are_two_or_more(bad):
+    with pytest.raises(SettingsError, match="subjects is"):
+        Settings(subjects=bad)
+    assert Settings(subjects="(cat:1.2), red  hat").words.named == ("cat", "red hat")
+
+
+def test_frozen():
+    settings = Settings()
+    for name in settings:
+        with pytest.raises(AttributeError):
+            setattr(settings, name, 0.5)
+    edit = Edit(prompt="a cat")
+    for field in dataclasses.fields(edit):
         with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(thing, field.name, 0.5)
+            setattr(edit, field.name, 0.5)
 
 
 def test_equal_settings_have_equal_hashes():
@@ -156,9 +176,29 @@ def test_equal_settings_have_equal_hashes():
     assert len({Edit(prompt="a"), Edit(prompt="a"), Edit(prompt="b")}) == 2
 
 
+def test_settings_can_be_copied_and_sent_to_other_processes():
+    settings = Settings(gamma_attn=0.03, and_means="average", token_weights="cat:2")
+    assert copy.deepcopy(settings) == copy.copy(settings) == settings
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
 def test_replaced_settings_are_checked_again():
+    assert Settings(0.1).replace(gamma_norm=0.2) == Settings(0.1, 0.2)
     with pytest.raises(SettingsError, match="gamma_norm"):
-        dataclasses.replace(Settings(), gamma_norm=-1)
+        Settings().replace(gamma_norm=-1)
+
+
+def test_settings_show_what_is_not_the_default():
+    assert repr(Settings()) == "Settings()"
+    assert repr(Settings(layers="mid", gamma_attn=0.002)) == "Settings(layers='mid')"
+
+
+@pytest.mark.parametrize("name", ["gamma", "Gamma_attn", "enabled", ""])
+def test_a_name_that_is_no_setting_is_refused_with_those_that_are(name):
+    with pytest.raises(SettingsError, match=f"setting is '{name}'.*one of subjects.*gamma_attn"):
+        Settings(**{name: 1})
+    with pytest.raises(AttributeError, match="no setting"):
+        _ = Settings().nothing
 
 
 @pytest.mark.parametrize(
@@ -183,68 +223,60 @@ def test_neighbouring_windows_share_no_step_and_miss_none(progress, one, other):
     assert sum(in_window(progress, *window) for window in windows if window[0] < window[1]) == 1
 
 
-def test_step_sizes_are_zero_outside_the_window():
-    settings = Settings(0.1, 0.2, start=0.25, stop=0.5, gamma_spread=0.3)
-    moving, still = (0.1, 0.2, 0.3), (0.0, 0.0, 0.0)
-    found = [settings.step_sizes(step / 8) for step in range(8)]
-    assert found == [still, still, moving, moving, still, still, still, still]
-    assert Settings(0.0, 0.0, gamma_spread=0.0).inert
-    assert not Settings(0.0, 0.1, gamma_spread=0.0).inert
-    assert not Settings(0.1, 0.0, gamma_spread=0.0).inert
-    assert not Settings(0.0, 0.0, gamma_spread=0.1).inert
-    assert Settings(0.0, 0.0, gamma_spread=0.0, centered=True).inert
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_declaration_is_whole(name):
+    """What every surface needs is there, and a default and a neutral value are legal."""
+    each = KNOWN[name]
+    assert each.help.endswith(".")
+    assert each.label
+    assert [other.label for other in KNOWN.values()].count(each.label) == 1
+    assert each.checked(each.default) == each.default
+    assert each.checked(each.neutral) == each.neutral
+    assert each.default_of((0, 0, 1)) == each.neutral
+    if each.is_number:
+        low, high, step = each.legal.slider
+        assert each.legal.low <= low < high <= each.legal.high
+        assert 0 < step < high - low
+        assert low <= each.default <= high
 
 
-@pytest.mark.parametrize("alphas", [[-1.0], [-0.91], [0.5, -1.5], [-0.5, -0.5]])
-def test_alphas_that_cancel_the_main_prompt_are_refused(alphas):
-    with pytest.raises(SettingsError, match=r"alpha is .*1 \+ their sum is at least 0.1"):
-        check_alphas([Edit(prompt="a", alpha=alpha) for alpha in alphas], "average")
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_value_that_was_written_reads_back(name):
+    from ebca.settings.infotext import written
+
+    each = KNOWN[name]
+    for value in {each.default, each.neutral, *each.choices}:
+        assert each.read(written(value)) == value
 
 
-@pytest.mark.parametrize("alphas", [[-0.9], [0.1, -1.0], [-0.3, -0.3, -0.3]])
-def test_the_smallest_legal_denominator_is_legal(alphas):
-    check_alphas([Edit(prompt="a", alpha=alpha) for alpha in alphas], "average")
+# Names of 0.1.0
+
+OLD_VALUES = {"things": "cat, dog", "compose": "webui", "composition": "average"}
 
 
-def test_alphas_only_cancel_while_they_act_together():
-    first, second = Edit(prompt="a", alpha=-0.6, stop=0.5), Edit(prompt="b", alpha=-0.6, start=0.5)
-    check_alphas([first, second], "average")
-    check_alphas([Edit(prompt="  ", alpha=-3.0), Edit(prompt="a", alpha=-0.5)], "average")
-    with pytest.raises(SettingsError, match="alpha"):
-        check_alphas([first, dataclasses.replace(second, start=0.4)], "average")
-    with pytest.raises(SettingsError, match="alpha"):  # the positive one ends first
-        check_alphas(
-            [Edit(prompt="a", alpha=1.0, stop=0.5), Edit(prompt="b", alpha=-1.5)], "average"
-        )
+@pytest.mark.parametrize(
+    "name", [name for name in LIST_OF_0_1 if name not in ("enabled", "preset", "hires")]
+)
+def test_every_name_of_0_1_0_still_works(name):
+    value = OLD_VALUES.get(name, KNOWN[RENAMED.get(name, name)].default)
+    settings = Settings(**{name: value})
+    assert getattr(settings, name) == settings[name] == value
+    assert Settings().replace(**{name: value}) == settings
 
 
-def test_every_setting_has_a_help_text_a_legal_default_and_a_slider_within_its_range():
-    for kind in (Settings, Edit):
-        for field in dataclasses.fields(kind):
-            assert field.metadata["help"].endswith("."), field.name
-    for (kind, name), span in NUMBERS.items():
-        default = kind.__dataclass_fields__[name].default
-        assert default is None or span.low <= default <= span.high
-        if span.slider:
-            low, high, step = span.slider
-            assert span.low <= low < high <= span.high
-            assert 0 < step < high - low
+def test_what_and_means_from_its_two_old_names():
+    assert Settings(compose="cacao").and_means == "sum"
+    assert Settings(compose="cacao", composition="average").and_means == "average"
+    assert Settings(compose="webui", composition="average").and_means == "webui"
+    with pytest.raises(SettingsError, match="compose is 'sum', but must be one of cacao, webui"):
+        Settings(compose="sum")
+    with pytest.raises(SettingsError, match=r"things.*left out where subjects, its new name"):
+        Settings(things="cat, dog", subjects="cat, dog")
+    assert Settings(max_relative_update=None).max_relative_update == 0.0
 
 
-def test_settings_can_be_had_without_torch():
-    """The WebUI's install check and the documentation read them before torch is there."""
-    code = (
-        "import importlib.util, sys; sys.modules['torch'] = None;"
-        "spec = importlib.util.spec_from_file_location('settings', sys.argv[1]);"
-        "module = importlib.util.module_from_spec(spec); sys.modules['settings'] = module;"
-        "spec.loader.exec_module(module); print(module.Settings().gamma_attn)"
-    )
-    path = sys.modules["ebca.settings"].__file__
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "0.002"), done.stderr
-
-
-def test_a_sum_of_alphas_need_not_leave_anything_of_the_main_prompt_but_is_an_alpha_itself():
-    check_alphas([Edit(prompt="a", alpha=-40.0), Edit(prompt="b", alpha=-60.0)], "sum")
-    with pytest.raises(SettingsError, match=r"alpha is '\(60\) \+ \(41\)'.*-100 to 100"):
-        check_alphas([Edit(prompt="a", alpha=60.0), Edit(prompt="b", alpha=41.0)], "sum")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_legal_and_set_the_same_fields(preset):
+    Settings(**PRESETS[preset])
+    assert set(preset_values(preset)) == set(preset_values("multi-concept"))
+    assert preset_values("custom") == {}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from ebca.composition import Row
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebca.composition import Row
 from ebca.hosts.views import place
 from ebca.hosts.webui import Schedule, _rows
 

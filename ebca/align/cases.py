@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ebca import prompts
 from ebca.align.methods import COMPOSING
+from ebca.prompts import subjects
 from ebca.settings import SettingsError
 
 _ARTICLE = re.compile(r"(?:an?|the|one) (.*)", re.IGNORECASE)
@@ -117,5 +117,5 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
 
 def find_nouns(text: str) -> list[str]:
     """`a cat and a red bow` -> cat, red bow: the things that begin with an article."""
-    found = (match for noun in prompts.find_nouns(text) if (match := _ARTICLE.fullmatch(noun)))
+    found = (match for noun in subjects.find_nouns(text) if (match := _ARTICLE.fullmatch(noun)))
     return [match[1] for match in found]

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ebca.settings import (
-    CONTRAST,
-    CONTRAST_OPTION,
-    CONTRAST_STOP_OPTION,
-    EDIT_GAMMA,
-    FRACTION,
-    Range,
-    Settings,
-    SettingsError,
-    check_number,
-    number_ranges,
-)
+from ebca.settings import Range, Settings, SettingsError, all_declarations
+from ebca.settings.checks import check_number
+from ebca.settings.legacy import RENAMED
 
 KINDS = {
     "off": "the main prompt, nothing else",
@@ -33,19 +23,13 @@ UPDATING = ("bcu", "both")
 COMPOSING = ("cacao", "both", "core-and")
 PATCHED = ("bcu", "cacao", "both")
 
-_NO_STEP: dict[str, Any] = {
-    "gamma_attn": 0.0,
-    "gamma_norm": 0.0,
-    "gamma_spread": 0.0,
-    "centered": False,
-}
-_OFF = Settings(**_NO_STEP)
-_EXTRA = {
-    "alpha": Range(0.0, 100.0),
-    "edit_gamma_attn": EDIT_GAMMA,
-    "edit_gamma_norm": EDIT_GAMMA,
-}
-_OF_UPDATES = ("experiment", "contrast", "contrast_stop")
+_STILL = {
+    "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "centered": False, "contrast": 0.0,
+}  # fmt: skip
+_OFF = Settings(**_STILL)
+_ALPHA = Range(0.0, 100.0)
+_WORDS = ("subjects", "token_weights")  # which belong to a prompt
+_ALWAYS_SHOWN = ("gamma_attn", "gamma_norm")
 _GRID_LEGAL = (
     "a field and its values, such as gamma_attn=0.002,0.005; a list of layers is joined by +."
     " Fields: "
@@ -54,53 +38,43 @@ _GRID_LEGAL = (
 
 @dataclass(frozen=True)
 class Method:
-    """One column of the table. `alpha` multiplies the weights of what follows AND; `experiment`
-    is a change of the update that is being tried, see `ebca.align.experiments`."""
+    """One column of the table. `alpha` multiplies the weights of what follows AND; `named`
+    are the fields that the grid names, which the label then tells whatever their values."""
 
     kind: str
     settings: Settings = _OFF
     alpha: float = 1.0
-    edit_gamma_attn: float = 0.0
-    edit_gamma_norm: float = 0.0
-    experiment: str = ""
-    contrast: float = 0.0
-    contrast_stop: float = CONTRAST_STOP_OPTION.default
+    named: frozenset[str] = field(default=frozenset(), compare=False)
 
     def facts(self) -> dict[str, Any]:
         """What it does, as JSON has it; settings only where they act."""
         facts: dict[str, Any] = {"kind": self.kind}
-        if self.kind in UPDATING:
-            facts |= {
-                field.name: getattr(self.settings, field.name)
-                for field in dataclasses.fields(Settings)
-                if field.name != "token_weights"
-            }
-            facts |= {"experiment": self.experiment, "contrast": self.contrast}
-            facts |= {"contrast_stop": self.contrast_stop} if self.contrast else {}
-        elif self.kind in PATCHED:
-            facts["composition"] = self.settings.composition
-        if self.kind in COMPOSING:
-            facts |= {name: getattr(self, name) for name in _EXTRA}
-        return facts
+        for name, value in self.settings.items():
+            if name in _WORDS or (name.startswith("edit_") and self.kind not in COMPOSING):
+                continue
+            if self.kind in UPDATING or (self.kind in PATCHED and name == "and_means"):
+                facts[name] = value
+        return facts | ({"alpha": self.alpha} if self.kind in COMPOSING else {})
 
     @property
     def label(self) -> str:
-        """A short name: the kind, the step sizes, and what else is not the default."""
-        usual = Method(self.kind, Settings(), contrast=CONTRAST_OPTION.default).facts()
-        shown = {"gamma_attn", "gamma_norm"} if self.kind in UPDATING else set()
+        """A short name: the kind, the step sizes, and what else is named or not the default."""
+        usual = Method(self.kind, Settings()).facts()
+        shown = {*self.named, *(_ALWAYS_SHOWN if self.kind in UPDATING else ())}
         parts = [
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={_shown(value)}"
             for name, value in self.facts().items()
             if name != "kind" and (name in shown or value != usual[name])
         ]
         return " ".join([self.kind, *parts])
 
 
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def grid_fields() -> list[str]:
-    return [f.name for f in dataclasses.fields(Settings) if f.name != "token_weights"] + [
-        *_EXTRA,
-        *_OF_UPDATES,
-    ]
+    return [name for name in all_declarations() if name not in _WORDS] + ["alpha"]
 
 
 def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
@@ -108,6 +82,7 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
     read: dict[str, list[Any]] = {}
     for axis in axes:
         name, equals, values = axis.partition("=")
+        name = RENAMED.get(name, name)
         if name not in grid_fields() or not equals or not values.strip(","):
             raise SettingsError("grid", axis, _GRID_LEGAL + ", ".join(grid_fields()))
         read[name] = [_value(name, text.strip()) for text in values.split(",") if text.strip()]
@@ -115,25 +90,14 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    ranges = {**number_ranges(Settings), **_EXTRA}
-    ranges |= {"contrast": CONTRAST, "contrast_stop": FRACTION}
-    if name == "layers":
-        return text.replace("+", ",")
-    if name == "max_relative_update" and text == "none":
-        return None
-    if name in ranges:
+    if name == "alpha":
         try:
-            return check_number(name, float(text), ranges[name])
-        except ValueError as error:
-            if isinstance(error, SettingsError):
-                raise
-            raise SettingsError(name, text, str(ranges[name])) from None
-    if name in ("formulation", "composition", "experiment"):
-        return "" if text == "none" else text
-    flags = {"true": True, "on": True, "false": False, "off": False}
-    if text.lower() not in flags:
-        raise SettingsError(name, text, "true or false")
-    return flags[text.lower()]
+            return check_number(name, float(text), _ALPHA)
+        except ValueError:
+            raise SettingsError(name, text, str(_ALPHA)) from None
+    if name == "max_relative_update" and text == "none":
+        text = "0"
+    return all_declarations()[name].read(text.replace("+", ",") if name == "layers" else text)
 
 
 def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
@@ -147,18 +111,16 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
         if kind not in KINDS:
             raise SettingsError("methods", kind, "one of " + ", ".join(KINDS))
         for point in grid or [{}]:
-            found.setdefault(str(_at(kind, base, point).facts()), _at(kind, base, point))
+            method = _at(kind, base, point)
+            found.setdefault(str(method.facts()), method)
     return list(found.values())
 
 
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
-    changes = {n: value for n, value in point.items() if n not in (*_EXTRA, *_OF_UPDATES)}
+    changes = {name: value for name, value in point.items() if name != "alpha"}
     names_steps = any(name.startswith("gamma") for name in changes)
-    own = {name: value for name, value in point.items() if kind in COMPOSING and name in _EXTRA}
-    if kind in UPDATING:
-        own["contrast"] = 0.0 if names_steps else CONTRAST_OPTION.default
-        own |= {name: value for name, value in point.items() if name in _OF_UPDATES}
-    settings = dataclasses.replace(base, **({**_NO_STEP, **changes} if names_steps else changes))
+    settings = base.replace(**({**_STILL, **changes} if names_steps else changes))
     if kind not in UPDATING:
-        settings = dataclasses.replace(_OFF, composition=settings.composition)
-    return Method(kind, settings, **own)
+        settings = _OFF.replace(and_means=settings.and_means)
+    alpha = point.get("alpha", 1.0) if kind in COMPOSING else 1.0
+    return Method(kind, settings, alpha, frozenset(point))

@@ -17,12 +17,10 @@ from PIL import Image
 
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
-from ebca.align.experiments import experiment
 from ebca.align.methods import PATCHED, Method
 from ebca.generate import load_pipeline
-from ebca.prompts import compose
+from ebca.prompts import Composed, Prompt, compose
 from ebca.session import apply_patch
-from ebca.settings import Edit
 from ebca.trace import Trace
 
 Pictures = npt.NDArray[np.uint8]  # [b, height, width, 3]
@@ -83,17 +81,14 @@ class Painter:
         with ExitStack() as stack:
             texts = [case.prompt(method.kind) for case in cases]
             negatives = [case.negative if method.kind in ("joint", "bcu") else "" for case in cases]
-            edits: Any = ()
             if method.kind == "core-and":
                 texts = stack.enter_context(core_and(pipe, texts, method.alpha))
             elif method.kind in PATCHED:
-                texts, edits = self._edits(texts, method)
-            if method.kind in PATCHED:
+                composed = _times(compose(texts), method.alpha)
+                texts = list(composed.main)
                 mask = _latent_mask(cases[0], self._native)
-                patch = apply_patch(pipe, method.settings, edits=edits, mask=mask, trace=trace)
+                patch = apply_patch(pipe, method.settings, prompt=composed, mask=mask, trace=trace)
                 stack.enter_context(patch)
-            if method.experiment:
-                stack.enter_context(experiment(method.experiment, pipe, cases, texts))
             output = pipe(
                 prompt=list(texts),
                 negative_prompt=negatives,
@@ -105,23 +100,6 @@ class Painter:
             ).images
         pictures: Pictures = np.asarray((output * 255).round().clip(0, 255), np.uint8)
         return pictures, {} if trace is None else summary(trace)
-
-    def _edits(self, prompts: list[str], method: Method) -> tuple[list[str], Any]:
-        """The main prompts and their editorial ones."""
-        composed = compose(
-            prompts, gamma_attn=method.edit_gamma_attn, gamma_norm=method.edit_gamma_norm,
-            contrast=method.contrast, contrast_stop=method.contrast_stop,
-        )  # fmt: skip
-        edits = [
-            tuple(
-                dataclasses.replace(edit, alpha=edit.alpha * method.alpha)
-                for edit in image
-                if isinstance(edit, Edit)
-            )
-            for image in composed.edits
-            if isinstance(image, tuple)
-        ]
-        return list(composed.main), edits
 
     def _prepared(self, cases: Sequence[Case]) -> tuple[Any, dict[str, Any]]:
         """The pipeline of the cases' kind, and its inputs besides prompts and noise."""
@@ -144,6 +122,16 @@ class Painter:
         mask = Image.fromarray(half(source.mask, size).astype(np.uint8) * 255)
         inputs |= {"mask_image": [mask] * len(cases), "height": size, "width": size}
         return pipe, inputs
+
+
+def _times(composed: Composed, alpha: float) -> Composed:
+    """The weights of what follows AND multiplied by `alpha`."""
+
+    def weighed(prompt: Prompt) -> Prompt:
+        edits = (dataclasses.replace(edit, alpha=edit.alpha * alpha) for edit in prompt.edits)
+        return dataclasses.replace(prompt, edits=tuple(edits))
+
+    return dataclasses.replace(composed, prompts=tuple(map(weighed, composed.prompts)))
 
 
 def half(side: str, size: int) -> npt.NDArray[np.bool_]:

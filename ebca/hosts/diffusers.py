@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call
-from ebca.hosts.unet import check_contexts, is_timed
+from ebca.evaluation import Evaluation, Image, Memories, Row
+from ebca.hosts.unet import check_contexts, denoised, sources
 from ebca.hosts.views import place
-from ebca.settings import Settings, SettingsError
+from ebca.methods.method import Clock, Method
+from ebca.prompts.words import find_tokens
+from ebca.settings.checks import SettingsError
 
 _INPAINT_CHANNELS = 9  # latent 4, mask 1, masked latent 4
 _MASK_CHANNEL = 4
@@ -32,20 +34,28 @@ def is_pipeline(model: Any) -> bool:
 class Pipeline:
     """Describes the evaluations of the UNet of a pipeline."""
 
-    def __init__(self, pipe: Any, settings: Settings, images: Sequence[Composition]) -> None:
-        """`images` has one composition a prompt, or one that all prompts share."""
+    def __init__(
+        self,
+        pipe: Any,
+        methods: Sequence[Method],
+        images: Sequence[Image],
+        word_weights: Sequence[tuple[str, float]] = (),
+    ) -> None:
+        """`images` has one for each prompt, or one that all prompts share; `word_weights` are
+        factors on words of their main prompts."""
         if not hasattr(type(pipe), "do_classifier_free_guidance"):
             legal = f"given: {type(pipe).__name__} does not tell which rows are the prompt's"
             raise SettingsError("conditional_rows", None, legal)
         self.unet: nn.Module = pipe.unet
-        self._pipe, self._settings, self._images = pipe, settings, images
-        self._timed = is_timed(settings, images)
-        self._encoded: dict[int | None, list[Composition]] = {}
+        self._pipe, self._methods = pipe, methods
+        self._images = [_weighed(pipe, image, word_weights) for image in images]
+        self._encoded: dict[int | None, list[Image]] = {}
         self._steps: tuple[Tensor | None, list[float]] = (None, [])
+        self._memories: tuple[Tensor | None, Memories] = (None, Memories())
         self._encode(None)  # now, so that what cannot be encoded fails before sampling
 
     def describe(self, call: Call) -> Evaluation:
-        """Rows, compositions and progress of the UNet call that the pipeline is making."""
+        """Rows, images and time of the UNet call that the pipeline is making."""
         conditional = self._conditional(call.sample.shape[0])
         images = self._encode(getattr(self._pipe, "clip_skip", None))
         each, odd = divmod(conditional.count(True), len(images))
@@ -56,12 +66,16 @@ class Pipeline:
         seen = {True: 0, False: 0}
         rows = []
         for is_conditional in conditional:
-            rows.append(Row(seen[is_conditional] % count // each, is_conditional))
+            rows.append(Row(seen[is_conditional] % count, is_conditional))
             seen[is_conditional] += 1
+        own = [
+            dataclasses.replace(images[number // each], number=number) for number in range(count)
+        ]
         if call.sample.shape[1] == _INPAINT_CHANNELS:
-            images, rows = _with_own_masks(images, rows, call.sample)
+            own, rows = _with_own_masks(own, rows, call.sample)
         height, width = call.sample.shape[-2:]
-        return Evaluation(rows, images, self._progress(call), (height, width))
+        clock = Clock(lambda: self._time(call))
+        return Evaluation(rows, own, clock, (height, width), self._remembered())
 
     def _conditional(self, batch: int) -> list[bool]:
         pipe = self._pipe
@@ -73,16 +87,15 @@ class Pipeline:
             pattern = [False] * guided + [True] + [True] * perturbed
         return [kind for kind in pattern for _ in range(batch // len(pattern))]
 
-    def _progress(self, call: Call) -> float:
-        """Fraction done of the steps that this run of the pipeline makes."""
-        if not self._timed:
-            return 0.0
+    def _time(self, call: Call) -> tuple[float, float]:
+        """The fractions done of the steps of this run, and of the way from pure noise: a schedule
+        of few steps may begin well below the highest timestep."""
         schedule = self._schedule()
         run = dict.fromkeys(self._run(schedule))  # second-order schedulers list a timestep twice
         timestep = torch.as_tensor(call.timestep).flatten()[0]
         at = place(timestep[None], self._pipe.scheduler.timesteps)
         now = float(timestep) if at is None else schedule[at]
-        return sum(step > now for step in run) / len(run)
+        return sum(step > now for step in run) / len(run), denoised(now, max(schedule))
 
     def _schedule(self) -> list[float]:
         """The scheduler's timesteps, read once: each time a GPU would have to be waited for."""
@@ -91,6 +104,13 @@ class Pipeline:
             self._steps = (schedule, [float(step) for step in schedule.tolist()])
         return self._steps[1]
 
+    def _remembered(self) -> Memories:
+        """What was seen in this sampling; a new schedule is a new one."""
+        schedule = self._pipe.scheduler.timesteps
+        if self._memories[0] is not schedule:
+            self._memories = (schedule, Memories())
+        return self._memories[1]
+
     def _run(self, steps: list[float]) -> list[float]:
         """Those of this run: of the schedule, img2img skips the head, others the tail."""
         pipe = self._pipe
@@ -98,30 +118,23 @@ class Pipeline:
         ends_early = getattr(pipe, "denoising_end", None) is not None
         return steps[:length] if ends_early else steps[-length:]
 
-    def _encode(self, clip_skip: int | None) -> list[Composition]:
-        """The compositions with every edit's prompt encoded as the pipeline encodes its own."""
+    def _encode(self, clip_skip: int | None) -> list[Image]:
+        """The images with every text encoded as the pipeline encodes its own."""
         if clip_skip not in self._encoded:
             images = [self._with_contexts(image, clip_skip) for image in self._images]
-            check_contexts(self._settings, images, self.unet)
+            check_contexts(self._methods, images, self.unet)
             self._encoded[clip_skip] = images
         return self._encoded[clip_skip]
 
-    def _with_contexts(self, image: Composition, clip_skip: int | None) -> Composition:
-        edits, reference = [], image.reference
-        for edit in image.edits:
-            if edit.context is None and (edit.prompt or "").strip():
-                if not hasattr(self._pipe, "encode_prompt"):
-                    kind = type(self._pipe).__name__
-                    legal = f"given as a context: {kind} cannot encode it by itself"
-                    raise SettingsError("prompt", edit.prompt, legal)
-                context = self._context(str(edit.prompt), clip_skip)
-                edit = dataclasses.replace(edit, prompt=None, context=context)
-            edits.append(edit)
-        adds = any(edit.alpha and not edit.contrast for edit in edits)
-        summed = adds and self._settings.composition == "sum"
-        if summed and reference is None and hasattr(self._pipe, "encode_prompt"):
-            reference = self._context("", clip_skip)
-        return dataclasses.replace(image, edits=tuple(edits), reference=reference)
+    def _with_contexts(self, image: Image, clip_skip: int | None) -> Image:
+        texts = {text for text in sources(self._methods, image) if isinstance(text, str)}
+        texts -= set(image.contexts)
+        if texts and not hasattr(self._pipe, "encode_prompt"):
+            kind = type(self._pipe).__name__
+            legal = f"given as a context: {kind} cannot encode it by itself"
+            raise SettingsError("prompt", min(texts), legal)
+        encoded = {text: self._context(text, clip_skip) for text in sorted(texts)}
+        return dataclasses.replace(image, contexts={**image.contexts, **encoded})
 
     @torch.no_grad()
     def _context(self, text: str, clip_skip: int | None) -> Tensor:
@@ -138,10 +151,25 @@ class Pipeline:
         return context
 
 
+def _weighed(pipe: Any, image: Image, word_weights: Sequence[tuple[str, float]]) -> Image:
+    """With factors on the tokens of words. Raises SettingsError for words that are not there."""
+    if not word_weights:
+        return image
+    text = image.prompt.main
+    tokens = pipe.tokenizer(text, truncation=True).input_ids
+    weights = dict(image.token_weights)
+    for words, factor in word_weights:
+        wanted = pipe.tokenizer(words, add_special_tokens=False).input_ids
+        if not (indices := list(find_tokens(wanted, tokens))):
+            raise SettingsError("token_weights", words, f"words of the prompt {text.strip()!r}")
+        weights.update(dict.fromkeys(indices, factor))
+    return dataclasses.replace(image, token_weights=weights)
+
+
 def _with_own_masks(
-    images: Sequence[Composition], rows: Sequence[Row], sample: Tensor
-) -> tuple[list[Composition], list[Row]]:
-    """One composition a row, each with the mask that an inpainting model's own input carries."""
+    images: Sequence[Image], rows: Sequence[Row], sample: Tensor
+) -> tuple[list[Image], list[Row]]:
+    """One image a row, each with the mask that an inpainting model's own input carries."""
     own = [
         dataclasses.replace(image, mask=sample[index, _MASK_CHANNEL])
         if image.mask is None

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call
+from ebca.evaluation import Evaluation, Image, Memories, Row
 from ebca.layers import find_layers
-from ebca.settings import Settings, SettingsError
+from ebca.methods.method import Clock, Method, Source
+from ebca.settings.checks import SettingsError
 
 TRAINING_TIMESTEPS = 1000
 
@@ -25,14 +26,14 @@ class BareUNet:
     def __init__(
         self,
         unet: nn.Module,
-        settings: Settings,
-        images: Sequence[Composition],
+        methods: Sequence[Method],
+        images: Sequence[Image],
         conditional_rows: Sequence[int] | None,
     ) -> None:
         self._images = images
         self._rows = None if conditional_rows is None else _checked_rows(conditional_rows)
-        self._timed = is_timed(settings, images)
-        check_contexts(settings, images, unet)
+        self._memories = Memories()  # of one sampling: nothing tells where another one begins
+        check_contexts(methods, images, unet)
 
     def describe(self, call: Call) -> Evaluation:
         """The evaluation of a batch. Raises SettingsError if it lacks a row that was named."""
@@ -50,20 +51,18 @@ class BareUNet:
             for image, row in enumerate(order):
                 rows[row] = Row(image % len(self._images), is_conditional)
         height, width = call.sample.shape[-2:]
-        return Evaluation(rows, self._images, self._progress(call), (height, width))
 
-    def _progress(self, call: Call) -> float:
-        if not self._timed:
-            return 0.0
-        timestep = float(torch.as_tensor(call.timestep).flatten()[0])
-        return 1.0 - (timestep + 1.0) / TRAINING_TIMESTEPS
+        def read() -> tuple[float, float]:
+            done = denoised(float(torch.as_tensor(call.timestep).flatten()[0]))
+            return done, done
+
+        return Evaluation(rows, self._images, Clock(read), (height, width), self._memories)
 
 
-def is_timed(settings: Settings, images: Sequence[Composition]) -> bool:
-    """Whether any window is narrower than the schedule, so that the time must be known."""
-    windows = [(settings.start, settings.stop)]
-    windows += [(edit.start, edit.stop) for image in images for edit in image.edits]
-    return any(window != (0.0, 1.0) for window in windows)
+def denoised(timestep: float, first: float = TRAINING_TIMESTEPS - 1.0) -> float:
+    """The fraction done at a training timestep of the whole way from pure noise, which begins at
+    the timestep `first`."""
+    return min(max(1.0 - (timestep + 1.0) / (first + 1.0), 0.0), 1.0)
 
 
 def _checked_rows(rows: Sequence[int]) -> list[int]:
@@ -73,24 +72,27 @@ def _checked_rows(rows: Sequence[int]) -> list[int]:
     return checked
 
 
-def check_contexts(settings: Settings, images: Sequence[Composition], unet: nn.Module) -> None:
-    """Raise SettingsError unless everything that is composed has a context of the model's width."""
+def sources(methods: Sequence[Method], image: Image) -> list[Source]:
+    """What has to be encoded for an image besides its main prompt."""
+    edits = [edit.source for edit in image.prompt.edits if not edit.empty]
+    return [*edits, *(text for method in methods for text in method.texts(image.prompt))]
+
+
+def check_contexts(methods: Sequence[Method], images: Sequence[Image], unet: nn.Module) -> None:
+    """Raise SettingsError unless all that methods need is encoded, in the model's width."""
     width = getattr(find_layers(unet)[0].linear("to_k"), "in_features")  # noqa: B009
     legal = f"a tensor [tokens, {width}], the width of this model's contexts"
     for image in images:
-        for edit in image.edits:
-            if edit.context is None and (edit.prompt or "").strip():
-                missing = "encoded, a tensor [tokens, channels]: a bare UNet cannot encode a prompt"
-                raise SettingsError("context", edit.prompt, missing)
-            if edit.context is not None and edit.context.shape[1] != width:
-                raise SettingsError("context", tuple(edit.context.shape), legal)
-        if image.reference is not None and image.reference.shape[1] != width:
-            raise SettingsError("reference", tuple(image.reference.shape), legal)
-        composed = any(
-            edit.alpha and not edit.contrast and edit.context is not None for edit in image.edits
-        )
-        if composed and image.reference is None and settings.composition == "sum":
-            missing = (
-                "the encoding of the empty prompt where edits are summed (or composition 'average')"
-            )
-            raise SettingsError("reference", None, missing)
+        for source in sources(methods, image):
+            if isinstance(source, str) and source not in image.contexts:
+                name = f"contexts[{source!r}]" if source else "reference"
+                raise SettingsError(name, None, _MISSING if source else _NO_REFERENCE)
+            context = image.context(source)
+            if context.shape[1] != width:
+                raise SettingsError("context", tuple(context.shape), legal)
+
+
+_MISSING = "a tensor [tokens, channels], its encoding: a bare UNet cannot encode a text"
+_NO_REFERENCE = (
+    "the encoding of the empty prompt where prompts after AND are summed (or and_means 'average')"
+)

@@ -1,0 +1,11 @@
+"""The methods, each in a module of its own. A new one is a module and an entry in `METHODS`."""
+
+from __future__ import annotations
+
+from ebca.methods.bcu import BCU
+from ebca.methods.cacao import Cacao
+from ebca.methods.contrast import Contrast
+from ebca.methods.method import Method
+
+METHODS: tuple[type[Method], ...] = (Contrast, BCU, Cacao)
+"""In the order in which their settings are shown."""

@@ -1,0 +1,39 @@
+"""CACAO, the Compositional Averaging of Cross-Attention Output (arXiv 2306.09869).
+
+    out = ( attn(Q, C_main) + sum_s alpha_s attn(Q, C_s) ) / ( 1 + sum_s alpha_s )
+
+Every prompt takes a share from the others; alphas may be negative. Weights that (nearly) cancel
+the main prompt would amplify noise and are refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ebca.methods.method import Branch, Mix
+from ebca.prompts.prompt import Edit
+from ebca.settings.checks import SettingsError
+
+MIN_DENOMINATOR = 0.1
+"""The smallest legal `1 + sum(alpha)`."""
+
+
+def average(edits: Sequence[Edit]) -> Mix:
+    """The mix of a main prompt and the edits that take part."""
+    denominator = 1.0 + math.fsum(edit.alpha for edit in edits)
+    return Mix(
+        1.0 / denominator,
+        tuple(Branch(edit.alpha / denominator, edit.source, edit) for edit in edits),
+    )
+
+
+def check_average(edits: Sequence[Edit]) -> None:
+    """Raise SettingsError if the edits that take part at the same time cannot be averaged."""
+    if 1.0 + math.fsum(edit.alpha for edit in edits) < MIN_DENOMINATOR - 1e-9:
+        raise SettingsError(
+            "alpha",
+            " + ".join(f"({edit.alpha:g})" for edit in edits),
+            f"such that 1 + their sum is at least {MIN_DENOMINATOR:g}, the main prompt"
+            " counting 1 (raise the main prompt's weight or the negative ones)",
+        )

@@ -1,0 +1,121 @@
+"""What AND means: prompts composed inside cross-attention, in one row of the UNet.
+
+The formulas are in `ebca.methods.average` (the paper's) and `ebca.methods.summed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ebca.methods.average import average, check_average
+from ebca.methods.method import PLAIN, Method, Mix, Moment, Source
+from ebca.methods.summed import EMPTY, check_sum, summed
+from ebca.prompts.prompt import Edit, Prompt
+from ebca.settings.checks import FRACTION, check_window, in_window
+from ebca.settings.declaration import check_settings, setting
+
+SUM, AVERAGE, HOSTS_OWN = "sum", "average", "webui"
+
+
+@dataclass(frozen=True)
+class Cacao(Method):
+    """The settings of the prompts after AND, and what the engine asks of them."""
+
+    and_means: str = setting(
+        SUM,
+        "sum: every prompt after AND adds to the picture by its weight, at almost no cost. average:"
+        " the paper's way, every prompt takes a share from the others. webui: the WebUI's own AND,"
+        " which needs as much time again for every prompt.",
+        label="What AND means",
+        neutral=SUM,
+        since="0.1.0",
+        legal=(SUM, AVERAGE, HOSTS_OWN),
+    )
+    edit_start: float = setting(
+        0.0,
+        "When the prompts after AND begin to act, as a part of the steps.",
+        label="Prompts after AND from",
+        group="and",
+        neutral=0.0,
+        legal=FRACTION,
+    )
+    edit_stop: float = setting(
+        1.0,
+        "When the prompts after AND stop acting, as a part of the steps.",
+        label="Prompts after AND until",
+        group="and",
+        neutral=1.0,
+        legal=FRACTION,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_window("edit_start", self.edit_start, "edit_stop", self.edit_stop)
+
+    @property
+    def active(self) -> bool:
+        return self.and_means != HOSTS_OWN
+
+    def absorbs(self, prompt: Prompt) -> bool:
+        return self.active and bool(prompt.edits)
+
+    def acts_on(self, prompt: Prompt) -> bool:
+        return self.active and any(not edit.empty for edit in prompt.edits)
+
+    def texts(self, prompt: Prompt) -> tuple[Source, ...]:
+        adds = any(not edit.empty for edit in prompt.edits)
+        return (EMPTY,) if self.and_means == SUM and adds else ()
+
+    def mix(self, prompt: Prompt, moment: Moment) -> Mix:
+        edits = [
+            edit
+            for edit in prompt.edits
+            if self.active and not edit.empty and moment.in_steps(*self._window(edit))
+        ]
+        if not edits:
+            return PLAIN
+        return summed(edits) if self.and_means == SUM else average(edits)
+
+    def check(self, prompt: Prompt) -> None:
+        """At every stretch between two borders of windows."""
+        check = check_sum if self.and_means == SUM else check_average
+        for edits in self._stretches(prompt.edits) if self.active else ():
+            check(edits)
+
+    def tell(self, prompt: Prompt) -> str:
+        count = len([edit for edit in prompt.edits if not edit.empty])
+        if not count or not self.active:
+            return ""
+        shown = "; ".join(
+            f"“{shorten(str(edit.prompt))}” {edit.alpha:+g}"
+            for edit in prompt.edits
+            if not edit.empty
+        )
+        how = "Adds" if self.and_means == SUM else "Averages with"
+        return f"{how} after AND: {shown}."
+
+    def _window(self, edit: Edit) -> tuple[float, float]:
+        return (
+            self.edit_start if edit.start is None else edit.start,
+            self.edit_stop if edit.stop is None else edit.stop,
+        )
+
+    def _stretches(self, edits: Sequence[Edit]) -> Iterator[list[Edit]]:
+        """The edits that take part together, for every time of the schedule."""
+        borders = {0.0, *(border for edit in edits for border in self._window(edit))}
+        for progress in sorted(borders):
+            yield [
+                edit
+                for edit in edits
+                if not edit.empty and in_window(progress, *self._window(edit))
+            ]
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """`text` on one line, no longer than that."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+__all__ = ["AVERAGE", "HOSTS_OWN", "SUM", "Cacao"]

@@ -1,0 +1,71 @@
+"""Contrast: away from every subject alone. Not in the paper.
+
+    out = attn(Q, C_main) + sum_i contrast / n ( attn(Q, C_main) - attn(Q, C_i) )
+
+`a cat and a dog` fails by showing one of them alone. C_i encodes one of the n subjects alone; the
+output moves away from each of these pictures. What a picture shows is decided while it is still
+noise, so the contrast ends at a noise level (`contrast_stop`), not after a number of steps: in the
+pass of hires fix, or in img2img at low strength, the layout is there already and nothing is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source
+from ebca.prompts.prompt import Prompt
+from ebca.settings.checks import FRACTION, Range
+from ebca.settings.declaration import check_settings, setting
+
+
+@dataclass(frozen=True)
+class Contrast(Method):
+    """The settings of the contrast, and what the engine asks of it."""
+
+    contrast: float = setting(
+        1.3,
+        "How strongly to show every requested subject instead of only one. Too much shows some of"
+        " them twice. 0 is off.",
+        label="Strength of the subjects",
+        neutral=0.0,
+        legal=Range(0.0, 10.0, slider=(0.0, 2.0, 0.01)),
+    )
+    contrast_stop: float = setting(
+        0.3,
+        "How far the picture may have come out of the noise when this ends: 0 is pure noise, 1 the"
+        " finished picture. The beginning decides what there is to see.",
+        label="Subjects until",
+        group="when",
+        neutral=0.3,
+        legal=FRACTION,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def active(self) -> bool:
+        return self.contrast > 0.0 and self.contrast_stop > 0.0
+
+    def acts_on(self, prompt: Prompt) -> bool:
+        return bool(self._subjects(prompt))
+
+    def texts(self, prompt: Prompt) -> tuple[Source, ...]:
+        return self._subjects(prompt)
+
+    def mix(self, prompt: Prompt, moment: Moment) -> Mix:
+        subjects = self._subjects(prompt)
+        if not subjects or not moment.in_noise(0.0, self.contrast_stop):
+            return PLAIN
+        share = self.contrast / len(subjects)
+        return Mix(1.0 + self.contrast, tuple(Branch(-share, each) for each in subjects))
+
+    def tell(self, prompt: Prompt) -> str:
+        if not self.active or not prompt.single or not prompt.main.strip():
+            return ""
+        if subjects := self._subjects(prompt):
+            return "Will try to show all of: " + ", ".join(f"“{each}”" for each in subjects) + "."
+        return "Fewer than two subjects found. If there are more, name them in Subjects."
+
+    def _subjects(self, prompt: Prompt) -> tuple[str, ...]:
+        return prompt.subjects if self.active and prompt.single else ()

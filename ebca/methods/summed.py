@@ -1,0 +1,34 @@
+"""CACAO as a sum: every prompt adds what it says beyond the empty one. Not in the paper.
+
+    out = attn(Q, C_main) + sum_s alpha_s ( attn(Q, C_s) - attn(Q, C_empty) )
+
+It does to the heads' outputs what the WebUI's AND does to predictions of noise,
+uncond + sum_i w_i (cond_i - uncond), so weights mean about the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ebca.methods.method import PLAIN, Branch, Mix
+from ebca.prompts.prompt import ALPHA, Edit
+from ebca.settings.checks import SettingsError
+
+EMPTY = ""
+
+
+def summed(edits: Sequence[Edit]) -> Mix:
+    """The mix of a main prompt and the edits that take part."""
+    total = math.fsum(edit.alpha for edit in edits)
+    branches = [Branch(edit.alpha, edit.source, edit) for edit in edits]
+    if total:
+        branches.append(Branch(-total, EMPTY))
+    return Mix(1.0, tuple(branches)) if branches else PLAIN
+
+
+def check_sum(edits: Sequence[Edit]) -> None:
+    """Raise SettingsError if the weight of the empty prompt is out of range."""
+    if not ALPHA.low <= math.fsum(edit.alpha for edit in edits) <= ALPHA.high:
+        values = " + ".join(f"({edit.alpha:g})" for edit in edits)
+        raise SettingsError("alpha", values, f"such that their sum is {ALPHA}")

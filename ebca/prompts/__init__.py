@@ -1,0 +1,7 @@
+"""Prompts as texts: AND, subjects, words. No host and no model is known here."""
+
+from ebca.prompts.prompt import Edit, Prompt
+from ebca.prompts.reading import Composed, compose, split_prompt
+from ebca.prompts.settings import Words
+
+__all__ = ["Composed", "Edit", "Prompt", "Words", "compose", "split_prompt"]

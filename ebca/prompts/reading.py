@@ -1,0 +1,90 @@
+"""Reading `AND` into a main prompt and what is joined to it.
+
+Host-free. `AND` and `:weight` are read exactly as the WebUI reads them (modules/prompt_parser.py):
+case-sensitive whole word, weight default 1.0, negative allowed, no exponent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ebca.prompts.prompt import Edit, Prompt
+from ebca.settings.checks import SettingsError
+
+_AND = re.compile(r"\bAND\b")
+_WEIGHTED = re.compile(r"(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*", re.DOTALL)
+
+
+class Subprompt(NamedTuple):
+    """One of the `AND`-separated parts of a prompt, and its weight."""
+
+    text: str
+    weight: float
+
+
+def split_prompt(prompt: str) -> list[Subprompt]:
+    """The `AND`-separated parts of `prompt` in order; at least one."""
+    parts = []
+    for part in _AND.split(prompt):
+        match = _WEIGHTED.fullmatch(part)
+        assert match is not None  # the expression matches every text
+        parts.append(Subprompt(match[1], 1.0 if match[2] is None else float(match[2])))
+    return parts
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One prompt, or a list of them, taken apart at AND: what `apply_patch` wants as `prompt`.
+
+    `main` goes into the pipeline: a text, or a list of texts where a list was given.
+    """
+
+    prompts: tuple[Prompt, ...]
+    listed: bool = False
+
+    @property
+    def main(self) -> str | list[str]:
+        mains = [prompt.main for prompt in self.prompts]
+        return mains if self.listed else mains[0]
+
+    @property
+    def edits(self) -> tuple[Edit, ...] | tuple[tuple[Edit, ...], ...]:
+        """What follows AND; one tuple a prompt where a list was given."""
+        edits = tuple(prompt.edits for prompt in self.prompts)
+        return edits if self.listed else edits[0]
+
+
+def compose(prompt: str | Sequence[str], **edit: Any) -> Composed:
+    """Read `main :w AND other :v AND ...`; every other prompt's alpha is its weight over main's.
+
+    edit: what is given to every `Edit` (gamma_attn, gamma_norm, start, stop) in place of what the
+        settings say. Empty prompts after AND are left out. Raises `SettingsError` if the main
+        weight is not positive or a value out of range.
+    """
+    if isinstance(prompt, str):
+        return Composed((_read(prompt, edit),))
+    return Composed(tuple(_read(each, edit) for each in prompt), listed=True)
+
+
+def _read(prompt: str, edit: dict[str, Any]) -> Prompt:
+    main, *others = split_prompt(prompt)
+    if others:
+        check_main_weight(*main)
+    edits = tuple(
+        Edit(other.text, None, other.weight / main.weight, **edit)
+        for other in others
+        if other.text.strip()
+    )
+    return Prompt(main.text if others else prompt, edits)
+
+
+def check_main_weight(text: str, weight: float) -> None:
+    """Raise SettingsError unless a main prompt's weight can divide those of the others."""
+    if weight <= 0.0:
+        raise SettingsError(
+            "prompt", f"{text.strip()} :{weight:g}",
+            "a main prompt (the first of those joined by AND) with a weight above 0",
+        )  # fmt: skip

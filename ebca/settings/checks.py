@@ -1,0 +1,70 @@
+"""Values and what they may be: errors that speak to the user, legal ranges, windows."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import NamedTuple
+
+
+class SettingsError(ValueError):
+    """A value that cannot be used; the message names the field, the value and the legal range."""
+
+    def __init__(self, field: str, value: object, legal: str) -> None:
+        super().__init__(f"EBCA: {field} is {value!r}, but must be {legal}.")
+        self.field, self.value, self.legal = field, value, legal
+
+
+class Range(NamedTuple):
+    """Legal values `low..high` of a number and the part of them that a slider shows."""
+
+    low: float
+    high: float
+    slider: tuple[float, float, float] = (0.0, 1.0, 0.01)  # low, high, step
+
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+
+FRACTION = Range(0.0, 1.0)
+"""Of the steps of a run, or of the noise."""
+
+TOKEN_WEIGHT = Range(0.0, 100.0, slider=(0.0, 10.0, 0.1))
+
+
+def check_number(field: str, value: object, legal: Range) -> float:
+    """Return `value` as a float, or raise `SettingsError` if it is no number within `legal`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise SettingsError(field, value, str(legal))
+    number = float(value)
+    if math.isnan(number) or not legal.low <= number <= legal.high:
+        raise SettingsError(field, value, str(legal))
+    return number
+
+
+def check_flag(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(field, value, "true or false")
+    return value
+
+
+def check_choice(field: str, value: object, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise SettingsError(field, value, "one of " + ", ".join(choices))
+    return str(value)
+
+
+def check_text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(field, value, "a text")
+    return value
+
+
+def check_window(start_field: str, start: float, stop_field: str, stop: float) -> None:
+    if start >= stop:
+        raise SettingsError(start_field, start, f"less than {stop_field}, which is {stop:g}")
+
+
+def in_window(progress: float, start: float, stop: float) -> bool:
+    """Whether a step at `progress` (fraction done, 0 at the first step) is in."""
+    return start <= progress < stop or (stop == 1.0 and progress >= 1.0)

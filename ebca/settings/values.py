@@ -1,0 +1,103 @@
+"""`Settings`: the values of all settings at once, each checked by its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ebca.settings import legacy
+from ebca.settings.checks import SettingsError
+from ebca.settings.declaration import Declaration, declarations
+
+if TYPE_CHECKING:
+    from ebca.methods.method import Method
+    from ebca.prompts.settings import Words
+
+Part = TypeVar("Part")
+
+
+def owners() -> tuple[type, ...]:
+    """The classes whose fields the settings are: what is said of words, then every method's."""
+    from ebca import methods  # which import the declarations from here
+    from ebca.prompts.settings import Words
+
+    return (Words, *methods.METHODS)
+
+
+def all_declarations() -> dict[str, Declaration]:
+    """Every setting by name, in the order in which they are shown."""
+    return {each.name: each for owner in owners() for each in declarations(owner)}
+
+
+class Settings(Mapping[str, Any]):
+    """Everything that can be set, by name: `Settings(gamma_attn=0.003)["gamma_attn"]`.
+
+    What is not given has its default; names of earlier versions still work. docs/controls.md
+    lists all. Raises `SettingsError` on construction if a value cannot be used. Never changes;
+    `replace` gives another one.
+    """
+
+    __slots__ = ("_parts", "_values")
+
+    def __init__(self, *positional: Any, **values: Any) -> None:
+        """Values without names are the step sizes and their window, as in 0.1.0."""
+        values = {**legacy.named(positional), **values}
+        known, given = all_declarations(), legacy.modern(values)
+        for name in given:
+            if name not in known:
+                raise SettingsError("setting", name, "one of " + ", ".join(known))
+        self._parts: dict[type, Any] = {}
+        self._values: dict[str, Any] = {}
+        for owner in owners():
+            names = [each.name for each in declarations(owner)]
+            part = owner(**{name: given[name] for name in names if name in given})
+            self._parts[owner] = part
+            self._values |= {name: getattr(part, name) for name in names}
+
+    def replace(self, **changes: Any) -> Settings:
+        """These settings with some changed."""
+        return Settings(**{**self._values, **legacy.modern(changes)})
+
+    def part(self, owner: type[Part]) -> Part:
+        """The settings of one owner, as it declares them."""
+        part: Part = self._parts[owner]
+        return part
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods that do something with these settings."""
+        from ebca.methods.method import Method
+
+        parts = (part for part in self._parts.values() if isinstance(part, Method))
+        return tuple(part for part in parts if part.active)
+
+    @property
+    def words(self) -> Words:
+        from ebca.prompts.settings import Words
+
+        return self.part(Words)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Settings.__slots__:  # of one that is being copied
+            raise AttributeError(name)
+        try:
+            return self._values[legacy.RENAMED.get(name, name)]
+        except KeyError:
+            raise AttributeError(f"there is no setting {name}") from None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[legacy.RENAMED.get(name, name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._parts.values()))
+
+    def __repr__(self) -> str:
+        default = {name: each.default for name, each in all_declarations().items()}
+        changed = {name: value for name, value in self._values.items() if value != default[name]}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
