@@ -198,28 +198,37 @@ class Cascade:
                 alike.setdefault(self._likeness(row.image), []).append(index)
         self.mixed = [self._mixed(members, context) for members in alike.values()]
 
+    @property
+    def masked(self) -> bool:
+        """Whether only some pixels are to pull on the contexts of any image."""
+        return any(image.mask is not None for image in self.evaluation.images)
+
     def mask(self, like: Tensor) -> Tensor | None:
-        """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one."""
+        """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one, or
+        if the layer's size is no level of the latent's."""
         images, pixels = self.evaluation.images, like.shape[1]
-        if all(image.mask is None for image in images):
+        if not self.masked or level_size(self.evaluation.size, pixels) is None:
             return None
         if pixels not in self._masks:
+            ones = like.new_ones(pixels, dtype=_precise(like))
             levels = [
-                like.new_ones(pixels, dtype=_precise(like))
-                if image.mask is None
-                else self.at_level(image.mask, like)
-                for image in images
+                ones if image.mask is None else self.at_level(image.mask, like) for image in images
             ]
-            rows = self.evaluation.rows
-            self._masks[pixels] = torch.stack([levels[row.image] for row in rows])
+            self._masks[pixels] = torch.stack([levels[row.image] for row in self.evaluation.rows])
         return self._masks[pixels]
 
     def at_level(self, places: Tensor, like: Tensor) -> Tensor:
-        """`places` [h, w] in latent pixels at the level of a query `like` [b, n, h*d], [n]."""
-        key = (id(places), like.shape[1])
+        """`places` [h, w] in latent pixels at the level of a query `like` [b, n, h*d], [n]; their
+        mean everywhere if the layer's size is no level of the latent's."""
+        size, pixels = self.evaluation.size, like.shape[1]
+        key = (id(places), pixels)
         if key not in self._levels:
-            size = self.evaluation.size
-            self._levels[key] = _at_level(places, size, level_size(size, like.shape[1]), like)
+            level = level_size(size, pixels)
+            self._levels[key] = (
+                places.to(like.device, _precise(like)).mean().expand(pixels)
+                if level is None
+                else _at_level(places, size, level, like)
+            )
         return self._levels[key]
 
     def _moving(self, context: Tensor) -> Iterator[MovingRows]:
@@ -290,21 +299,13 @@ def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
     return torch.tensor(indices, device=device)
 
 
-def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int] | None:
     """(h, w) of the UNet level that has `pixels` pixels; every level is half the last, rounded up.
-
-    Raises ValueError if no level of a latent of `size` has that many.
-    """
+    None if no level of a latent of `size` has that many."""
     height, width = size
     while height * width > pixels and height * width > 1:
         height, width = -(-height // 2), -(-width // 2)
-    if height * width != pixels:
-        raise ValueError(
-            f"EBCA: cannot apply the inpaint mask: a layer has {pixels} pixels, which no level of"
-            f" a {size[0]}x{size[1]} latent has. Switch the mask off, or the extension that"
-            " changes the layer's size."
-        )
-    return height, width
+    return (height, width) if height * width == pixels else None
 
 
 def _at_level(

@@ -23,6 +23,11 @@ from ebca.methods.method import At, Method
 from ebca.trace import Trace
 from ebca.visit import LayerHooks, Visit
 
+UNMASKED_LAYER = (
+    "EBCA: the inpaint mask was not applied in layers whose size is none of the picture's: another"
+    " extension has changed it."
+)
+
 _ALL = slice(None)
 Weight = float | Tensor
 
@@ -32,6 +37,7 @@ class Call(NamedTuple):
 
     sample: Tensor
     timestep: Tensor | float
+    context: Any = None
 
     @classmethod
     def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -39,7 +45,8 @@ class Call(NamedTuple):
             named = (kwargs[name] for name in names if name in kwargs)
             return args[position] if position < len(args) else next(named, None)
 
-        return cls(get(0, "sample", "x"), get(1, "timestep", "timesteps"))
+        context = get(2, "encoder_hidden_states", "context")
+        return cls(get(0, "sample", "x"), get(1, "timestep", "timesteps"), context)
 
 
 class Engine:
@@ -53,12 +60,14 @@ class Engine:
         *,
         trace: Trace | None = None,
         projections: Projections | None = None,
+        say: Callable[[str], None] = warnings.warn,
     ) -> None:
         """`methods` are those that have something to do. `describe` is asked at every UNet call;
-        None leaves the call alone. `projections` are the host's. Raises NoCrossAttentionError."""
+        None leaves the call alone. `projections` are the host's. `say` takes what cannot be done,
+        which is no reason to stop. Raises NoCrossAttentionError."""
         self.unet, self.methods, self.trace = unet, tuple(methods), trace
         self.layers = find_layers(unet)
-        self._describe = describe
+        self._describe, self.say = describe, say
         self._projections = projections or Projections()
         self._cascade: Cascade | None = None
         self._visit: Visit | None = None
@@ -257,7 +266,7 @@ class _Look:
 
     def __init__(self, engine: Engine, visit: Visit, cascade: Cascade) -> None:
         self.visit, self._cascade, self._layers = visit, cascade, len(engine.layers)
-        self._projections = engine._projections
+        self._projections, self._say = engine._projections, engine.say
         self._key_weight = self._projections.key_weight(
             visit.layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
         )
@@ -265,6 +274,8 @@ class _Look:
     def at(self, context: Tensor, key: Tensor, rows: Rows, token_weights: Tensor | None) -> At:
         def mask() -> Tensor | None:
             whole = self._cascade.mask(self.visit.query)
+            if whole is None and self._cascade.masked:
+                self._say(UNMASKED_LAYER)
             return None if whole is None else whole[rows]
 
         return At(
