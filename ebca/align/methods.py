@@ -55,7 +55,8 @@ _GRID_LEGAL = (
 @dataclass(frozen=True)
 class Method:
     """One column of the table. `alpha` multiplies the weights of what follows AND; `experiment`
-    is a change of the update that is being tried, see `ebca.align.experiments`."""
+    is a change of the update that is being tried, see `ebca.align.experiments`; `named` are the
+    fields that the grid names, which the label then tells whatever their values."""
 
     kind: str
     settings: Settings = _OFF
@@ -65,6 +66,7 @@ class Method:
     experiment: str = ""
     contrast: float = 0.0
     contrast_stop: float = CONTRAST_STOP_OPTION.default
+    named: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
     def facts(self) -> dict[str, Any]:
         """What it does, as JSON has it; settings only where they act."""
@@ -85,15 +87,21 @@ class Method:
 
     @property
     def label(self) -> str:
-        """A short name: the kind, the step sizes, and what else is not the default."""
+        """A short name: the kind, the step sizes, and what else is named or not the default."""
         usual = Method(self.kind, Settings(), contrast=CONTRAST_OPTION.default).facts()
-        shown = {"gamma_attn", "gamma_norm"} if self.kind in UPDATING else set()
+        shown = self.named | ({"gamma_attn", "gamma_norm"} if self.kind in UPDATING else set())
         parts = [
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={_shown(value)}"
             for name, value in self.facts().items()
             if name != "kind" and (name in shown or value != usual[name])
         ]
         return " ".join([self.kind, *parts])
+
+
+def _shown(value: Any) -> str:
+    if value in (None, ""):
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def grid_fields() -> list[str]:
@@ -161,4 +169,4 @@ def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
     settings = dataclasses.replace(base, **({**_NO_STEP, **changes} if names_steps else changes))
     if kind not in UPDATING:
         settings = dataclasses.replace(_OFF, composition=settings.composition)
-    return Method(kind, settings, **own)
+    return Method(kind, settings, **own, named=frozenset(point))
