@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--strength", type=float, default=0.6, help="how much of it to change (%(default)s)")
     add("--mask", type=Path, metavar="IMAGE", help="repaint only where this image is white")
     add("--compare", action="store_true", help="also write off | on side by side, same seed")
-    add("--energies", action="store_true", help="also draw the energies per step and layer")
+    add("--energies", action="store_true", help="also draw what updates changed, layer by layer")
     add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="where to write")
     add("--device", help="cuda, mps or cpu; default: the best there is")
     _add_settings(generate.add_argument_group("Bayesian Context Update"))
