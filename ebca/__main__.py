@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--strength", type=float, default=0.6, help="how much of it to change (%(default)s)")
     add("--mask", type=Path, metavar="IMAGE", help="repaint only where this image is white")
     add("--compare", action="store_true", help="also write off | on side by side, same seed")
-    add("--energies", action="store_true", help="also draw the energies per step and layer")
+    add("--energies", action="store_true", help="also draw what updates changed, layer by layer")
     add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="where to write")
     add("--device", help="cuda, mps or cpu; default: the best there is")
     _add_settings(generate)
@@ -164,14 +164,16 @@ def _generate(options: argparse.Namespace) -> int:
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     try:
         pipe = load_pipeline(options.model, options.model_config, device, dtype)
-        with tqdm(unit="step", leave=False, delay=1e-3) as bar:  # nothing before the first
+        # nothing before the first step, and nothing at all where stderr is no terminal
+        with tqdm(unit="step", leave=False, delay=1e-3, disable=None) as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
             for path in run(pipe, job, show):
-                bar.write(str(path))  # at once: what is written is known, whatever comes after
+                bar.clear()  # the next step draws it again, below the path
+                print(path, flush=True)  # at once: it is known, whatever comes after
     except ModelError as error:
         return _fail(str(error), EXIT_NO_MODEL)
     except torch.cuda.OutOfMemoryError as error:

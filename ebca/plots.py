@@ -53,53 +53,93 @@ def _fitted(picture: Image.Image) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS)
 
 
-def plot_energies(table: list[dict[str, Any]], path: Path) -> None:
-    """Draw the rows of `Trace.table`: energies per step and layer, and what the updates did.
+class Panel(NamedTuple):
+    """One panel of the energies: its question, what is drawn, and percent of a row of the table."""
 
-    Layers differ by orders of magnitude, so each one's energies are divided by its largest.
+    question: str
+    drawn: str
+    percent: Callable[[dict[str, Any], dict[str, Any]], float | None]
+    """Of a row, given the first row of its layer too; None where there is nothing to draw."""
+    logarithmic: bool = False
+
+
+PANELS = (
+    Panel(
+        "Does an update make the text fit the picture better?",
+        "change of E(Q; K) by it, % of |E|; below 0: it does",
+        lambda row, _: _change(row["conditional"], row["conditional_after"]),
+    ),
+    Panel(
+        "Does it make the strongest words stronger?",
+        "change of E(K) by it, % of |E|; above 0: it does",
+        lambda row, _: _change(row["prior"], row["prior_after"]),
+    ),
+    Panel(
+        "How does the fit change from step to step?",
+        "E(Q; K) before the update, % above or below the first step's; lower: fits better",
+        lambda row, first: _change(first["conditional"], row["conditional"]),
+    ),
+    Panel(
+        "How far does an update move the text?",
+        "|dC| / |C|: length of the change / length of the encoded prompt, %",
+        lambda row, _: 100 * row["relative_update"] if row["relative_update"] else None,
+        logarithmic=True,
+    ),
+)
+
+
+def plot_energies(table: list[dict[str, Any]], path: Path) -> None:
+    """Draw the rows of `Trace.table`: what the updates of each layer changed, step by step."""
+    energies_figure(table).savefig(path, dpi=120)
+
+
+def energies_figure(table: list[dict[str, Any]]) -> Any:
+    """What `plot_energies` writes, as a matplotlib figure with one axis for each of `PANELS`.
+
+    Energies of layers differ by orders of magnitude, and change by little: so only changes are
+    drawn, in percent of the layer's own.
     """
-    from matplotlib.figure import Figure  # slow to import, and only needed here
+    from matplotlib import colormaps  # slow to import, and only needed here
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     layers = sorted({row["layer"] for row in table})
-    curves = {layer: [row for row in table if row["layer"] == layer] for layer in layers}
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
-    axes = figure.subplots(2, 2)
-    panels: tuple[tuple[str, Callable[[dict[str, Any], float], float | None], str], ...] = (
-        ("E(Q; K) before the update", lambda row, size: row["conditional"] / size, "conditional"),
-        ("E(K) before the update", lambda row, size: row["prior"] / size, "prior"),
-        ("change of E(Q; K) + E(K) by the update", _change, "conditional"),
-        ("|dC| / |C| of the update, %", _percent, "relative_update"),
-    )
-    for axis, (title, value, name) in zip(axes.flat, panels, strict=True):
-        for layer, rows in curves.items():
-            size = max(abs(row[name] or 0.0) for row in rows) or 1.0
-            points = [(row["evaluation"] + 1, value(row, size)) for row in rows]
-            points = [point for point in points if point[1] is not None]
-            colour = _shade(layer / max(1, layers[-1]))
-            if points:
-                axis.plot(*zip(*points, strict=True), color=colour, label=f"layer {layer}")
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel("UNet evaluation")
+    shades = colormaps["viridis"]
+    figure = Figure(figsize=(12, 8.5), layout="constrained")
+    axes = list(figure.subplots(2, 2).flat)
+    for axis, panel in zip(axes, PANELS, strict=True):
+        for layer in layers:
+            rows = [row for row in table if row["layer"] == layer]
+            points = [(row["evaluation"] + 1, panel.percent(row, rows[0])) for row in rows]
+            seen = [point for point in points if point[1] is not None]
+            if seen:
+                colour = shades(0.92 * layer / max(1, layers[-1]))
+                label = f"{layer} ({rows[0]['place']})"
+                axis.plot(*zip(*seen, strict=True), ".-", color=colour, label=label)
+        axis.set_title(panel.question, fontsize=12, loc="left", pad=22)
+        axis.text(0, 1.02, panel.drawn, transform=axis.transAxes, fontsize=9, color="dimgray")
+        axis.set_xlabel("UNet evaluation (most samplers: the step)")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-        axis.axhline(0, color="gray", linewidth=0.8)
+        if not axis.lines:
+            axis.text(0.5, 0.5, "nothing was updated", transform=axis.transAxes, ha="center")
+        elif panel.logarithmic:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
+        else:
+            axis.axhline(0, color="gray", linewidth=0.8)
+    labelled = max(axes, key=lambda axis: len(axis.lines)).get_legend_handles_labels()
     if len(layers) <= 20:
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right center", fontsize=8)
-    figure.suptitle("Energies of the updated rows; each layer relative to its largest |E|")
-    figure.savefig(path, dpi=120)
+        figure.legend(*labelled, loc="outside right center", fontsize=9, title="layer")
+    figure.suptitle(
+        "What the updates did, layer by layer (dark: the first layer, light: the last)\n"
+        "E(Q; K) is low where the words find pixels that are like them;"
+        " E(K) is high where some words are much stronger than the others",
+        fontsize=11,
+    )
+    return figure
 
 
-def _change(row: dict[str, Any], size: float) -> float | None:
-    if row["conditional_after"] is None:
-        return None
-    before, after = row["conditional"] + row["prior"], row["conditional_after"] + row["prior_after"]
-    return float(after - before) / size
-
-
-def _percent(row: dict[str, Any], _size: float) -> float | None:
-    return None if row["relative_update"] is None else 100 * float(row["relative_update"])
-
-
-def _shade(place: float) -> tuple[float, float, float]:
-    """From dark blue to light orange as `place` goes from 0 (first layer) to 1 (last)."""
-    return (0.1 + 0.85 * place, 0.2 + 0.45 * place, 0.5 - 0.2 * place)
+def _change(before: float, after: float | None) -> float | None:
+    """From one energy to another, in percent."""
+    return None if after is None or not before else 100 * (after - before) / abs(before)

@@ -83,6 +83,7 @@ class Trace:
                 "progress": record.progress,
                 "layer": record.layer.index,
                 "name": record.layer.name,
+                "place": record.layer.place,
                 **{
                     name: None if value is None else float(value.mean())
                     for name in names
@@ -93,7 +94,7 @@ class Trace:
         ]
 
     def plot(self, path: Path) -> None:
-        """Draw E(Q; K) and E(K) per step and layer, and how far each update went and helped."""
+        """Draw how E(Q; K) and E(K) changed per step and layer, and how far each update went."""
         from ebca.plots import plot_energies  # matplotlib is only needed for pictures
 
         plot_energies(self.table(), path)

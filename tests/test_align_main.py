@@ -92,11 +92,35 @@ def test_a_grid_is_all_combinations():
     (still,) = methods(["bcu"], Settings(), read_grid(["gamma_attn=0", "contrast=0.4"]))
     assert (still.settings.gamma_attn, still.settings.contrast) == (0.0, 0.4)
     both = methods(["cacao", "off"], Settings(), read_grid(["composition=sum,average"]))
-    assert [method.label for method in both] == ["cacao and_means=sum", "cacao and_means=average", "off"]
+    labels = ["cacao and_means=sum", "cacao and_means=average", "off"]
+    assert [method.label for method in both] == labels
     assert (
         found[2].label == "bcu contrast=0 gamma_attn=0.002 gamma_norm=0"
         " max_relative_update=0 layers=down,mid centered=False"
     )
+
+
+def test_a_label_tells_every_field_of_the_grid():
+    def labels(kind, *axes):
+        return [method.label for method in methods([kind], Settings(), read_grid(axes))]
+
+    steps = "bcu gamma_attn=0.002 gamma_norm=0"
+    assert labels("bcu", "contrast=0.66,1.3", "layers=all") == [
+        f"{steps} layers=all contrast=0.66",
+        f"{steps} layers=all contrast=1.3",
+    ]
+    caps = [f"{steps} max_relative_update={cap}" for cap in ("none", "0.02")]
+    assert labels("bcu", "max_relative_update=none,0.02") == caps
+    assert labels("cacao", "composition=sum") == ["cacao composition=sum"]
+    assert labels("core-and", "alpha=1,2") == ["core-and alpha=1", "core-and alpha=2"]
+    assert labels("off", "contrast=0.66,1.3") == ["off"]
+
+
+def test_the_same_method_under_two_names_is_one_column():
+    command = ["align", "--methods", "bcu", "--grid", "contrast=1.3", "--against", "bcu"]
+    (one,) = chosen_methods(build_parser().parse_args(command))
+    assert one == Method("bcu", Settings(), contrast=1.3)
+    assert one.label.endswith(" contrast=1.3")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,44 @@ def test_compare_writes_both_pictures_and_a_sheet(
     assert capsys.readouterr().out.split() == [str(off), str(on), str(sheet)]
     assert (pixels(on) != pixels(off)).any()
     assert pixels(sheet).shape[1] > 2 * pixels(on).shape[1]
+
+
+class Terminal(io.StringIO):
+    """Takes stdout and stderr, as a terminal does."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        """Its lines as they are seen in the end."""
+        lines = []
+        for line in self.getvalue().split("\n"):
+            seen = ""
+            for written in line.split("\r"):
+                seen = written + seen[len(written) :]
+            lines.append(seen.rstrip())
+        return lines
+
+
+def test_a_terminal_shows_a_bar_and_then_paths_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, terminal)
+    assert generate(tmp_path, _PROMPT, "--compare", "--energies") == 0
+    assert "/4 [" in terminal.getvalue()
+    names = ("0-off.png", "0.png", "0-energies.png", "compare.png")
+    assert terminal.screen() == [str(tmp_path / f"00000-{name}") for name in names] + [""]
+
+
+def test_elsewhere_paths_are_all_that_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(tmp_path, _PROMPT, "--images", "2") == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [str(tmp_path / f"0000{n}-{n}.png") for n in (0, 1)]
+    assert not printed.err
 
 
 def test_png_carries_what_made_it(tmp_path: Path) -> None:

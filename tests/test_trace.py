@@ -9,6 +9,7 @@ from models import LAYERS, PAPER, context, encoding, evaluate, latent
 
 import ebca
 from ebca.layers import find_layers
+from ebca.plots import PANELS, energies_figure
 
 
 def traced(unet: UNet2DConditionModel, settings: ebca.Settings, **patch: object) -> ebca.Trace:
@@ -73,3 +74,58 @@ def test_a_trace_does_not_change_the_output(unet: UNet2DConditionModel) -> None:
         with ebca.apply_patch(unet, ebca.Settings(), **patch):
             outputs.append(evaluate(unet, latent(2), context(2)))
     assert torch.equal(*outputs)
+
+
+@pytest.fixture
+def sampled(unet: UNet2DConditionModel) -> ebca.Trace:
+    """Of three steps."""
+    trace = ebca.Trace()
+    with ebca.apply_patch(unet, ebca.Settings(0.01, 0.01), trace=trace, conditional_rows=[1]):
+        for step in range(3):
+            evaluate(unet, latent(2, seed=step), context(2), timestep=900 - 300 * step)
+    return trace
+
+
+def test_what_is_drawn_changes_and_fills_its_panel(sampled: ebca.Trace) -> None:
+    """Energies themselves would be flat: they change by little of what they are."""
+    for axis in energies_figure(sampled.table()).axes:
+        bottom, top = axis.get_ylim()
+        drawn = [line.get_ydata() for line in axis.lines if len(line.get_ydata()) == 3]
+        heights = [(y, axis.transData.transform((1, y))[1]) for ys in drawn for y in ys]
+        places = [height for _, height in heights]
+        assert all(bottom <= y <= top for y, _ in heights)
+        assert max(places) - min(places) > axis.bbox.height / 2
+        assert any(len(set(ys)) == 3 for ys in drawn)
+
+
+def test_what_is_drawn_is_the_difference_made_in_percent(sampled: ebca.Trace) -> None:
+    table = sampled.table()
+    figure = energies_figure(table)
+    fit, strength, steps, length = figure.axes
+    rows = [row for row in table if row["layer"] == 2]
+
+    def line(axis: object) -> list[float]:
+        return next(
+            list(line.get_ydata())
+            for line in axis.lines  # type: ignore[attr-defined]
+            if line.get_label() == "2 (mid)"
+        )
+
+    for axis, name in ((fit, "conditional"), (strength, "prior")):
+        made = [100 * (row[name + "_after"] - row[name]) / abs(row[name]) for row in rows]
+        assert line(axis) == pytest.approx(made)
+    start = rows[0]["conditional"]
+    since = [100 * (row["conditional"] - start) / abs(start) for row in rows]
+    assert line(steps) == pytest.approx(since)
+    assert line(length) == pytest.approx([100 * row["relative_update"] for row in rows])
+    assert list(fit.lines[0].get_xdata()) == [1, 2, 3]
+
+
+def test_a_figure_of_no_updates_says_so(unet: UNet2DConditionModel) -> None:
+    trace = traced(unet, ebca.Settings(0.01, start=0.9))
+    figure = energies_figure(trace.table())
+    said = [
+        "nothing was updated" in {text.get_text() for text in axis.texts} for axis in figure.axes
+    ]
+    assert said == [True, True, False, True]
+    assert len(figure.axes) == len(PANELS)

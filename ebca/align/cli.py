@@ -124,7 +124,10 @@ def chosen_methods(options: argparse.Namespace) -> list[Method]:
     elif options.against not in labels and kinds.count(options.against) != 1:
         legal = "one of " + ", ".join(dict.fromkeys([*labels, *KINDS]))
         raise SettingsError("against", options.against, legal)
-    return list({method.label: method for method in found}.values())
+    once: dict[str, Method] = {}
+    for method in found:
+        once.setdefault(str(method.facts()), method)
+    return list(once.values())
 
 
 def _check(options: argparse.Namespace) -> None:
