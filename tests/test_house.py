@@ -83,7 +83,7 @@ def test_it_has_flags_acts_on_a_pipeline_and_is_written_into_the_picture(tmp_pat
     parameters = read_parameters(on.info["parameters"])[2]
     assert parameters["EBCA dream"] == "0.5"
     assert parameters["EBCA dream_of"] == "a red car"
-    preset, values = read(parameters, all_declarations())
+    _, values = read(parameters, all_declarations())
     assert (values["dream"], values["dream_of"]) == (0.5, "a red car")
     assert "dream" not in off.info["parameters"]
     assert main(["generate", "a cat", "--dream", "2", "--out", str(tmp_path / "bad")]) == 2

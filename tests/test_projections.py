@@ -13,8 +13,8 @@ from ebca.engine import Engine
 from ebca.evaluation import Image
 from ebca.hosts.unet import BareUNet
 from ebca.layers import Projections, find_layers
-from ebca.prompts import Prompt
 from ebca.naive import Text, gradient_step
+from ebca.prompts import Prompt
 
 SETTINGS = Settings(0.03, 0.05, scale_with_depth=False, **PAPER)
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 import pytest
 
-from ebca.settings import Edit, Settings, SettingsError
-from ebca.webui.options import (
-    FIELDS,
-    PRESETS,
-    Options,
-    preset_values,
-    read_arguments,
-    read_object,
-)
+from ebca.settings import Settings, SettingsError
+from ebca.settings.legacy import LIST_OF_0_1
+from ebca.settings.presets import PRESETS, preset_values
+from ebca.webui.options import Options, fields, options_of, read_arguments, read_object
 
+FIELDS = fields()
 NAMES = [
     "enabled", "preset", "gamma_attn", "gamma_norm", "start", "stop", "formulation",
     "update_unconditional", "scale_with_depth", "max_relative_update", "layers", "token_weights",
-    "compose", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
-    "gamma_spread", "centered", "composition", "contrast",
-    "contrast_stop", "things",
+    "and_means", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
+    "gamma_spread", "centered", "contrast", "contrast_stop", "subjects",
 ]  # fmt: skip
-NUMBERS = [name for name, field in FIELDS.items() if "range" in field.metadata]
-CHOICES = [name for name, field in FIELDS.items() if "choices" in field.metadata]
-FLAGS = [name for name, field in FIELDS.items() if isinstance(field.default, bool)]
-TEXTS = ["layers", "things", "token_weights"]
+NUMBERS = [name for name, field in FIELDS.items() if field.is_number]
+CHOICES = [name for name, field in FIELDS.items() if field.choices]
+FLAGS = [name for name, field in FIELDS.items() if field.is_flag]
+TEXTS = ["layers", "subjects", "token_weights"]
 DEFAULTS = {name: field.default for name, field in FIELDS.items()}
 
 
@@ -44,41 +38,11 @@ def test_the_order_of_the_fields_is_stable() -> None:
     assert sorted(NUMBERS + CHOICES + FLAGS + TEXTS) == sorted(NAMES)
 
 
-def test_fields_of_the_core_keep_its_defaults_ranges_and_help() -> None:
-    core = {field.name: field for field in dataclasses.fields(Settings)}
-    for name in core.keys() & FIELDS.keys() - {"token_weights"}:
-        ours, theirs = FIELDS[name], core[name]
-        assert ours.default == (0.0 if name == "max_relative_update" else theirs.default)
-        assert ours.metadata == theirs.metadata
-    assert core.keys() - FIELDS.keys() == set()
-
-
-def test_editorial_fields_keep_the_cores_defaults_and_ranges() -> None:
-    core = {field.name: field for field in dataclasses.fields(Edit)}
-    for name in ("gamma_attn", "gamma_norm", "start", "stop"):
-        ours, theirs = FIELDS[f"edit_{name}"], core[name]
-        assert (ours.default, ours.metadata["range"]) == (
-            theirs.default,
-            theirs.metadata["range"],
-        )
-
-
-def test_defaults_are_legal_and_make_the_cores_defaults() -> None:
+def test_defaults_are_legal_and_are_the_cores() -> None:
     options = Options()
-    assert options.settings() == dataclasses.replace(Settings(), max_relative_update=0.0)
-    assert options.edit(prompt="a cat", alpha=0.5) == Edit("a cat", None, 0.5)
+    assert options.settings == Settings()
     assert options.values() == DEFAULTS
-    assert not options.enabled
-
-
-def test_every_field_has_a_help_text() -> None:
-    assert all(field.metadata["help"].strip().endswith(".") for field in FIELDS.values())
-
-
-def test_editorial_values_reach_the_edits() -> None:
-    options = Options(edit_gamma_attn=0.1, edit_gamma_norm=0.2, edit_start=0.3, edit_stop=0.4)
-    edit = options.edit(prompt="a cat")
-    assert (edit.gamma_attn, edit.gamma_norm, edit.start, edit.stop) == (0.1, 0.2, 0.3, 0.4)
+    assert not options.page.enabled
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -86,10 +50,13 @@ def test_editorial_values_reach_the_edits() -> None:
     "value", [None, math.nan, math.inf, -0.001, 1e9, "0.5", True, [0.5], 1 + 2j], ids=repr
 )
 def test_a_number_outside_its_range_or_no_number_is_refused(name: str, value: Any) -> None:
+    if name == "max_relative_update" and value is None:
+        assert read_object({name: value}) == Options()  # as in 0.1.0: no limit
+        return
     text = message({name: value})
     assert name in text
     assert repr(value) in text
-    assert str(FIELDS[name].metadata["range"]) in text
+    assert str(FIELDS[name].legal) in text
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -102,7 +69,7 @@ def test_a_flag_is_true_or_false(name: str, value: Any) -> None:
 @pytest.mark.parametrize("value", [None, 1, "", "CACAO", ["same"]], ids=repr)
 def test_a_choice_is_one_of_its_choices(name: str, value: Any) -> None:
     text = message({name: value})
-    assert all(choice in text for choice in FIELDS[name].metadata["choices"])
+    assert all(choice in text for choice in FIELDS[name].choices)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -127,16 +94,16 @@ def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
 
 
 def test_presets_are_offered_and_legal() -> None:
-    assert FIELDS["preset"].metadata["choices"] == ("custom", *PRESETS)
+    assert FIELDS["preset"].choices == ("custom", *PRESETS)
     for preset in PRESETS:
-        assert read_object({"preset": preset}).preset == preset
+        assert read_object({"preset": preset}).page.preset == preset
 
 
 def test_presets_differ_from_the_defaults_as_they_say() -> None:
-    for preset, fields in PRESETS.items():
+    for preset, given in PRESETS.items():
         values = read_object({"preset": preset}).values()
-        assert {name: values[name] for name in fields} == dict(fields)
-        others = NAMES[:1] + [name for name in NAMES[2:] if name not in fields]
+        assert {name: values[name] for name in given} == dict(given)
+        others = NAMES[:1] + [name for name in NAMES[2:] if name not in given]
         assert all(values[name] == DEFAULTS[name] for name in others)
 
 
@@ -146,7 +113,7 @@ def test_no_two_presets_are_the_same() -> None:
 
 
 def test_the_first_preset_is_the_defaults() -> None:
-    assert Options().preset == "multi-concept"
+    assert Options().page.preset == "multi-concept"
     assert read_object({"preset": "multi-concept"}) == Options()
 
 
@@ -158,7 +125,7 @@ def test_choosing_a_preset_takes_back_what_another_has_set() -> None:
 
 def test_what_is_given_goes_before_the_preset() -> None:
     options = read_object({"preset": "paper: stylise", "gamma_attn": 0.3})
-    assert (options.gamma_attn, options.edit_start) == (0.3, 0.2)
+    assert (options.settings.gamma_attn, options.settings.edit_start) == (0.3, 0.2)
 
 
 # Arguments of the script
@@ -166,32 +133,35 @@ def test_what_is_given_goes_before_the_preset() -> None:
 
 def test_an_object_takes_the_defaults_for_what_it_lacks() -> None:
     given = {"enabled": True, "gamma_attn": 0.3}
-    assert read_arguments([given], {}) == Options(enabled=True, gamma_attn=0.3)
+    assert read_arguments([given], {}) == options_of({"enabled": True, "gamma_attn": 0.3})
     assert read_arguments([{}], {}) == Options()
     rest = list(DEFAULTS.values())[1:]  # which the WebUI fills in
-    assert read_arguments([given, *rest], {}) == Options(enabled=True, gamma_attn=0.3)
+    assert read_arguments([given, *rest], {}) == options_of({"enabled": True, "gamma_attn": 0.3})
 
 
 def test_a_list_is_in_the_order_of_the_fields() -> None:
     values = {**DEFAULTS, "enabled": True, "stop": 0.5, "hires": "off"}
-    assert read_arguments(list(values.values()), {}) == Options(enabled=True, stop=0.5, hires="off")
+    assert read_arguments(list(values.values()), {}) == options_of(
+        {"enabled": True, "stop": 0.5, "hires": "off"}
+    )
 
 
 def test_a_short_list_takes_the_defaults() -> None:
-    assert read_arguments([True, "custom", 0.5], {}) == Options(True, "custom", 0.5)
+    assert read_arguments([True, "custom", 0.5], {}) == options_of(
+        {"enabled": True, "preset": "custom", "gamma_attn": 0.5}
+    )
 
 
 def test_a_list_keeps_its_values_whatever_the_preset() -> None:
     values = {**DEFAULTS, "enabled": True, "preset": "paper: stylise"}
-    assert read_arguments(list(values.values()), {}) == Options(
-        enabled=True, preset="paper: stylise"
-    )
+    given = {"enabled": True, "preset": "paper: stylise"}
+    assert read_arguments(list(values.values()), {}) == options_of(given)
 
 
 def test_nothing_is_checked_while_it_is_closed() -> None:
     garbage: list[Any] = [False, None, math.nan, "x", object()]
     assert read_arguments(garbage, {}) == Options()
-    assert not read_arguments([False], {"gamma_attn": math.nan}).enabled
+    assert not read_arguments([False], {"gamma_attn": math.nan}).page.enabled
 
 
 @pytest.mark.parametrize("arguments", [[None], ["yes"], [1]])
@@ -202,14 +172,40 @@ def test_enabled_itself_is_checked(arguments: list[Any]) -> None:
 
 def test_axes_go_before_everything() -> None:
     values = list({**DEFAULTS, "enabled": True}.values())
-    assert read_arguments(values, {"gamma_attn": 0.4}).gamma_attn == 0.4
-    assert read_arguments([{"enabled": True, "stop": 0.2}], {"stop": 0.4}).stop == 0.4
-    assert read_arguments([False], {"enabled": True}).enabled
-    assert not read_arguments([{"enabled": True}], {"enabled": False}).enabled
+    assert read_arguments(values, {"gamma_attn": 0.4}).settings.gamma_attn == 0.4
+    assert read_arguments([{"enabled": True, "stop": 0.2}], {"stop": 0.4}).settings.stop == 0.4
+    assert read_arguments([False], {"enabled": True}).page.enabled
+    assert not read_arguments([{"enabled": True}], {"enabled": False}).page.enabled
     axes = {"preset": "paper: stylise", "gamma_norm": 0.4}
-    options = read_arguments(values, axes)
-    assert (options.gamma_attn, options.gamma_norm, options.edit_start) == (0.0, 0.4, 0.2)
+    made = read_arguments(values, axes).settings
+    assert (made.gamma_attn, made.gamma_norm, made.edit_start) == (0.0, 0.4, 0.2)
 
 
 def test_no_arguments_at_all_are_the_defaults() -> None:
     assert read_arguments([], {}) == Options()
+
+
+# What 0.1.0 was sent
+
+
+OLD_LIST = {
+    **{name: FIELDS[name].default for name in LIST_OF_0_1 if name in FIELDS},
+    "enabled": True, "compose": "cacao", "composition": "average", "contrast": 0.5, "things": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("compose", "means"), [("cacao", "average"), ("webui", "webui")])
+def test_a_list_of_0_1_0_is_read_in_its_own_order(compose: str, means: str) -> None:
+    values = {**OLD_LIST, "compose": compose, "contrast_stop": 0.7}
+    made = read_arguments([values[name] for name in LIST_OF_0_1], {}).settings
+    assert (made.and_means, made.contrast, made.contrast_stop) == (means, 0.5, 0.7)
+    short = [values[name] for name in LIST_OF_0_1[:13]]
+    assert read_arguments(short, {}).settings.and_means == {"cacao": "sum"}.get(compose, means)
+
+
+def test_an_object_of_0_1_0_means_what_it_meant() -> None:
+    made = read_arguments([{"enabled": True, "composition": "average", "things": "a, b"}], {})
+    assert (made.settings.and_means, made.settings.subjects) == ("average", "a, b")
+    preset = {"preset": "paper: multi-concept", "composition": "sum"}
+    assert read_object(preset).settings.and_means == "sum"
+    assert read_arguments([{"enabled": True}], {"things": "a, b"}).settings.subjects == "a, b"

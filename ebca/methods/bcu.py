@@ -241,6 +241,10 @@ class BCU(Method):
         """Always: a prompt after AND may have step sizes of its own."""
         return True
 
+    @property
+    def uses_mask(self) -> bool:
+        return self.mask
+
     def check_model(self, layers: list[Layer]) -> None:
         check_layers_of(layers, self.layers)
 
@@ -264,6 +268,13 @@ class BCU(Method):
         mine = whose == MAIN or (whose == NEGATIVE and self.update_unconditional)
         acts = mine and any(self._sizes) and moment.in_steps(self.start, self.stop)
         return _Step(self, self._sizes) if acts else None
+
+    def tell(self, prompt: Prompt) -> str:
+        if not any(self._sizes) or not prompt.main.strip():
+            return ""
+        terms = ((self.gamma_attn, "brings out"), (self.gamma_norm, "holds back"))
+        done = " and ".join(f"{verb} words ({size:g})" for size, verb in terms if size)
+        return f"The paper's update {done or 'spreads words'}."
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,11 @@ class Method:
         """Whether it ever does anything with these settings."""
         return True
 
+    @property
+    def uses_mask(self) -> bool:
+        """Whether it wants to know which part of the picture is repainted."""
+        return False
+
     def acts_on(self, prompt: Prompt) -> bool:
         """Whether it ever does anything with that prompt."""
         return self.active

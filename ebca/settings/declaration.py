@@ -23,7 +23,6 @@ from ebca.settings.checks import (
 
 GROUPS = {
     "sight": "",
-    "subjects": "Subjects",
     "update": "The paper's update: details",
     "and": "Prompts after AND",
     "when": "When and where",

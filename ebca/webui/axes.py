@@ -7,12 +7,10 @@ from typing import Any
 
 from modules import scripts  # type: ignore[import-not-found]
 
-from ebca.settings import SettingsError
+from ebca.settings import Declaration, SettingsError
 from ebca.webui.job import AXES
-from ebca.webui.options import FIELDS, read_object
+from ebca.webui.options import fields, read_object
 from ebca.webui.refusal import JobRefusedError
-
-_TRUTH = {"True": True, "False": False}
 
 
 def register() -> None:
@@ -21,7 +19,7 @@ def register() -> None:
     if plot is None:
         return
     known = {option.label for option in plot.axis_options}
-    axes = (_axis(plot.AxisOption, name) for name in FIELDS)
+    axes = (_axis(plot.AxisOption, each) for each in fields().values())
     plot.axis_options.extend(axis for axis in axes if axis.label not in known)
 
 
@@ -29,30 +27,29 @@ def _is_plot(script_class: Any) -> bool:
     return str(script_class.__module__) == "xyz_grid.py"
 
 
-def _axis(option: Callable[..., Any], name: str) -> Any:
-    field = FIELDS[name]
-    kind: Callable[[str], Any] = float if "range" in field.metadata else str
-    choices: Sequence[str] | None = None
-    if isinstance(field.default, bool):
-        choices = tuple(_TRUTH)
-    elif "choices" in field.metadata:
-        choices = tuple(field.metadata["choices"])
+def _axis(option: Callable[..., Any], field: Declaration) -> Any:
+    choices: Sequence[str] = ("True", "False") if field.is_flag else field.choices
 
     def value_of(given: Any) -> Any:
-        truth = isinstance(field.default, bool)
-        return _TRUTH.get(str(given).strip().capitalize(), given) if truth else given
+        return field.read(str(given))
 
     def confirm(_p: Any, values: Sequence[Any]) -> None:
         """Refuse a bad value before the first cell."""
-        window = {"start": {"stop": 1.0}, "edit_start": {"edit_stop": 1.0}}.get(name, {})
         try:
             for value in values:
-                read_object({**window, name: value_of(value)})
+                read_object({**_room(field.name), field.name: value_of(value)})
         except SettingsError as error:
             raise JobRefusedError(str(error)) from None
 
     def apply(p: Any, value: Any, _values: Sequence[Any]) -> None:
-        setattr(p, AXES, {**getattr(p, AXES, {}), name: value_of(value)})
+        setattr(p, AXES, {**getattr(p, AXES, {}), field.name: value_of(value)})
 
-    listed = None if choices is None else lambda: list(choices)
-    return option(f"[EBCA] {name}", kind, apply, confirm=confirm, choices=listed)
+    listed = (lambda: list(choices)) if choices else None
+    kind = float if field.is_number else str
+    return option(f"[EBCA] {field.name}", kind, apply, confirm=confirm, choices=listed)
+
+
+def _room(name: str) -> dict[str, float]:
+    """What lets a window begin late, whatever the accordion's end of it is."""
+    stop = name.replace("start", "stop")
+    return {stop: 1.0} if stop != name and stop in fields() else {}

@@ -1,16 +1,20 @@
-"""The prompts of a job, read by the WebUI's own parser, and what CACAO makes of them."""
+"""The prompts of a job, read by the WebUI's own parser, as what methods are asked about."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
-from ebca.prompts import check_things, contrasts, read_things
-from ebca.settings import SettingsError, check_alphas
+from ebca.methods.method import Method
+from ebca.prompts import Edit, Prompt
+from ebca.prompts.reading import check_main_weight
+from ebca.prompts.words import missing_words
+from ebca.settings import Settings
 from ebca.webui.neighbours import owner_of_prompt, read_and
-from ebca.webui.options import Options
+
+Weigh = Callable[[str], Mapping[int, float]]
 
 
 @dataclass(frozen=True)
@@ -31,65 +35,63 @@ class Part:
 
 @dataclass(frozen=True)
 class ImagePrompt:
-    """The prompt of one image: the main part, then the editorial ones."""
+    """The prompt of one image: the main part, then those that follow AND.
+
+    whole: as it is given to the WebUI.
+    absorbed: whether a method takes what follows AND; else every part is a row of its own, and
+        the WebUI or another extension (`owner`) joins them.
+    """
 
     parts: tuple[Part, ...]
     whole: str
-    """As it is given to the WebUI."""
-    composed: bool
-    """Whether CACAO composes it; else the WebUI or another extension does."""
+    settings: Settings
+    absorbed: bool
     owner: str | None = None
-    """The other extension, if one does."""
-    contrast: float = 0.0
-    """How far it is moved away from its things alone, where it has several."""
-    named: tuple[str, ...] = ()
-    """What its things are, if that is not to be found out."""
 
     @property
     def main(self) -> str:
-        """What is left of it where CACAO has taken the editorial parts out."""
-        return f"{self.parts[0].text} :1" if self.composed else self.whole
+        """What is left of it where a method has taken the other parts."""
+        return f"{self.parts[0].text} :1" if self.absorbed else self.whole
 
-    def contrasts(self, step: int) -> dict[str, float]:
-        """The things that are not to be alone in the picture at `step`, with their weights."""
-        return contrasts(self.parts[0].at(step), self.contrast, self.named)
+    def prompts(self, step: int, weigh: Weigh = lambda text: {}) -> list[Prompt]:
+        """What is asked for at a step of the denoiser, one for each row that the WebUI makes.
+        `weigh` gives factors on the tokens of a text."""
+        main, *others = self.parts
+        if not self.absorbed:
+            if others:
+                return [Prompt(part.at(step), single=False) for part in self.parts]
+            return [self._with_subjects(Prompt(main.at(step)))]
+        edits = (
+            Edit(text, alpha=part.weight / main.weight, token_weights=weigh(text))
+            for part in others
+            if (text := part.at(step)).strip()
+        )
+        return [self._with_subjects(Prompt(main.at(step), tuple(edits)))]
 
-    def all_contrasts(self) -> list[str]:
-        """Those of all steps."""
-        return [thing for last, _ in self.parts[0].schedule for thing in self.contrasts(last)]
+    def all_prompts(self) -> Iterator[Prompt]:
+        """Those of all steps. Raises SettingsError for a main weight that cannot be used."""
+        if self.absorbed:
+            check_main_weight(self.parts[0].text, self.parts[0].weight)
+        ends = {last + 1 for part in self.parts for last, _ in part.schedule}
+        for step in sorted({0, *ends}):
+            yield from self.prompts(step)
 
-    def active(self, step: int) -> list[tuple[int, float]]:
-        """(index, alpha) of the editorial parts that take part at `step`: a prompt that is empty
-        then does not."""
-        main, *editorial = self.parts
-        return [
-            (index, part.weight / main.weight)
-            for index, part in enumerate(editorial, start=1)
-            if part.at(step).strip()
-        ]
-
-    def check(self, options: Options) -> None:
-        """Raise SettingsError unless it can be composed, at every step of its schedule."""
-        if not self.composed:
-            return
-        main = self.parts[0]
-        if main.weight <= 0.0:
-            raise SettingsError(
-                "prompt", f"{main.text.strip()} :{main.weight:g}",
-                "a main prompt (the first of those joined by AND) with a weight above 0",
-            )  # fmt: skip
-        for step in sorted({0, *(last + 1 for part in self.parts for last, _ in part.schedule)}):
-            active = self.active(step)
-            edits = [options.edit(prompt=self.parts[i].text, alpha=a) for i, a in active]
-            check_alphas(edits, options.composition)
+    def check(self, methods: Sequence[Method]) -> None:
+        """Raise SettingsError unless the methods can do what it asks, at every step."""
+        for prompt in self.all_prompts():
+            for method in methods:
+                method.check(prompt)
 
     def words(self) -> list[str]:
         """All texts that are ever encoded for it."""
         return [text for part in self.parts for _, text in part.schedule]
 
+    def _with_subjects(self, prompt: Prompt) -> Prompt:
+        return prompt.with_subjects(self.settings.words.subjects_of(prompt.main))
+
 
 def read_prompts(
-    prompts: Sequence[str], options: Options, steps: int, hires_steps: int | None = None
+    prompts: Sequence[str], settings: Settings, steps: int, hires_steps: int | None = None
 ) -> list[ImagePrompt]:
     """`prompts`, one per image and free of extra networks, as the WebUI reads them.
 
@@ -102,59 +104,37 @@ def read_prompts(
     )
     read = []
     for prompt, parts in zip(prompts, indices, strict=True):
-        owner = owner_of_prompt(prompt) if len(parts) > 1 else None
-        composed = options.compose == "cacao" and len(parts) > 1 and owner is None
-        each = [
+        each = tuple(
             Part(flat[index], float(weight), tuple((end, text) for end, text in schedules[index]))
             for index, weight in parts
-        ]
-        mine = options.contrast_stop > 0 and (composed or len(parts) == 1)
-        contrast = options.contrast if mine else 0.0
-        named = read_things(options.things)
-        read.append(ImagePrompt(tuple(each), prompt, composed, owner, contrast, named))
+        )
+        owner = owner_of_prompt(prompt) if len(parts) > 1 else None
+        asked = Prompt(each[0].text, tuple(Edit(part.text) for part in each[1:]))
+        taken = owner is None and any(method.absorbs(asked) for method in settings.methods)
+        read.append(ImagePrompt(each, prompt, settings, taken, owner))
     return read
 
 
-def check_named(images: Sequence[ImagePrompt], options: Options) -> None:
-    """Raise SettingsError for a thing of the options that no prompt ever has."""
-    contrasted = [image.parts[0].schedule for image in images if image.contrast]
-    texts = [text for schedule in contrasted for _, text in schedule]
-    check_things(texts, read_things(options.things))
+def missing_subjects(images: Sequence[ImagePrompt]) -> list[str]:
+    """The subjects that the user named and that no prompt ever has."""
+    texts = [text for image in images for _, text in image.parts[0].schedule]
+    return missing_words(texts, images[0].settings.words.named) if images else []
 
 
-def describe(prompt: str, options: Options, steps: int = 20) -> str:
-    """One line on how `prompt` will be composed. Raises SettingsError if it cannot be."""
-    (image,) = read_prompts([prompt], options, steps)
-    image.check(options)
-    if len(image.parts) == 1:
-        return f"One prompt: {_shown(image.parts[0])}. Nothing to compose.{_contrast(image)}"
-    if not image.composed:
+def describe(prompt: str, settings: Settings, steps: int = 20) -> str:
+    """What will be done with `prompt`, in sentences. Raises SettingsError if it cannot be."""
+    (image,) = read_prompts([prompt], settings, steps)
+    image.check(settings.methods)
+    told = [
+        method.tell(each)
+        for each in dict.fromkeys(image.all_prompts())
+        for method in settings.methods
+    ]
+    if len(image.parts) > 1 and not image.absorbed:
         owner = image.owner or "the WebUI"
-        return f"{len(image.parts)} prompts, composed by {owner}, one UNet row for each."
-    main, *editorial = image.parts
-    shown, total = [], 1.0
-    for part in editorial:
-        alpha = part.weight / main.weight
-        if any(text.strip() for _, text in part.schedule):
-            shown.append(f"{alpha:+g} times {_shown(part)}")
-            total += alpha
-        else:
-            shown.append("an empty prompt, left out")
-    summed = options.composition == "sum"
-    how = "added beyond the empty prompt" if summed else f"divided by {total:g}"
-    return f"CACAO: main {_shown(main)}; {'; '.join(shown)}; {how}.{_contrast(image)}"
-
-
-def _contrast(image: ImagePrompt) -> str:
-    if not image.contrast or not image.parts[0].text.strip():
-        return ""
-    alone = dict.fromkeys(image.all_contrasts())
-    if not alone:
-        return " Contrast: fewer than two things found; if there are more, name them in Things."
-    shown = ", ".join(f"“{thing}”" for thing in alone)
-    return f" Contrast: none of these alone: {shown}."
-
-
-def _shown(part: Part) -> str:
-    text = " ".join(part.text.split())
-    return f"“{text if len(text) <= 60 else text[:57] + '...'}”"
+        told.insert(
+            0, f"AND is left to {owner}: {len(image.parts)} prompts, each calculated in full."
+        )
+    if missing := missing_subjects([image]):
+        told.append(f"The prompt does not have: {', '.join(f'“{each}”' for each in missing)}.")
+    return " ".join(dict.fromkeys(filter(None, told)))

@@ -1,22 +1,22 @@
-"""The WebUI's encoded prompts as the engine's compositions.
+"""The WebUI's encoded prompts as the engine's images.
 
 The WebUI encodes all AND-separated prompts of an image, with their schedules, LoRAs, embeddings
-and whatever else it knows. For CACAO the main ones alone stay in what its denoiser is given, and
-the others come along as editorial contexts.
+and whatever else it knows. Where a method takes what follows AND, the main ones alone stay in what
+the denoiser is given, and the encodings of the others come along.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ebca.composition import Composition
-from ebca.settings import Edit
-from ebca.webui.composing import ImagePrompt
-from ebca.webui.options import Options
+from ebca.evaluation import Image
+from ebca.methods.method import Method
+from ebca.webui.composing import ImagePrompt, Weigh
 from ebca.webui.words import CHUNK
 
 
@@ -26,7 +26,7 @@ class _Whole(NamedTuple):
     mains: Any  # kept, so that its id stays its own
     cond: Any
     texts: Sequence[ImagePrompt]
-    contexts: Mapping[str, Tensor]  # of things alone and, where prompts are summed, of ""
+    contexts: Mapping[str, Tensor]  # of the texts that methods asked for
 
 
 class EncodedPrompts:
@@ -34,31 +34,35 @@ class EncodedPrompts:
 
     def __init__(
         self,
-        options: Options,
+        methods: Sequence[Method],
         mask: Tensor | None,
         read: Callable[[Any], Sequence[ImagePrompt]],
-        weigh: Callable[[str], dict[int, float]],
+        weigh: Weigh,
         encode: Callable[[Sequence[str]], Sequence[Any]],
     ) -> None:
         """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` gives the
         texts that belong to an encoded batch, `weigh` the factors on the tokens of a text,
         `encode` texts as the WebUI does, by the model in use."""
-        self._options, self._mask, self._read, self._weigh = options, mask, read, weigh
+        self._methods, self._mask, self._read, self._weigh = methods, mask, read, weigh
         self._encode = encode
         self._whole: dict[int, _Whole] = {}
-        self._made: dict[tuple[int, ...], list[Composition]] = {}
+        self._made: dict[tuple[int, ...], list[Image]] = {}
 
     def mains(self, cond: Any) -> Any:
-        """What the denoiser gets instead of `cond`: without what CACAO composes into it."""
+        """What the denoiser gets instead of `cond`: without what methods take."""
         texts = self._read(cond)
-        wanted = [thing for image in texts for thing in image.all_contrasts()]
-        if self._options.composition == "sum" and any(image.composed for image in texts):
-            wanted.append("")
-        wanted = list(dict.fromkeys(wanted))
+        asked = (
+            text
+            for image in texts
+            for prompt in image.all_prompts()
+            for method in self._methods
+            for text in method.texts(prompt)
+        )
+        wanted = [text for text in dict.fromkeys(asked) if isinstance(text, str)]
         encoded = zip(wanted, map(_context, self._encode(wanted) if wanted else ()), strict=True)
         mains = copy.copy(cond)
         mains.batch = [
-            [_with_weight_one(prompts[0])] if image.composed else prompts
+            [_with_weight_one(prompts[0])] if image.absorbed else prompts
             for image, prompts in zip(texts, cond.batch, strict=True)
         ]
         self._whole[id(mains)] = _Whole(mains, cond, texts, dict(encoded))
@@ -67,53 +71,42 @@ class EncodedPrompts:
     def whole(self, cond: Any) -> Any:
         """What `mains` was given for `cond`; None if `cond` has all of it."""
         whole = self._whole.get(id(cond))
-        composed = whole is not None and any(image.composed for image in whole.texts)
-        return whole.cond if whole is not None and composed else None
+        absorbed = whole is not None and any(image.absorbed for image in whole.texts)
+        return whole.cond if whole is not None and absorbed else None
 
-    def compositions(self, cond: Any, step: int) -> list[Composition]:
+    def images(self, cond: Any, step: int) -> list[Image]:
         """One for each row of `cond`, which `mains` has given, at a step of the denoiser."""
         whole = self._whole.get(id(cond))
         if whole is None:  # another extension's: nothing is known of its texts
-            return [Composition(mask=self._mask) for image in cond.batch for _ in image]
+            rows = [row for image in cond.batch for row in image]
+            return [Image(mask=self._mask, number=number) for number in range(len(rows))]
         batch = whole.cond.batch
         key = (id(cond), *(_place(part.schedules, step) for image in batch for part in image))
         if key not in self._made:
+            made = [
+                image
+                for text, parts in zip(whole.texts, batch, strict=True)
+                for image in self._image(text, parts, step, whole.contexts)
+            ]
             self._made[key] = [
-                composition
-                for image, prompts in zip(whole.texts, batch, strict=True)
-                for composition in self._compose(image, prompts, step, whole.contexts)
+                dataclasses.replace(image, number=number) for number, image in enumerate(made)
             ]
         return self._made[key]
 
-    def _compose(
-        self, image: ImagePrompt, prompts: Any, step: int, contexts: Mapping[str, Tensor]
-    ) -> list[Composition]:
-        alone = [
-            self._alone(contexts[thing], contrast)
-            for thing, contrast in image.contrasts(step).items()
+    def _image(
+        self, text: ImagePrompt, parts: Any, step: int, contexts: Mapping[str, Tensor]
+    ) -> list[Image]:
+        if len(text.parts) != len(parts):  # read in another way by who joins it
+            return [Image(mask=self._mask) for _ in parts]
+        own = {
+            part.at(step): _context(encoded.schedules[_place(encoded.schedules, step)].cond)
+            for part, encoded in zip(text.parts[1:], parts[1:], strict=True)
+            if text.absorbed
+        }
+        return [
+            Image(prompt, {**contexts, **own}, self._weigh(prompt.main), self._mask)
+            for prompt in text.prompts(step, self._weigh)
         ]
-        if image.composed:
-            edits = [
-                self._edit(prompts[index], image.parts[index].at(step), alpha, step)
-                for index, alpha in image.active(step)
-            ]
-            text = image.parts[0].at(step)
-            return [self._composition(text, (*edits, *alone), contexts.get(""))]
-        if len(image.parts) != len(prompts):  # read in another way by who composes it
-            return [Composition(mask=self._mask) for _ in prompts]
-        return [self._composition(part.at(step), tuple(alone)) for part in image.parts]
-
-    def _alone(self, context: Tensor, contrast: float) -> Edit:
-        return Edit(context=context, contrast=contrast, stop=self._options.contrast_stop)
-
-    def _composition(
-        self, text: str, edits: tuple[Edit, ...] = (), reference: Tensor | None = None
-    ) -> Composition:
-        return Composition(edits, self._weigh(text), self._mask, reference)
-
-    def _edit(self, prompt: Any, text: str, alpha: float, step: int) -> Edit:
-        encoding = _context(prompt.schedules[_place(prompt.schedules, step)].cond)
-        return self._options.edit(context=encoding, alpha=alpha, token_weights=self._weigh(text))
 
 
 def _context(encoding: Any) -> Tensor:

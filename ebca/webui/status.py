@@ -9,16 +9,15 @@ from typing import Any
 
 from modules import extra_networks, sd_models, shared  # type: ignore[import-not-found]
 
-from ebca.layers import NoCrossAttentionError, find_layers, select_layers
-from ebca.prompts import read_word_weights
+from ebca.layers import NoCrossAttentionError, find_layers
 from ebca.settings import SettingsError
-from ebca.webui.composing import check_named, describe, read_prompts
-from ebca.webui.options import Options
+from ebca.webui.composing import describe, read_prompts
+from ebca.webui.options import Options, options_of
 from ebca.webui.words import check_words, text_encoder
 
 _OFF = "Off: tick the box beside the title to use EBCA."
-_NO_HIRES = "Nothing to do: the hires pass is set to 'only' and hires fix is off."
-_INERT = "The step sizes are 0 and nothing is composed, so the picture stays as it is."
+_NO_HIRES = "Nothing to do: EBCA is set to the hires pass only, and hires fix is off."
+_NOTHING = "Nothing to do with this prompt and these settings: the picture stays as it is."
 
 
 def status(page: str, values: Mapping[str, Any]) -> str:
@@ -30,36 +29,35 @@ def status(page: str, values: Mapping[str, Any]) -> str:
     if not values["enabled"]:
         return _line(_OFF)
     try:
-        return _line(_described(json.loads(page), Options(**values)))
+        return _line(_described(json.loads(page), options_of(values)))
     except (SettingsError, NoCrossAttentionError) as error:
         return _line(str(error), "error")
 
 
 def _described(page: Mapping[str, Any], options: Options) -> str:
     """Raises SettingsError or NoCrossAttentionError where a job would be refused."""
+    settings = options.settings
     prompts = {name: _plain(text, page["styles"]) for name, text in _passes(page, options)}
-    lines = [name + describe(text, options) for name, text in prompts.items()]
-    images = read_prompts(list(prompts.values()), options, steps=20)
-    check_named(images, options)
+    if not prompts:
+        return _NO_HIRES
+    told = {name: describe(text, settings) for name, text in prompts.items()}
+    images = read_prompts(list(prompts.values()), settings, steps=20)
     model = sd_models.model_data.sd_model  # unlike shared.sd_model, this does not load one
     if model is not None:
-        select_layers(find_layers(model.model.diffusion_model), options.layers)
+        layers = find_layers(model.model.diffusion_model)
+        for method in settings.methods:
+            method.check_model(layers)
         texts = [text for image in images for text in image.words()]
-        check_words(text_encoder(model), texts, dict(read_word_weights(options.token_weights)))
-    if not images:
-        return _NO_HIRES
-    inert = options.settings().inert and not any(
-        image.composed or image.all_contrasts() for image in images
-    )
-    return " ".join([*lines, _INERT] if inert else lines)
+        check_words(text_encoder(model), texts, dict(settings.words.word_weights))
+    return " ".join(name + text for name, text in told.items() if text) or _NOTHING
 
 
 def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str]]:
     """(introduction, prompt) of those passes in which EBCA takes part."""
-    prompt, hires = page["prompt"], page["hires"]
-    if options.hires != "only":
+    prompt, hires, wanted = page["prompt"], page["hires"], options.page.hires
+    if wanted != "only":
         yield "", prompt
-    if hires is not None and options.hires != "off" and (hires or options.hires == "only"):
+    if hires is not None and wanted != "off" and (hires or wanted == "only"):
         yield "Hires pass: ", hires or prompt
 
 
