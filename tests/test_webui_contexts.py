@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ebca.composition import Row
 from torch import Tensor
 
+from ebca.evaluation import Row
 from ebca.hosts.contexts import KnownContexts
 
 ROWS = [Row(0, True), Row(1, True), Row(0, False), Row(1, False)]
