@@ -11,7 +11,9 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from ebca.webui.options import FIELDS, preset_values
+from ebca.settings.declaration import GROUPS
+from ebca.settings.presets import preset_values
+from ebca.webui.options import fields
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -144,21 +146,23 @@ class Tab:
             self._webui.page.wait_for_timeout(300)
 
     def unfold(self) -> None:
-        """Open the group of advanced controls."""
-        if not self.control("start").is_visible():
-            self.control("advanced").locator("> .label-wrap").click()
+        """Open the groups that are folded."""
+        for group in filter(GROUPS.get, GROUPS):
+            some = next(name for name, each in fields().items() if each.group == group)
+            if not self.control(some).is_visible():
+                self.control(group).locator("> .label-wrap").click()
 
     def set(self, field: str, value: Any) -> None:
         control = self.control(field)
-        if "range" in FIELDS[field].metadata:
+        if fields()[field].is_number:
             _fill(control.locator("input[type=number]"), str(value))
         elif field == "preset":
             control.locator("input").click()
             control.locator(f"li[data-value='{value}']").click()
-            if fields := preset_values(value):  # what it sets comes from the server
+            if changed := preset_values(value):  # what it sets comes from the server
                 shown = self.control("gamma_attn").locator("input[type=number]")
-                expect(shown).to_have_value(f"{fields['gamma_attn']:g}")
-        elif "choices" in FIELDS[field].metadata:
+                expect(shown).to_have_value(f"{changed['gamma_attn']:g}")
+        elif fields()[field].choices:
             control.locator(f"input[value='{value}']").check()
         elif isinstance(value, bool):
             control.locator("input").set_checked(value)
@@ -169,17 +173,17 @@ class Tab:
         control = self.control(field)
         if field == "enabled":
             return self.enabled
-        if "range" in FIELDS[field].metadata:
+        if fields()[field].is_number:
             return float(control.locator("input[type=number]").input_value())
-        if "choices" in FIELDS[field].metadata and field != "preset":
+        if fields()[field].choices and field != "preset":
             return control.locator("input:checked").input_value()
-        if isinstance(FIELDS[field].default, bool):
+        if fields()[field].is_flag:
             return control.locator("input").is_checked()
         return control.locator("input, textarea").input_value()
 
     def values(self) -> dict[str, Any]:
         """What all of EBCA's controls say."""
-        return {name: self.get(name) for name in FIELDS}
+        return {name: self.get(name) for name in fields()}
 
     @property
     def line(self) -> Locator:

@@ -30,7 +30,7 @@ JOB = {
 }
 """What a job is where a test does not say otherwise."""
 
-PAPER = {"gamma_spread": 0, "centered": False, "composition": "average", "contrast": 0}
+PAPER = {"gamma_spread": 0, "centered": False, "and_means": "average", "contrast": 0}
 ON = {"gamma_attn": 0.03, "gamma_norm": 0.02, **PAPER}
 """Step sizes that every checkpoint of the suite notices within few steps."""
 
@@ -45,9 +45,9 @@ _BRIEF = {
 }
 
 SUM = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0, "contrast": 0}
-ZERO = {**SUM, "composition": "average"}
+ZERO = {**SUM, "and_means": "average"}
 
-_LABEL = re.compile(r'(EBCA \w+): ("(?:\\.|[^\\"])*"|[^,]*)')
+_LABEL = re.compile(r'(EBCA(?: \w+)?): ("(?:\\.|[^\\"])*"|[^,]*)')
 
 
 class RefusedError(Exception):
@@ -80,10 +80,10 @@ class Result:
 
 
 def labels(infotext: str) -> dict[str, str]:
-    """EBCA's labels in an infotext, free of their prefix."""
+    """EBCA's labels in an infotext, free of their prefix; `EBCA` itself is the empty one."""
     found = _LABEL.findall(infotext.rpartition("\n")[2])
     return {
-        label.removeprefix("EBCA "): json.loads(text) if text.startswith('"') else text
+        label.removeprefix("EBCA").strip(): json.loads(text) if text.startswith('"') else text
         for label, text in found
     }
 

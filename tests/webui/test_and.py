@@ -108,7 +108,7 @@ def test_the_negative_prompt_knows_no_and(webui):
     assert same(webui.txt2img(**job, ebca=ZERO), webui.txt2img(**job))
 
 
-# composition = sum
+# and_means = sum
 
 
 @pytest.mark.parametrize("prompt", [A, LONG], ids=["short", "long"])
@@ -128,23 +128,23 @@ def test_a_sum_takes_weights_that_an_average_cannot(draw):
     assert differ(draw(f"{A} AND {B} :-1.5", SUM), draw(A, None))
 
 
-# compose = webui
+# and_means = webui
 
 
 @pytest.mark.parametrize("prompt", [f"{A} AND {B}", f"{A} :1.2 AND {B} :-0.4 AND a crown :0.3"])
-def test_with_compose_webui_and_no_step_size_it_is_the_core_and(draw_any, prompt):
-    assert same(draw_any(prompt, {**ZERO, "compose": "webui"}), draw_any(prompt, None))
+def test_with_the_hosts_own_and_no_step_size_it_is_the_core_and(draw_any, prompt):
+    assert same(draw_any(prompt, {**ZERO, "and_means": "webui"}), draw_any(prompt, None))
 
 
-def test_with_compose_webui_every_conditional_row_is_updated(draw_any):
+def test_with_the_hosts_own_and_every_conditional_row_is_updated(draw_any):
     """The WebUI adds what each of two equal prompts does, as twice the guidance would."""
-    webui = {**ON, "compose": "webui"}
+    webui = {**ON, "and_means": "webui"}
     twice = draw_any(f"{A} AND {A}", webui, cfg_scale=2)
     assert alike(twice, draw_any(A, webui, cfg_scale=4))
     assert differ(twice, draw_any(A, None, cfg_scale=4))
 
 
-def test_with_compose_cacao_two_equal_prompts_do_not_double_the_guidance(draw):
+def test_two_equal_prompts_do_not_double_the_guidance(draw):
     assert differ(draw(f"{A} AND {A}", cfg_scale=2), draw(A, cfg_scale=4))
 
 
@@ -154,9 +154,9 @@ def test_other_extensions_keywords_are_left_alone(webui, keyword):
     assert same(webui.txt2img(prompt=prompt, ebca=ZERO), webui.txt2img(prompt=prompt))
 
 
-@pytest.mark.parametrize("compose", ["cacao", "webui"])
-def test_the_infotext_keeps_the_prompt_as_it_was_written(webui, compose):
+@pytest.mark.parametrize("and_means", ["sum", "average", "webui"])
+def test_the_infotext_keeps_the_prompt_as_it_was_written(webui, and_means):
     prompt = f"{A} :1.2 AND [:a (blue:1.3) crown:0.2] :0.6 AND  AND {A} BREAK hat"
-    result = webui.txt2img(prompt=prompt, ebca={**ON, "compose": compose}, batch_size=2)
+    result = webui.txt2img(prompt=prompt, ebca={**ON, "and_means": and_means}, batch_size=2)
     assert [text.split("\n")[0] for text in result.infotexts] == [prompt, prompt]
-    assert result.labels["compose"] == compose
+    assert result.labels.get("and_means", "sum") == and_means

@@ -80,9 +80,9 @@ def matrix(webui, **job):
 
 
 @pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize("compose", ["cacao", "webui"])
-def test_images_of_one_batch_may_have_different_prompts(any_webui, compose, together):
-    ebca = {**ON, "compose": compose, "edit_gamma_attn": 0.01}
+@pytest.mark.parametrize("and_means", ["sum", "webui"])
+def test_images_of_one_batch_may_have_different_prompts(any_webui, and_means, together):
+    ebca = {**ON, "and_means": and_means, "edit_gamma_attn": 0.01}
     setting = {"override_settings": {"batch_cond_uncond": together}}
     batch = matrix(any_webui, ebca=ebca, **setting)
     for prompt, picture, infotext in zip(PROMPTS, batch.pictures, batch.infotexts, strict=True):
@@ -93,7 +93,7 @@ def test_images_of_one_batch_may_have_different_prompts(any_webui, compose, toge
 
 
 def test_a_batch_of_different_prompts_is_the_core_and_without_ebca(webui):
-    batch = matrix(webui, ebca={**ZERO, "compose": "webui"})
+    batch = matrix(webui, ebca={**ZERO, "and_means": "webui"})
     assert same(batch, matrix(webui))
 
 

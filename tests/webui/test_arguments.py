@@ -17,7 +17,7 @@ FIELDS = [
     "max_relative_update",
     "layers",
     "token_weights",
-    "compose",
+    "and_means",
     "edit_gamma_attn",
     "edit_gamma_norm",
     "edit_start",
@@ -26,20 +26,19 @@ FIELDS = [
     "hires",
     "gamma_spread",
     "centered",
-    "composition",
     "contrast",
     "contrast_stop",
-    "things",
+    "subjects",
 ]
 
 PRESETS = {
     "custom": {},
-    "multi-concept": {"gamma_attn": "0.002", "gamma_norm": "0", "gamma_spread": "0"},
-    "contrast": {"gamma_attn": "0", "gamma_spread": "0", "contrast": "1.3"},
-    "paper: multi-concept": {"gamma_attn": "0.01", "gamma_norm": "0.02", "centered": "False"},
-    "paper: inpainting": {"gamma_attn": "0.025", "gamma_norm": "0.025", "mask": "True"},
-    "paper: compose / edit": {"gamma_attn": "0", "edit_gamma_attn": "0.0005", "edit_start": "0.3"},
-    "paper: stylise": {"gamma_norm": "0", "edit_gamma_norm": "0.0004", "edit_start": "0.2"},
+    "multi-concept": {"gamma_attn": 0.002, "gamma_norm": 0, "gamma_spread": 0},
+    "contrast": {"gamma_attn": 0, "gamma_spread": 0, "contrast": 1.3},
+    "paper: multi-concept": {"gamma_attn": 0.01, "gamma_norm": 0.02, "centered": False},
+    "paper: inpainting": {"gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},
+    "paper: compose / edit": {"gamma_attn": 0, "edit_gamma_attn": 0.0005, "edit_start": 0.3},
+    "paper: stylise": {"gamma_norm": 0, "edit_gamma_norm": 0.0004, "edit_start": 0.2},
 }
 
 
@@ -56,10 +55,8 @@ def test_it_is_listed_for_both_tabs(webui):
     assert "ebca" in scripts["img2img"]
 
 
-def test_an_infotext_names_all_fields(webui):
-    texts = {"token_weights": "red:2", "things": "red car, crown"}
-    result = webui.txt2img(ebca=texts, steps=1)
-    assert list(result.labels) == FIELDS
+def test_an_infotext_of_the_defaults_says_that_it_is_on_and_the_version(webui):
+    assert list(webui.txt2img(ebca={}, steps=1).labels) == ["", "version"]
 
 
 def test_it_is_off_by_default(webui, fields):
@@ -68,7 +65,8 @@ def test_it_is_off_by_default(webui, fields):
 
 
 def test_missing_keys_take_the_defaults(webui):
-    assert webui.txt2img(ebca={"gamma_attn": 0.03}).labels["contrast"] == "1.3"
+    one, two = {"gamma_attn": 0.03}, {"gamma_attn": 0.03, "contrast": 1.3, "layers": "all"}
+    assert same(webui.txt2img(ebca=one), webui.txt2img(ebca=two))
 
 
 def test_an_object_without_enabled_is_off(webui):
@@ -105,9 +103,24 @@ def test_a_list_may_be_too_long(webui, fields):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_sets_its_fields(webui, preset):
-    labels = webui.txt2img(ebca={"preset": preset}, steps=1).labels
-    assert labels["preset"] == preset
-    assert PRESETS[preset].items() <= labels.items()
+    chosen = webui.txt2img(ebca={"preset": preset}, steps=2)
+    assert chosen.labels.get("preset", "multi-concept") == preset
+    assert set(chosen.labels) <= {"", "version", "preset"}
+    assert same(chosen, webui.txt2img(ebca={"preset": preset, **PRESETS[preset]}, steps=2))
+
+
+@pytest.mark.parametrize("compose", ["cacao", "webui"])
+def test_a_list_of_0_1_0_is_read_in_its_own_order(webui, fields, compose):
+    """It had `compose` and `composition` where `and_means` is."""
+    means = "average" if compose == "cacao" else "webui"
+    new = {**fields, "enabled": True, **ON, "and_means": means, "contrast": 0.7}
+    old = {**new, "composition": "average", "contrast": new.pop("contrast")}
+    order = ["compose" if name == "and_means" else name for name in FIELDS]
+    order.insert(order.index("contrast"), "composition")
+    values = [{**old, "compose": compose}[name] for name in order]
+    prompt = "a red car and a blue crown AND a green hat :0.5"
+    listed = webui.txt2img(prompt=prompt, ebca=values)
+    assert same(listed, webui.txt2img(prompt=prompt, ebca={**new, "contrast": 0.7}))
 
 
 def test_a_key_wins_over_the_preset(webui):
@@ -139,7 +152,7 @@ def test_every_field_changes_the_picture_where_it_should(webui):
         {"max_relative_update": 0.005},
         {"layers": "up"},
         {"token_weights": "car:4"},
-        {"compose": "webui"},
+        {"and_means": "webui"},
         {"edit_gamma_attn": 0.05},
         {"edit_start": 0.3},
     ]

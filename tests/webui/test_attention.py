@@ -14,7 +14,7 @@ def test_every_attention_optimisation_gives_the_same(any_webui, attention):
         {"ebca": None},
         {"ebca": ON},
         {"ebca": EBCA, "prompt": BOTH},
-        {"ebca": {**EBCA, "compose": "webui"}, "prompt": BOTH},
+        {"ebca": {**EBCA, "and_means": "webui"}, "prompt": BOTH},
         {"ebca": EBCA, "prompt": f"{BOTH} AND {LONG} :0.3"},
     ]
     before = [any_webui.txt2img(**job) for job in jobs]

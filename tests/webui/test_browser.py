@@ -20,7 +20,8 @@ if not URL:
     pytest.skip("EBCA_WEBUI, the address of a live WebUI, is not set", allow_module_level=True)
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from ebca.webui.options import FIELDS, PRESETS, preset_values  # noqa: E402
+from ebca.settings.presets import PRESETS, preset_values  # noqa: E402
+from ebca.webui.options import fields  # noqa: E402
 from webui.browser_page import CHROMIUM, Tab, WebUIPage, open_webui  # noqa: E402
 
 if not CHROMIUM:
@@ -40,7 +41,7 @@ UNUSUAL = {
     "max_relative_update": 0.043,
     "layers": "0-2, up",
     "token_weights": "red car:2.5, crown:0.5",
-    "compose": "webui",
+    "and_means": "webui",
     "edit_gamma_attn": 0.0003,
     "edit_gamma_norm": 0.0007,
     "edit_start": 0.21,
@@ -49,17 +50,16 @@ UNUSUAL = {
     "hires": "off",
     "gamma_spread": 0.0215,
     "centered": False,
-    "composition": "average",
     "contrast": 0.27,
     "contrast_stop": 0.45,
-    "things": "blue crown, car",
+    "subjects": "blue crown, car",
 }
 """A value for every field, none of them a default."""
 
-DEFAULTS = {name: field.default for name, field in FIELDS.items()}
+DEFAULTS = {name: field.default for name, field in fields().items()}
 
-assert list(UNUSUAL) == list(FIELDS)
-assert all(UNUSUAL[name] != DEFAULTS[name] for name in FIELDS)
+assert list(UNUSUAL) == list(fields())
+assert all(UNUSUAL[name] != DEFAULTS[name] for name in fields())
 
 
 @pytest.fixture(scope="module")
@@ -90,30 +90,29 @@ def unusual(txt2img: Tab) -> Tab:
     """With `UNUSUAL` in all controls."""
     txt2img.enable()
     txt2img.unfold()
-    for name in [name for name in FIELDS if name != "enabled"]:  # the preset before the rest
+    for name in [name for name in fields() if name != "enabled"]:  # the preset before the rest
         txt2img.set(name, UNUSUAL[name])
     assert txt2img.values() == UNUSUAL
     return txt2img
 
 
-def test_a_new_user_sees_nine_things_and_opening_enables(webui: WebUIPage) -> None:
+def test_a_new_user_sees_six_controls_and_opening_enables(webui: WebUIPage) -> None:
     tab = webui.txt2img
     assert not tab.enabled
     tab.enable()
     assert tab.enabled
-    visible = {name for name in FIELDS if name != "enabled" and tab.control(name).is_visible()}
-    steps = {"gamma_attn", "gamma_norm", "gamma_spread"}
-    contrast = {"contrast", "contrast_stop", "things"}
-    assert visible == {"preset", "compose", "token_weights", *steps, *contrast}
+    visible = {name for name in fields() if name != "enabled" and tab.control(name).is_visible()}
+    shown = {"preset", "subjects", "contrast", "gamma_attn", "gamma_norm", "and_means"}
+    assert visible == shown
     tab.unfold()
-    assert all(tab.control(name).is_visible() for name in FIELDS)
+    assert all(tab.control(name).is_visible() for name in fields())
 
 
 @pytest.mark.parametrize("name", ["txt2img", "img2img"])
 def test_every_control_has_a_tooltip_and_a_label_of_its_own(webui: WebUIPage, name: str) -> None:
     tab: Tab = getattr(webui, name)
-    for field in list(FIELDS)[1:]:
-        assert tab.control(field).get_attribute("title").startswith(f"{field}. ")
+    for field in list(fields())[1:]:
+        assert tab.control(field).get_attribute("title").endswith(f" ({field})")
     # what the pointer meets first has no other title
     titled = "[id^=ebca_][title] [title]:not([title=''], .hide)"
     assert tab.find(f"#ebca_{{}}_enabled {titled}").count() == 0
@@ -124,9 +123,9 @@ def test_every_control_has_a_tooltip_and_a_label_of_its_own(webui: WebUIPage, na
 
 def test_pasting_an_infotext_restores_every_control(unusual: Tab) -> None:
     infotext = unusual.generate()
-    assert all(f"EBCA {name}: " in infotext for name in FIELDS)
+    assert all(f"EBCA {name}: " in infotext for name in fields() if name != "enabled")
     unusual.find("#{}_prompt textarea").evaluate("box => box.scrollIntoView()")
-    for name in ("gamma_attn", "start", "token_weights", "things", "compose", "mask", "preset"):
+    for name in ("gamma_attn", "start", "token_weights", "subjects", "and_means", "mask", "preset"):
         unusual.set(name, DEFAULTS[name])
     unusual.enable(False)
     unusual.paste(infotext)
@@ -184,14 +183,8 @@ def test_values_beyond_the_sliders_are_restored(txt2img: Tab) -> None:
     """As an infotext has them that was made through the API."""
     given = {**UNUSUAL, "gamma_attn": 0.25, "gamma_norm": 0.00015, "edit_gamma_attn": 0.5}
     txt2img.enable()
-    infotext = txt2img.generate()
-    for name, value in given.items():
-        infotext = re.sub(f'EBCA {name}: ("[^"]*"|[^,]*)', f'EBCA {name}: "{value}"', infotext)
-    infotext = infotext.replace(
-        "EBCA stop",
-        'EBCA token_weights: "red car:2.5, crown:0.5", EBCA things: "blue crown, car", EBCA stop',
-    )
-    txt2img.paste(infotext)
+    written = (f'EBCA {name}: "{value}"' for name, value in given.items() if name != "enabled")
+    txt2img.paste(txt2img.generate().replace("EBCA version", f"{', '.join(written)}, EBCA version"))
     assert txt2img.values() == given
     again = txt2img.generate(seed=9)
     for name in ("gamma_attn", "gamma_norm", "edit_gamma_attn"):
@@ -213,15 +206,17 @@ def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPa
     assert webui.pixels(txt2img) == clean
 
 
-SUMMED = "added beyond the empty prompt."
+SHOWS = "Will try to show all of: “a red car”, “a blue crown”."
+LEFT = "AND is left to the WebUI: 2 prompts, each calculated in full."
 LINES = {
-    PROMPT: f"CACAO: main “a red car and a blue crown”; +0.5 times “on the grass”; {SUMMED}",
-    "a red car": "One prompt: “a red car”. Nothing to compose.",
-    "a AND b AND_PERP c": "2 prompts, composed by the extension that knows AND_PERP",
+    PROMPT: SHOWS,
+    "a car AND grass :0.4": "Adds after AND: “grass” +0.4.",
+    "a red car": "Fewer than two subjects found. If there are more, name them in Subjects.",
+    "a AND b AND_PERP c": "AND is left to the extension that knows AND_PERP",
     "a car AND grass :-101": "EBCA: alpha is",
     "a car :0 AND grass": "EBCA: prompt is 'a car :0', but must be a main prompt",
-    "a car <lora:none:1> AND grass": f"CACAO: main “a car”; +1 times “grass”; {SUMMED}",
-    "": "One prompt: “”. Nothing to compose.",
+    "a car <lora:none:1> AND grass": "Adds after AND: “grass” +1.",
+    "": "Nothing to do with this prompt and these settings: the picture stays as it is.",
 }
 
 
@@ -241,37 +236,41 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
         txt2img.line.get_by_text(text).wait_for(timeout=5000)
 
     txt2img.enable()
-    says("CACAO: main")
-    txt2img.set("compose", "webui")
-    says("2 prompts, composed by the WebUI, one UNet row for each.")
+    says(SHOWS)
+    txt2img.set("and_means", "webui")
+    says(LEFT)
+    txt2img.unfold()
     txt2img.set("token_weights", "tree:2")
     says("token_weights is 'tree', but must be words of the prompt")
     txt2img.set("token_weights", "red car:-2")
     says("EBCA: token_weights is -2.0, but must be a number from 0 to 100.")
     txt2img.set("token_weights", "")
+    txt2img.set_prompt("a blue crown")
+    says("Fewer than two subjects found. If there are more, name them in Subjects.")
     txt2img.set_prompt("red car, blue crown")
-    says("fewer than two things found; if there are more, name them in Things.")
-    txt2img.set("things", "car, crown")
-    says("Contrast: none of these alone: “car”, “crown”.")
-    txt2img.set("things", "car, tree")
-    says("things is 'tree', but must be words of the main prompt, as they stand there.")
-    txt2img.set("things", "car")
-    says("things is 'car', but must be two or more, such as 'cat, red hat', or none at all.")
-    txt2img.set("things", "")
+    txt2img.set("subjects", "car, crown")
+    says("Will try to show all of: “car”, “crown”.")
+    txt2img.set("subjects", "car, tree")
+    says("The prompt does not have: “tree”.")
+    txt2img.set("subjects", "car")
+    says("subjects is 'car', but must be two or more, such as 'cat, red hat', or none.")
+    txt2img.set("subjects", "")
     txt2img.set_prompt(PROMPT)
-    txt2img.unfold()
     txt2img.set("layers", "90-99")
     says("layers is '90-99', but must be made of parts that name layers of this model")
     txt2img.set("layers", "all")
     txt2img.set("start", 1)
     says("EBCA: start is 1.0, but must be less than stop, which is 1.")
     txt2img.set("start", 0)
+    txt2img.set_prompt("a red car")
     txt2img.set("preset", "paper: stylise")
-    says("The step sizes are 0 and nothing is composed, so the picture stays as it is.")
+    says("Nothing to do with this prompt and these settings: the picture stays as it is.")
     txt2img.set("hires", "only")
-    says("Nothing to do: the hires pass is set to 'only' and hires fix is off.")
+    says("Nothing to do: EBCA is set to the hires pass only, and hires fix is off.")
+    txt2img.set_prompt(PROMPT)
+    txt2img.set("and_means", "webui")
     txt2img.find("#{}_hr > .label-wrap").click()
-    says("Hires pass: 2 prompts, composed by the WebUI")
+    says(f"Hires pass: {LEFT}")
     webui.page.locator("#ebca_txt2img_enabled-visible-checkbox").uncheck()
     says("Off: tick the box beside the title to use EBCA.")
 
@@ -280,13 +279,13 @@ def test_the_line_follows_what_is_pasted(unusual: Tab, webui: WebUIPage) -> None
     infotext = unusual.generate()
     webui.load()
     webui.txt2img.paste(infotext)
-    webui.txt2img.line.get_by_text("2 prompts, composed by the WebUI").wait_for(timeout=5000)
+    webui.txt2img.line.get_by_text(LEFT).wait_for(timeout=5000)
 
 
 def test_the_line_costs_nothing_while_nothing_changes(txt2img: Tab, webui: WebUIPage) -> None:
     asked: list[str] = []
     txt2img.enable()
-    txt2img.line.get_by_text("CACAO: main").wait_for()
+    txt2img.line.get_by_text(SHOWS).wait_for()
     webui.page.on("request", lambda request: asked.append(request.url))
     webui.page.wait_for_timeout(3000)
     assert asked == []
@@ -303,7 +302,7 @@ def test_the_line_costs_nothing_while_nothing_changes(txt2img: Tab, webui: WebUI
 def test_a_preset_sets_its_fields_and_only_those(txt2img: Tab) -> None:
     txt2img.enable()
     txt2img.unfold()
-    kept = {"stop": 0.9, "layers": "up", "compose": "webui"}
+    kept = {"stop": 0.9, "layers": "up", "subjects": "a, b"}
     for name, value in kept.items():
         txt2img.set(name, value)
     for preset in [*reversed(PRESETS), "custom"]:
@@ -369,7 +368,7 @@ def test_inpainting_has_the_accordion_too(webui: WebUIPage) -> None:
     webui.page.locator("#mode_img2img > .tab-nav").get_by_text("Inpaint", exact=True).click()
     webui.img2img.enable()
     webui.img2img.unfold()
-    assert all(webui.img2img.control(name).is_visible() for name in FIELDS)
+    assert all(webui.img2img.control(name).is_visible() for name in fields())
 
 
 def test_what_is_hidden_is_no_default_of_the_user_s(webui: WebUIPage) -> None:

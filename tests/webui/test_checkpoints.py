@@ -29,7 +29,7 @@ def test_both_halves_of_a_refined_picture_are_updated(refined):
 def test_a_refined_picture_without_step_sizes_is_the_webui_s(refined):
     assert same(refined(), refined(ZERO))
     both = f"{PROMPT} AND {B} :0.5"
-    assert same(refined(prompt=both), refined({**ZERO, "compose": "webui"}, prompt=both))
+    assert same(refined(prompt=both), refined({**ZERO, "and_means": "webui"}, prompt=both))
 
 
 def test_the_refiner_composes_too(refined):

@@ -138,7 +138,7 @@ def test_the_first_pass_s_conds_may_serve_for_both(draw):
     job = {"prompt": f"{PROMPT} AND [:{B}:0.3]"}
     job["override_settings"] = {"hires_fix_use_firstpass_conds": True}
     assert differ(draw(ON, **job), draw(**job), draw(ON))
-    assert same(draw({**ZERO, "compose": "webui"}, **job), draw(**job))
+    assert same(draw({**ZERO, "and_means": "webui"}, **job), draw(**job))
 
 
 def test_windows_are_of_each_pass(draw):

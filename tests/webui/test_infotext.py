@@ -18,7 +18,7 @@ UNUSUAL = {
     "max_relative_update": 0.013,
     "layers": "0-3, 5, up",
     "token_weights": "red car:2.5, crown:0.25",
-    "compose": "webui",
+    "and_means": "webui",
     "edit_gamma_attn": 0.0017,
     "edit_gamma_norm": 0.0019,
     "edit_start": 0.1,
@@ -27,10 +27,9 @@ UNUSUAL = {
     "hires": "only",
     "gamma_spread": 0.0215,
     "centered": False,
-    "composition": "average",
     "contrast": 0.27,
     "contrast_stop": 0.45,
-    "things": "blue crown, car",
+    "subjects": "blue crown, car",
 }
 """Every field away from its default."""
 
@@ -39,18 +38,22 @@ def written(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def test_every_value_is_in_the_infotext(webui):
+def told(labels):
+    """What the infotext says of the settings."""
+    return {name: text for name, text in labels.items() if name not in ("", "version")}
+
+
+def test_every_value_that_differs_from_the_preset_is_in_the_infotext(webui):
     result = webui.txt2img(ebca=UNUSUAL)
-    assert result.labels == {name: written(value) for name, value in UNUSUAL.items()}
+    wanted = {name: written(value) for name, value in UNUSUAL.items() if name != "enabled"}
+    assert result.labels[""] == "on"
+    assert told(result.labels) == wanted
 
 
-def test_the_defaults_are_in_the_infotext_too(webui):
-    """All but the empty texts, which the WebUI cannot read."""
-    (shown, _) = [s["args"] for s in webui.get("/sdapi/v1/script-info") if s["name"] == "ebca"]
-    defaults = dict(zip(UNUSUAL, (control["value"] for control in shown), strict=True))
-    del defaults["token_weights"], defaults["things"]
-    wanted = {name: written(value) for name, value in defaults.items()}
-    assert webui.txt2img(ebca={}).labels == {**wanted, "enabled": "True"}
+def test_of_the_defaults_nothing_is_in_the_infotext_but_the_version(webui):
+    labels = webui.txt2img(ebca={}).labels
+    assert labels.keys() == {"", "version"}
+    assert labels["version"].count(".") == 2
 
 
 @pytest.mark.parametrize("ebca", [None, {"enabled": False}, [False]])
@@ -69,7 +72,7 @@ def from_infotext(webui, infotext, **job):
     return webui.job("txt2img", {"infotext": infotext, **job})
 
 
-@pytest.mark.parametrize("change", [{}, {"compose": "cacao"}, {"hires": "same"}])
+@pytest.mark.parametrize("change", [{}, {"and_means": "average"}, {"hires": "same"}])
 def test_an_infotext_restores_everything(webui, change):
     before = webui.txt2img(prompt=BOTH, ebca={**UNUSUAL, **change})
     after = from_infotext(webui, before.infotext)
@@ -110,13 +113,23 @@ def test_what_a_job_says_itself_wins_over_its_infotext(webui):
     assert same(webui.job("txt2img", job, {**ON}), webui.txt2img(ebca=ON))
 
 
-def test_an_infotext_of_an_older_version_takes_the_defaults_for_what_it_lacks(webui):
-    line = "EBCA enabled: True, EBCA gamma_attn: 0.03, EBCA gamma_norm: 0.02, EBCA gone: 3"
-    old = webui.txt2img().infotext.replace(", Version:", f", {line}, Version:")
+OLD = {  # forms of earlier versions -> what they mean now
+    "EBCA enabled: True, EBCA gamma_attn: 0.03, EBCA gamma_norm: 0.02, EBCA compose: cacao, EBCA"
+    " gone: 3": {"gamma_attn": 0.03, "gamma_norm": 0.02, "contrast": 0, "centered": False},
+    "EBCA enabled: True, EBCA preset: multi-concept, EBCA gamma_attn: 0.03, EBCA compose: cacao,"
+    " EBCA composition: average, EBCA centered: True, EBCA contrast: 1.1, EBCA contrast_stop: 0.4,"
+    ' EBCA things: "red car, crown"': {
+        "gamma_attn": 0.03, "and_means": "average", "contrast": 1.1, "contrast_stop": 0.4,
+        "subjects": "red car, crown",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OLD)
+def test_an_infotext_of_an_older_version_has_neutral_what_it_did_not_have(webui, line):
+    old = webui.txt2img(prompt=BOTH).infotext.replace(", Version:", f", {line}, Version:")
     after = from_infotext(webui, old)
-    wanted = webui.txt2img(ebca={"gamma_attn": 0.03, "gamma_norm": 0.02})
-    assert same(after, wanted)
-    assert after.labels == wanted.labels
+    assert same(after, webui.txt2img(prompt=BOTH, ebca=OLD[line]))
 
 
 @pytest.mark.parametrize(
@@ -128,17 +141,16 @@ def test_an_infotext_of_an_older_version_takes_the_defaults_for_what_it_lacks(we
         "EBCA hires: sometimes",
         "EBCA mask: perhaps",
         "EBCA preset: none of them",
+        "EBCA version: of tomorrow",
     ],
 )
 def test_values_that_are_no_longer_legal_become_the_defaults(webui, line):
     old = webui.txt2img(steps=2).infotext
-    old = old.replace(", Version:", f", EBCA enabled: True, {line}, Version:")
+    old = old.replace(", Version:", f", EBCA: on, {line}, Version:")
     after = from_infotext(webui, old)
     wanted = webui.txt2img(steps=2, ebca={})
-    field = line.split(":")[0].removeprefix("EBCA ")
-    assert {**after.labels, field: ""} == {**wanted.labels, field: ""}
-    if field != "mask":
-        assert after.labels == wanted.labels
+    assert same(after, wanted)
+    assert after.labels == wanted.labels
 
 
 def test_an_infotext_of_img2img_restores_img2img(webui, sketch):
@@ -165,7 +177,9 @@ def test_png_info_reads_what_was_written(webui):
     picture = webui.post("/sdapi/v1/txt2img", {**JOB, "steps": 1, "infotext": infotext})
     read = webui.post("/sdapi/v1/png-info", {"image": picture["images"][0]})
     parameters = {k: v for k, v in read["parameters"].items() if k.startswith("EBCA ")}
-    assert parameters == {f"EBCA {name}": written(value) for name, value in UNUSUAL.items()}
+    del parameters["EBCA version"]
+    wanted = {name: written(value) for name, value in UNUSUAL.items() if name != "enabled"}
+    assert parameters == {f"EBCA {name}": text for name, text in wanted.items()}
 
 
 def test_differences_in_the_infotext_are_differences_in_the_picture(webui):

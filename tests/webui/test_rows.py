@@ -13,8 +13,8 @@ EBCA = {**ON, "edit_gamma_attn": 0.005}
 @pytest.fixture(params=["one prompt", "cacao", "core and"])
 def job(request):
     prompt = PROMPT if request.param == "one prompt" else BOTH
-    compose = "webui" if request.param == "core and" else "cacao"
-    return {"prompt": prompt, "ebca": {**EBCA, "compose": compose}}
+    means = "webui" if request.param == "core and" else "average"
+    return {"prompt": prompt, "ebca": {**EBCA, "and_means": means}}
 
 
 @pytest.mark.parametrize("negative", ["", LONG], ids=["short", "long"])
@@ -63,7 +63,7 @@ def test_the_size_of_the_batch_does_not_matter(webui, job):
 def test_without_guidance_the_unconditional_row_does_not_count(any_webui, job):
     """NGMS in all steps leaves the row out, CFG 1 multiplies it by nothing: the same picture."""
     left_out = {"s_min_uncond": 1e6, "override_settings": {"s_min_uncond_all": True}}
-    if job["ebca"]["compose"] == "webui":
+    if job["ebca"]["and_means"] == "webui":
         job = {**job, "prompt": f"{PROMPT} :0.5 AND {PROMPT} :0.5"}
     assert alike(any_webui.txt2img(**job, **left_out), any_webui.txt2img(**job, cfg_scale=1))
 

@@ -76,7 +76,7 @@ def test_a_word_of_both_prompts_counts_in_both(draw):
 
 
 def test_words_of_every_prompt_of_core_and_count(draw):
-    prompt, core = f"{PROMPT} AND a green hat :0.7", {"compose": "webui"}
+    prompt, core = f"{PROMPT} AND a green hat :0.7", {"and_means": "webui"}
     assert differ(draw("hat:5", prompt, **core), draw("", prompt, **core))
 
 

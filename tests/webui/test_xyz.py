@@ -71,7 +71,7 @@ AXES = {
     "max_relative_update": [0, 0.01],
     "layers": ["all", "mid", "0-3"],
     "token_weights": ["red:3", "blue crown:2"],
-    "compose": ["cacao", "webui"],
+    "and_means": ["sum", "average", "webui"],
     "edit_gamma_attn": [0, 0.02],
     "edit_gamma_norm": [0, 0.02],
     "edit_start": [0, 0.5],
@@ -80,17 +80,16 @@ AXES = {
     "hires": ["same", "off", "only"],
     "gamma_spread": [0, 0.05],
     "centered": [True, False],
-    "composition": ["sum", "average"],
     "contrast": [0, 0.4],
     "contrast_stop": [0, 0.5],
-    "things": ["red car, crown", "red, blue, car"],
+    "subjects": ["red car, crown", "red, blue, car"],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 25
+    assert len(fields) == 24
 
 
 @pytest.mark.parametrize("field", AXES)
@@ -102,10 +101,10 @@ def test_each_cell_is_the_single_picture_with_that_value(plot, single, field):
 
 
 def test_two_axes(plot, single):
-    cells = plot(("[EBCA] gamma_attn", "0.01, 0.05"), ("[EBCA] compose", "webui, cacao"))
-    wanted = [(gamma, how) for how in ("webui", "cacao") for gamma in (0.01, 0.05)]
+    cells = plot(("[EBCA] gamma_attn", "0.01, 0.05"), ("[EBCA] and_means", "webui, sum"))
+    wanted = [(gamma, how) for how in ("webui", "sum") for gamma in (0.01, 0.05)]
     for cell, (gamma, how) in zip(cells, wanted, strict=True):
-        assert_cell(cell, single({**EBCA, "gamma_attn": gamma, "compose": how}))
+        assert_cell(cell, single({**EBCA, "gamma_attn": gamma, "and_means": how}))
     assert differ(*cells)
 
 
@@ -161,6 +160,13 @@ def test_prompts_may_change_from_cell_to_cell(plot, single):
         assert_cell(cell, single(EBCA, prompt=f"{PROMPT} {rest}"))
 
 
+def test_subjects_that_a_cell_does_not_have_cost_nothing(plot, single):
+    ebca = {**EBCA, "subjects": "red car, crown"}
+    cells = plot(("Prompt S/R", "red car, green tree"), ebca=ebca)
+    assert_cell(cells[0], single(ebca))
+    assert_cell(cells[1], single(ebca, prompt=BOTH.replace("red car", "green tree")))
+
+
 def test_checkpoints_may_change_from_cell_to_cell(plot, single, other, webui):
     before = single(EBCA)
     cells = plot(("Checkpoint name", f"{other}, {_name(before)}"))
@@ -189,8 +195,8 @@ BAD = {
     "update_unconditional": "perhaps",
     "layers": "sideways",
     "token_weights": "red",
-    "things": "red",
-    "compose": "mix",
+    "subjects": "red",
+    "and_means": "mix",
     "edit_gamma_attn": "nan",
     "preset": "none of them",
     "hires": "never",

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from host import Host, Result
-from test_host_off import same
+from test_host_off import PICTURE, same
 
-from ebca.webui.options import Options
+from ebca import Settings
 
 STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
 CONTRAST = {**STILL, "contrast": 0.66, "contrast_stop": 1.0}
@@ -51,7 +51,7 @@ def test_things_can_be_named(each_model: Host, stated: str) -> None:
     written_out = f"{stated} AND {stated} :0.66 AND cat :-0.33 AND dog :-0.33"
     assert close(named, each_model.txt2img([NONE], prompt=written_out))
     assert not close(named, each_model.txt2img(prompt=stated))
-    assert named.parameters["EBCA things"] == "cat, dog"
+    assert named.parameters["EBCA subjects"] == "cat, dog"
 
 
 def test_things_that_are_named_act_where_the_prompt_has_them(host: Host) -> None:
@@ -81,7 +81,7 @@ def test_it_follows_the_schedule_of_the_prompt(host: Host) -> None:
     assert not close(off, on)
 
 
-@pytest.mark.parametrize(("stop", "steps"), [(0.0, 0), (0.3, 2), (0.5, 2), (1.0, 4)])
+@pytest.mark.parametrize(("stop", "steps"), [(0.0, 0), (0.3, 1), (0.5, 2), (1.0, 4)])
 def test_it_ends_where_it_is_told(host: Host, stop: float, steps: int) -> None:
     on = host.txt2img([{**CONTRAST, "contrast_stop": stop}], prompt=PROMPT, steps=4)
     assert [call.changed() for call in on.calls] == [[True, False]] * steps + [[False, False]] * (
@@ -109,22 +109,46 @@ def test_it_is_in_the_infotext(host: Host) -> None:
     assert (told["EBCA contrast"], told["EBCA contrast_stop"]) == ("0.66", "1")
 
 
+def test_the_layout_of_img2img_and_of_the_hires_pass_is_there_already(host: Host) -> None:
+    """The contrast ends at a noise level, so that what begins below it has none."""
+    on = {**CONTRAST, "contrast_stop": 0.3}
+    hires = {"enable_hr": True, "hr_upscaler": "Latent", "denoising_strength": 0.6}
+    changed = [any(call.changed()) for call in host.txt2img([on], prompt=PROMPT, **hires).calls]
+    assert changed[0]
+    assert not any(changed[3:])
+    job = {"init_images": [PICTURE], "prompt": PROMPT, "steps": 10}
+    for strength, acts in ((0.6, False), (0.9, True)):
+        calls = host.img2img([on], denoising_strength=strength, **job).calls
+        assert any(call.changed()[0] for call in calls) == acts
+
+
+NONE_FOUND = "Fewer than two subjects found."
+
+
 @pytest.mark.parametrize(
-    ("prompt", "things", "told"),
+    ("prompt", "subjects", "told"),
     [
-        ("a cat and a dog", "", "Contrast: none of these alone: “a cat”, “a dog”."),
-        ("cat, dog", "dog, cat", "Contrast: none of these alone: “dog”, “cat”."),
-        ("cat, dog", "", "Contrast: fewer than two things found; if there are more, name them in"),
-        ("a cat", "", "Contrast: fewer than two things found"),
-        ("cat, dog AND grass", "", "Contrast: fewer than two things found"),
-        ("", "", "Nothing to compose."),
+        ("a cat and a dog", "", "Will try to show all of: “a cat”, “a dog”."),
+        ("cat, dog", "dog, cat", "Will try to show all of: “dog”, “cat”."),
+        ("a cat", "", NONE_FOUND),
+        ("a cat AND grass", "", NONE_FOUND),
+        ("cat, dog", "dog, cow", "The prompt does not have: “cow”."),
+        ("", "", ""),
     ],
 )
 @pytest.mark.usefixtures("host")
-def test_the_line_tells_what_was_found(prompt: str, things: str, told: str) -> None:
+def test_the_line_tells_what_was_found(prompt: str, subjects: str, told: str) -> None:
     from ebca.webui.composing import describe
 
-    line = describe(prompt, Options(enabled=True, things=things))
+    line = describe(prompt, Settings(subjects=subjects))
     assert told in line
-    assert ("Contrast" in line) == ("Contrast" in told)
-    assert "Contrast" not in describe(prompt, Options(enabled=True, contrast=0.0))
+    assert bool(line) == bool(told)
+    off = describe(prompt, Settings(contrast=0.0))
+    assert "show" not in off
+    assert NONE_FOUND not in off
+
+
+def test_a_subject_that_the_prompt_does_not_have_is_said_and_stops_nothing(host: Host) -> None:
+    result = host.txt2img([{**CONTRAST, "subjects": "cat, cow"}], prompt=PROMPT)
+    assert result.comments == ["EBCA: the prompt does not have the subject “cow”."]
+    assert same(result, host.txt2img([NONE], prompt=PROMPT))

@@ -167,11 +167,11 @@ def test_and_is_left_to_who_counts_its_rows(
     with host.another_script(first=first, process=process):
         left = host.txt2img([AVERAGE], prompt=BOTH)
         assert same(left, host.txt2img(prompt=BOTH))
-        assert left.parameters["EBCA compose"] == "webui"
+        assert left.parameters["EBCA and_means"] == "webui"
         assert any(name in comment for comment in left.comments)
         single = host.txt2img([AVERAGE], prompt="a cat")
         assert not single.comments
-        assert single.parameters["EBCA compose"] == "cacao"
+        assert single.parameters["EBCA and_means"] == "average"
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_neutral_prompts_own_keywords_stay_with_it(
     left = host.txt2img([AVERAGE], prompt=prompt)
     assert same(left, theirs)
     assert left.comments == ["EBCA: AND was left to Neutral Prompt."]
-    assert left.parameters["EBCA compose"] == "webui"
+    assert left.parameters["EBCA and_means"] == "webui"
     assert remembered == [prompt]
     updated = host.txt2img([UPDATE], prompt=prompt)
     rows = len(updated.calls[0].sample) - 1
@@ -337,7 +337,7 @@ def test_strange_evaluations_beside_the_webuis_own_are_left_alone(host: Host) ->
         beside = host.txt2img([{**AVERAGE, **UPDATE}], prompt=BOTH)
     assert torch.equal(beside.pictures, expected.pictures)
     assert any("3 times with rows of its own" in comment for comment in beside.comments)
-    assert beside.parameters["EBCA compose"] == "cacao"
+    assert beside.parameters["EBCA and_means"] == "average"
 
 
 def test_an_evaluation_of_the_prompts_once_more_has_ebca_in_it(host: Host) -> None:

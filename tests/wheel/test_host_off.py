@@ -9,8 +9,8 @@ import torch
 from host import Host, Result
 from PIL import Image
 
-from ebca.infotext import PREFIX
-from ebca.webui.options import FIELDS
+from ebca.version import VERSION
+from ebca.webui.options import fields
 
 ON = {"enabled": True, "gamma_attn": 0.1}
 NULL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "contrast": 0.0}
@@ -78,18 +78,27 @@ def test_the_window_ends_where_the_schedule_has_come_to(host: Host) -> None:
     assert [any(call.changed()) for call in early.calls] == [True] * 3 + [False] * 4
 
 
-def test_infotext_tells_every_value_when_on(host: Host) -> None:
+def told(result: Result) -> dict[str, str]:
+    return {label: text for label, text in result.parameters.items() if label.startswith("EBCA")}
+
+
+def test_infotext_tells_what_differs_from_the_preset(host: Host) -> None:
+    on = {"EBCA": "on", "EBCA version": VERSION}
+    assert told(host.txt2img([{"enabled": True}])) == on
     texts = {"layers": "mid, up", "token_weights": "cat:2", "things": "cat, dog"}
-    result = host.txt2img([{**ON, **texts}])
-    told = {label for label in result.parameters if label.startswith(PREFIX)}
-    assert told == {PREFIX + name for name in FIELDS}
-    assert result.parameters["EBCA gamma_attn"] == "0.1"
-    assert result.parameters["EBCA layers"] == "mid, up"
+    assert told(host.txt2img([{**ON, **texts}])) == {
+        **on, "EBCA gamma_attn": "0.1", "EBCA layers": "mid, up", "EBCA token_weights": "cat:2",
+        "EBCA subjects": "cat, dog",
+    }  # fmt: skip
+    preset = {"enabled": True, "preset": "paper: stylise", "edit_start": 0.5}
+    assert told(host.txt2img([preset])) == {
+        **on, "EBCA preset": "paper: stylise", "EBCA edit_start": "0.5",
+    }  # fmt: skip
 
 
 def test_infotext_tells_nothing_when_off(host: Host) -> None:
-    told = [*host.txt2img().parameters, *host.txt2img([{**ON, "enabled": False}]).parameters]
-    assert not [label for label in told if label.startswith(PREFIX)]
+    assert not told(host.txt2img())
+    assert not told(host.txt2img([{**ON, "enabled": False}]))
 
 
 def test_prompts_are_kept_as_written(host: Host) -> None:
@@ -98,7 +107,7 @@ def test_prompts_are_kept_as_written(host: Host) -> None:
 
 
 def test_a_list_in_the_order_of_the_controls_is_the_same_as_an_object(host: Host) -> None:
-    values = {**{name: field.default for name, field in FIELDS.items()}, **ON}
+    values = {**{name: field.default for name, field in fields().items()}, **ON}
     listed = host.txt2img(list(values.values()))
     assert same(listed, host.txt2img([ON]))
     assert listed.parameters == host.txt2img([ON]).parameters

@@ -10,7 +10,7 @@ import startup
 from calls import listening
 from host import Host
 
-from ebca.webui.options import FIELDS
+from ebca.webui.options import fields
 
 ON = {"enabled": True, "gamma_attn": 0.1}
 
@@ -44,7 +44,7 @@ def test_there_is_one_axis_for_each_option_however_often_the_pages_are_made(host
     startup.before_ui()
     (module,) = (d.module for d in scripts.scripts_data if hasattr(d.module, "axis_options"))
     labels = [axis.label for axis in module.axis_options]
-    assert labels == ["Steps", *(f"[EBCA] {name}" for name in FIELDS)]
+    assert labels == ["Steps", *(f"[EBCA] {name}" for name in fields())]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_cells_are_what_single_jobs_with_their_values_are(
 
 def test_a_cell_that_is_off_tells_nothing(host: Host) -> None:
     on, off = cells(host, [ON], "[EBCA] enabled", ["True", "False"])
-    assert "EBCA enabled" not in off.extra_generation_params
+    assert "EBCA" not in off.extra_generation_params
     assert alike(off, single(host, enabled=False))
     assert off.images != on.images
 
@@ -91,12 +91,12 @@ def test_a_plot_leaves_nothing_for_the_next_job(host: Host) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("gamma_attn", "99"), ("enabled", "maybe"), ("compose", "both"), ("layers", "side"),
-     ("start", "1"), ("token_weights", "cat"), ("things", "cat")],
+    [("gamma_attn", "99"), ("enabled", "maybe"), ("and_means", "both"), ("layers", "side"),
+     ("start", "1"), ("token_weights", "cat"), ("subjects", "cat")],
 )  # fmt: skip
 def test_a_bad_value_is_refused_before_the_first_cell(host: Host, name: str, value: str) -> None:
-    good = {"gamma_attn": "0", "enabled": "True", "compose": "cacao", "layers": "all",
-            "start": "0", "token_weights": "cat:2", "things": "cat, dog"}[name]  # fmt: skip
+    good = {"gamma_attn": "0", "enabled": "True", "and_means": "sum", "layers": "all",
+            "start": "0", "token_weights": "cat:2", "subjects": "cat, dog"}[name]  # fmt: skip
     with listening([host.unet]) as calls, pytest.raises(Exception, match=f"EBCA: {name} is"):
         cells(host, [ON], f"[EBCA] {name}", [good, value])
     assert not calls

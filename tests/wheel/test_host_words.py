@@ -22,7 +22,7 @@ ON = {
 
 
 def places(host: Host, prompt: str, words: str) -> list[int]:
-    from ebca.webui.job import _text_encoder
+    from ebca.webui.passes import _text_encoder
 
     return find_words(_text_encoder(), prompt, words)
 
