@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebca.webui.words import find_words, token_weights
+from ebca.settings import SettingsError
+from ebca.webui.words import OldEmphasis, check_words, find_words, token_weights
 
 START, END = 1000, 1001
 
@@ -122,6 +123,41 @@ def test_weights_are_by_token_and_the_last_word_goes_before() -> None:
 
 def test_no_words_are_no_weights() -> None:
     assert token_weights(Encoder(), "abc", []) == {}
+
+
+def old(encoder: Encoder, texts: list[str]) -> tuple[object, ...]:
+    """As the WebUI's old implementation: one chunk, and embeddings also where they are dropped."""
+    (text,) = texts
+    tokens, fixes = list[int](), list[Fix]()
+    for letter in text.replace(" ", ""):
+        if letter == "*":
+            fixes.append(Fix(len(tokens), encoder.embedding))
+            tokens += [0] * encoder.embedding.vectors
+        else:
+            tokens.append(ord(letter))
+    chunk = encoder._chunk(tokens[:75], fixes)
+    return [], [chunk.tokens], [], [], [chunk.fixes], len(tokens)
+
+
+def test_the_old_implementation_has_one_chunk_and_drops_the_rest() -> None:
+    encoder = OldEmphasis(Encoder(), old)
+    assert find_words(encoder, "a|b", "b") == [3]
+    assert find_words(encoder, "b" + "a" * 74 + "b", "b") == [1]
+    assert find_words(encoder, "a" * 74 + "bc", "bc") == []
+    assert find_words(encoder, "a" * 74 + "*b*", "*") == []
+    assert token_weights(encoder, "a" * 80 + "b", [("a", 2.0), ("b", 3.0)]).keys() == {
+        *range(1, 76)
+    }
+
+
+def test_a_word_that_is_dropped_is_refused_with_the_reason() -> None:
+    encoder, long = OldEmphasis(Encoder(), old), "a" * 75 + "b"
+    check_words(encoder, [long, "b"], ["a", "b"])
+    reason = "among its first 75 tokens: the WebUI drops the rest while its setting 'Use old"
+    with pytest.raises(SettingsError, match=f"token_weights is 'b', .* {reason}"):
+        check_words(encoder, [long, "a"], ["a", "b"])
+    with pytest.raises(SettingsError, match=r"as they stand there\.$"):
+        check_words(encoder, ["a" * 75], ["b"])
 
 
 @given(st.text("ab", max_size=200), st.sampled_from("ab"))

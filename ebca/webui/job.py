@@ -30,9 +30,10 @@ from ebca.settings import SettingsError
 from ebca.webui import infotext
 from ebca.webui.composing import ImagePrompt, check_named, read_prompts
 from ebca.webui.encoded import EncodedPrompts
+from ebca.webui.encoder import text_encoder
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.projections import WebUIProjections
-from ebca.webui.words import check_words, text_encoder, token_weights
+from ebca.webui.words import check_words, token_weights
 
 AXES = "ebca_axes"
 """The attribute of a job in which the axes of an X/Y/Z plot put their values."""

@@ -13,8 +13,9 @@ from ebca.layers import NoCrossAttentionError, find_layers, select_layers
 from ebca.prompts import read_word_weights
 from ebca.settings import SettingsError
 from ebca.webui.composing import check_named, describe, read_prompts
+from ebca.webui.encoder import text_encoder
 from ebca.webui.options import Options
-from ebca.webui.words import check_words, text_encoder
+from ebca.webui.words import check_words
 
 _OFF = "Off: tick the box beside the title to use EBCA."
 _NO_HIRES = "Nothing to do: the hires pass is set to 'only' and hires fix is off."

@@ -1,24 +1,48 @@
 """Words of a prompt as token indices of its context, as the WebUI's text encoders place them.
 
 The WebUI encodes a prompt in chunks of 77 tokens, of which the first and the last mark its
-beginning and end; a textual inversion embedding takes as many places as it has vectors.
+beginning and end; a textual inversion embedding takes as many places as it has vectors. With its
+setting "Use old emphasis implementation" it has one chunk, in which the weights of emphasis are
+words like others, and drops what does not fit in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from ebca.prompts import find_tokens
 from ebca.settings import SettingsError
 
 _CHUNK = 77
+_LEGAL = "words of the prompt, as they stand there"
+_LEGAL_OLD = (
+    "words of the prompt, as they stand there, among its first 75 tokens: the WebUI drops the rest"
+    " while its setting 'Use old emphasis implementation' is on"
+)
 
 
-def text_encoder(model: Any) -> Any:
-    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
-    encoders = getattr(model.cond_stage_model, "embedders", [model.cond_stage_model])
-    return next(each for each in encoders if hasattr(each, "tokenize_line"))
+class _Chunk(NamedTuple):
+    tokens: Sequence[int]
+    fixes: Sequence[tuple[int, Any]]
+
+
+class OldEmphasis:
+    """A text encoder as it is under the WebUI's setting "Use old emphasis implementation".
+
+    process: the WebUI's `process_text_old`.
+    """
+
+    def __init__(self, encoder: Any, process: Callable[[Any, Sequence[str]], Any]) -> None:
+        self._encoder, self._process = encoder, process
+
+    def tokenize_line(self, text: str) -> tuple[list[_Chunk], int]:
+        """The only chunk, and how many tokens the text has in all."""
+        _, (tokens,), _, _, (fixes,), count = self._process(self._encoder, [text])
+        return [_Chunk(tokens, fixes)], count
+
+    def empty_chunk(self) -> Any:
+        return self._encoder.empty_chunk()
 
 
 def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
@@ -36,7 +60,8 @@ def check_words(encoder: Any, texts: Collection[str], words: Iterable[str]) -> N
     """Raise SettingsError for one of `words` that is in none of the texts, if there are any."""
     for each in words:
         if texts and not any(find_words(encoder, text, each) for text in texts):
-            raise SettingsError("token_weights", each, "words of the prompt, as they stand there")
+            dropped = any(_drops(encoder, text) for text in texts)
+            raise SettingsError("token_weights", each, _LEGAL_OLD if dropped else _LEGAL)
 
 
 def token_weights(
@@ -61,6 +86,11 @@ def _places(encoder: Any, text: str) -> list[object]:
                 tokens[offset + 1 + vector] = (embedding.name, vector)
         places += tokens[1:-1]
     return places
+
+
+def _drops(encoder: Any, text: str) -> bool:
+    """Whether the text is longer than the encoder can encode."""
+    return isinstance(encoder, OldEmphasis) and encoder.tokenize_line(text)[1] > _CHUNK - 2
 
 
 def _padding(encoder: Any) -> int:

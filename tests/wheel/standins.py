@@ -99,9 +99,12 @@ def stand_in_for_ui_components() -> None:
 def undo_what_the_wheel_changed() -> None:
     """The wheel's makers pass the model along where the WebUI uses `shared.sd_model`, and left
     half of the samplers broken on the way. After this a job's model is `shared.sd_model`, all
-    samplers can be made, and a denoiser knows its sampler, as in the WebUI."""
+    samplers can be made, a denoiser knows its sampler, and the old implementation of emphasis can
+    be chosen, as in the WebUI."""
     from modules import (
         processing,
+        sd_hijack_clip,
+        sd_hijack_clip_old,
         sd_models,
         sd_samplers,
         sd_samplers_cfg_denoiser,
@@ -139,6 +142,15 @@ def undo_what_the_wheel_changed() -> None:
         return sampler
 
     sd_samplers.create_sampler = create_sampler
+
+    encode = sd_hijack_clip.FrozenCLIPEmbedderWithCustomWordsBase.forward
+
+    def forward(self: Any, texts: Any) -> Any:
+        if shared.opts.use_old_emphasis_implementation:
+            return sd_hijack_clip_old.forward_old(self, texts)
+        return encode(self, texts)
+
+    sd_hijack_clip.FrozenCLIPEmbedderWithCustomWordsBase.forward = forward
 
 
 def load_checkpoints_from(checkpoints: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from calls import listening
 from host import Host
 from test_host_rows import LONG
 
@@ -101,3 +102,39 @@ def test_words_that_only_some_images_have_are_no_error(host: Host) -> None:
     plain = host.txt2img([ON], **job)
     torch.testing.assert_close(both.pictures[0], plain.pictures[0], atol=1e-5, rtol=1e-4)
     assert not torch.allclose(both.pictures[1], plain.pictures[1], atol=1e-4)
+
+
+OLD = {"use_old_emphasis_implementation": True}
+
+
+def test_the_old_implementation_places_words_otherwise(host: Host) -> None:
+    """It drops the brackets of emphasis and keeps its weights, and knows no BREAK."""
+    with host.settings(**OLD):
+        assert places(host, "a car and a crown", "car") == [2]
+        assert places(host, "(a car:1.3) and [a crown]", "crown")[0] > 5
+        assert places(host, "a car BREAK a crown", "crown")[0] < 77
+        assert places(host, f"a frog, {LONG}, a frog", "frog") == [2]
+
+
+def test_the_old_implementation_encodes_words_at_their_places(host: Host) -> None:
+    """A word that is exchanged changes the encoding from its own place on; its length, which
+    emphasis evens out, changes everywhere."""
+    with host.settings(**OLD):
+        one, other = (host.encode(f"(a car:1.3) and a {word}") for word in ("dog", "cat"))
+        (place,) = places(host, "(a car:1.3) and a dog", "dog")
+        likeness = torch.cosine_similarity(one, other, dim=-1)
+    assert len(one) == 77
+    assert likeness[:place].min() > 0.9999 > likeness[place]
+
+
+def test_a_weight_of_a_word_that_the_old_implementation_drops_is_refused(host: Host) -> None:
+    weighted = {**ON, "token_weights": "dog:20"}
+    with host.settings(**OLD):
+        with listening([host.unet]) as calls, pytest.raises(RuntimeError) as raised:
+            host.txt2img([weighted], prompt=f"{LONG}, a dog")
+        assert not calls
+        twice = host.txt2img([weighted], prompt=f"a dog, {LONG}, a dog")
+        plain = host.txt2img([ON], prompt=f"a dog, {LONG}, a dog")
+    assert "token_weights is 'dog'" in str(raised.value)
+    assert "among its first 75 tokens" in str(raised.value)
+    assert not torch.allclose(twice.pictures, plain.pictures, atol=1e-4)
