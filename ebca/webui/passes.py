@@ -21,8 +21,9 @@ from ebca.webui import infotext, neighbours
 from ebca.webui.checking import unet
 from ebca.webui.composing import ImagePrompt, read_prompts
 from ebca.webui.encoded import EncodedPrompts
+from ebca.webui.encoder import text_encoder
 from ebca.webui.projections import WebUIProjections
-from ebca.webui.words import text_encoder, token_weights
+from ebca.webui.words import token_weights
 
 
 class Pass:

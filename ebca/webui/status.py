@@ -12,8 +12,9 @@ from modules import extra_networks, sd_models, shared  # type: ignore[import-not
 from ebca.layers import NoCrossAttentionError, find_layers
 from ebca.settings import SettingsError
 from ebca.webui.composing import describe, read_prompts
+from ebca.webui.encoder import text_encoder
 from ebca.webui.options import Options, options_of
-from ebca.webui.words import check_words, text_encoder
+from ebca.webui.words import check_words
 
 _OFF = "Off: tick the box beside the title to use EBCA."
 _NO_HIRES = "Nothing to do: EBCA is set to the hires pass only, and hires fix is off."

@@ -47,17 +47,6 @@ class OldEmphasis:
         return self._encoder.empty_chunk()
 
 
-def text_encoder(model: Any) -> Any:
-    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
-    from modules import sd_hijack_clip_old, shared  # type: ignore[import-not-found]
-
-    encoders = getattr(model.cond_stage_model, "embedders", [model.cond_stage_model])
-    encoder = next(each for each in encoders if hasattr(each, "tokenize_line"))
-    if shared.opts.use_old_emphasis_implementation:
-        return OldEmphasis(encoder, sd_hijack_clip_old.process_text_old)
-    return encoder
-
-
 def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
     """Token indices of all occurrences of `words` in the context of `prompt`.
 

@@ -1,0 +1,18 @@
+"""The text encoder of the model in use, as the WebUI's settings have it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modules import sd_hijack_clip_old, shared  # type: ignore[import-not-found]
+
+from ebca.webui.words import OldEmphasis
+
+
+def text_encoder(model: Any) -> Any:
+    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
+    encoders = getattr(model.cond_stage_model, "embedders", [model.cond_stage_model])
+    encoder = next(each for each in encoders if hasattr(each, "tokenize_line"))
+    if shared.opts.use_old_emphasis_implementation:
+        return OldEmphasis(encoder, sd_hijack_clip_old.process_text_old)
+    return encoder
