@@ -132,10 +132,8 @@ class Job:
         check_model(self._options, other_unet)
 
     def _check_prompts(self) -> None:
-        left = leave_to_owners(self._p, self._options)
-        if left is not self._options:
-            self._options = left
-            self.claim()
+        self._options = leave_to_owners(self._p, self._options)
+        self.claim()  # again for each batch: ADetailer has the scripts begin anew between images
         self._composes = check_prompts(self._p, self._options)
 
     @contextmanager
