@@ -7,11 +7,11 @@ with ebca.apply_patch(pipe, prompt=prompt):
     image = pipe(prompt.main).images[0]
 """
 
-from ebca.layers import NoCrossAttentionError
+from ebca.core.layers import NoCrossAttentionError
+from ebca.core.trace import Trace
 from ebca.prompts import Composed, Edit, compose
 from ebca.session import Patch, apply_patch, remove_patch
 from ebca.settings import Settings, SettingsError
-from ebca.trace import Trace
 from ebca.version import VERSION
 
 __version__ = VERSION

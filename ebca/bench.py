@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ebca.engine import Engine
+from ebca.core.engine import Engine
+from ebca.core.hooks import LayerHooks
 from ebca.naive import Rows, Text, naive
 from ebca.prompts import Edit, compose
 from ebca.session import apply_patch
 from ebca.settings import Settings
 from ebca.settings.presets import PRESETS
-from ebca.visit import LayerHooks
 
 SIZES: dict[str, dict[str, Any]] = {
     "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from PIL import Image, PngImagePlugin
 
+from ebca.core.trace import Trace
 from ebca.infotext import write_parameters
 from ebca.plots import Labelled, side_by_side
 from ebca.prompts import compose
@@ -19,7 +20,6 @@ from ebca.session import Patch, apply_patch
 from ebca.settings import Settings, SettingsError, all_declarations
 from ebca.settings.infotext import write
 from ebca.settings.presets import DEFAULT
-from ebca.trace import Trace
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
 _LATENT_SCALE = 8  # pixels per latent pixel

@@ -9,15 +9,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ebca.engine import Engine
-from ebca.evaluation import Image
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Image
+from ebca.core.layers import NoCrossAttentionError
+from ebca.core.trace import Trace
 from ebca.hosts.diffusers import Pipeline, is_pipeline
 from ebca.hosts.unet import BareUNet
-from ebca.layers import NoCrossAttentionError
 from ebca.methods.bcu import BCU
 from ebca.prompts import Composed, Edit, Prompt
 from ebca.settings import Settings, SettingsError
-from ebca.trace import Trace
 
 
 class Patch:

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from small_model.judge_net import JudgeNet, peaks_of, read
-from small_model.oddity import Oddity
+from small_model.picture_quality import PictureQuality
 from small_model.world import SIZE, Object
 
 WEIGHTS = Path(__file__).resolve().parent / "judge_weights"
-NAME, ODDITY = "judge", "oddity"
+NAME, QUALITY = "judge", "picture_quality"
 _AT_ONCE = 256  # pictures
 
 
@@ -25,8 +25,8 @@ class Seen:
     """What the judge sees in one picture; objects are sorted, duplicates kept.
 
     Objects have colours in a black and white picture too: a gray apple on white is both.
-    `odd` is the share of them that are unlike true ones, see `small_model.oddity`; None where there
-    are none, in a picture with a style, or where the judge was not taught what true ones are like.
+    `odd` is the share of them that are unlike true ones, see `small_model.picture_quality`; None where
+    there are none, in a picture with a style, or where the judge was not taught what true ones are like.
     """
 
     objects: tuple[Object, ...]
@@ -49,11 +49,11 @@ class Judge:
         net: JudgeNet,
         threshold: float,
         error: dict[str, Any],
-        oddity: Oddity | None = None,
+        quality: PictureQuality | None = None,
     ) -> None:
         self.net = net.eval().requires_grad_(False)
         self.threshold = threshold
-        self.error, self.oddity = error, oddity
+        self.error, self.quality = error, quality
 
     @classmethod
     def load(cls, folder: Path = WEIGHTS) -> Judge:
@@ -62,8 +62,8 @@ class Judge:
         net = JudgeNet()
         state = load_file(folder / f"{NAME}.safetensors")
         net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-        oddity = folder / f"{ODDITY}.safetensors"
-        known = Oddity.load(oddity) if oddity.exists() else None
+        quality = folder / f"{QUALITY}.safetensors"
+        known = PictureQuality.load(quality) if quality.exists() else None
         return cls(net, facts["threshold"], facts["error"], known)
 
     @torch.inference_mode()
@@ -76,7 +76,7 @@ class Judge:
         for part in torch.split(pictures.detach().to("cpu", torch.float32), _AT_ONCE):
             readings = self.net(part.clamp(0, 1))
             peaks = peaks_of(readings, self.threshold)
-            odd = self.oddity.shares(peaks, len(part)) if self.oddity else [None] * len(part)
+            odd = self.quality.shares(peaks, len(part)) if self.quality else [None] * len(part)
             read_all = zip(read(readings, peaks), odd, strict=True)
             seen += [
                 Seen(objects, scene, style, None if style else share)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shapes import Case, build, cases
 from torch import Tensor
 
-from ebca.energy import PRIOR_BETA
+from ebca.core.energy import PRIOR_BETA
 from ebca.methods.bcu import context_update, limit_update, spread_apart
 
 FORMULATIONS = ["reference", "paper"]

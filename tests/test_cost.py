@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ebca import Edit, Settings, apply_patch
+from ebca.core.layers import find_layers
 from ebca.generate import load_pipeline
-from ebca.layers import find_layers
 
 FREE = {  # views, and what is decided without a kernel
     "alias", "as_strided", "detach", "expand", "permute", "promote_types", "select", "slice",

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from shapes import Case, build, cases
 from torch import Tensor
 
-from ebca.attention import attend, merge_heads, split_heads
-from ebca.energy import (
+from ebca.core.attention import attend, merge_heads, split_heads
+from ebca.core.energy import (
     PRIOR_BETA,
     conditional_energy,
     conditional_gradient,

@@ -11,7 +11,7 @@ from models import PAPER, latent, noise
 from torch import Tensor, nn
 
 import ebca
-from ebca.layers import find_layers
+from ebca.core.layers import find_layers
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*sdp_kernel:FutureWarning",  # of sgm

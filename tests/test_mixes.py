@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models import noise
 
 from ebca import Edit, Settings, SettingsError
-from ebca.engine import mixed
+from ebca.core.engine import mixed
 from ebca.methods.average import average
 from ebca.methods.cacao import Cacao
 from ebca.methods.contrast import Contrast

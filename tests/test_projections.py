@@ -9,10 +9,10 @@ from models import PAPER, context, distance, encoding, evaluate, latent
 from torch import Tensor, nn
 
 from ebca import Edit, Settings
-from ebca.engine import Engine
-from ebca.evaluation import Image
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Image
+from ebca.core.layers import Projections, find_layers
 from ebca.hosts.unet import BareUNet
-from ebca.layers import Projections, find_layers
 from ebca.naive import Text, gradient_step
 from ebca.prompts import Prompt
 

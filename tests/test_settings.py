@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebca import Edit, Settings, SettingsError
-from ebca.layers import LayerRule, parse_layers
+from ebca.core.layers import LayerRule, parse_layers
 from ebca.prompts.prompt import ALPHA, EDIT_GAMMA
 from ebca.settings import all_declarations
 from ebca.settings.checks import FRACTION, in_window

@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 from models import LAYERS, PAPER, context, encoding, evaluate, latent
 
 import ebca
-from ebca.layers import find_layers
+from ebca.core.layers import find_layers
 from ebca.plots import PANELS, energies_figure
 
 

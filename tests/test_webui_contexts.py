@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebca.evaluation import Row
+from ebca.core.evaluation import Row
 from ebca.hosts.contexts import KnownContexts
 
 ROWS = [Row(0, True), Row(1, True), Row(0, False), Row(1, False)]

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebca.evaluation import Row
+from ebca.core.evaluation import Row
 from ebca.hosts.contexts import rows_of_batch
 from ebca.hosts.schedule import Schedule
-from ebca.hosts.views import place
+from ebca.hosts.slices import place
 
 # Where a slice of a batch begins
 

@@ -50,8 +50,8 @@ class WorldJudge:
     def name(self) -> str:
         net = getattr(self._judge, "net", None)
         total = 0.0 if net is None else sum(float(p.abs().sum()) for p in net.parameters())
-        oddity = getattr(self._judge, "oddity", None)
-        limit = f" {oddity.limit:.3f}" if oddity else ""
+        quality = getattr(self._judge, "quality", None)
+        limit = f" {quality.limit:.3f}" if quality else ""
         return f"world {total:.3f} {getattr(self._judge, 'threshold', 0)}{limit}"
 
     def look(self, pictures: Pictures, cases: Sequence[Case]) -> list[dict[str, Any]]:

@@ -18,10 +18,10 @@ from PIL import Image
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
 from ebca.align.methods import PATCHED, Method
+from ebca.core.trace import Trace
 from ebca.generate import load_pipeline
 from ebca.prompts import Composed, Prompt, compose
 from ebca.session import apply_patch
-from ebca.trace import Trace
 
 Pictures = npt.NDArray[np.uint8]  # [b, height, width, 3]
 SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "pndm": "PNDMScheduler"}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebca.evaluation import Row
+from ebca.core.evaluation import Row
 
 
 class KnownContexts:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebca.engine import Call
-from ebca.evaluation import Evaluation, Image, Memories, Row
+from ebca.core.engine import Call
+from ebca.core.evaluation import Evaluation, Image, Memories, Row
+from ebca.hosts.slices import place
 from ebca.hosts.unet import check_contexts, denoised, sources
-from ebca.hosts.views import place
 from ebca.methods.method import Clock, Method
 from ebca.prompts.words import find_tokens
 from ebca.settings.checks import SettingsError

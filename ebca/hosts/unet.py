@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ebca.engine import Call
-from ebca.evaluation import Evaluation, Image, Memories, Row
-from ebca.layers import find_layers
+from ebca.core.engine import Call
+from ebca.core.evaluation import Evaluation, Image, Memories, Row
+from ebca.core.layers import find_layers
 from ebca.methods.method import Clock, Method, Source
 from ebca.settings.checks import SettingsError
 

@@ -18,13 +18,13 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ebca.engine import Call, Engine
-from ebca.evaluation import Evaluation, Image, Memories, Row
+from ebca.core.engine import Call, Engine
+from ebca.core.evaluation import Evaluation, Image, Memories, Row
+from ebca.core.layers import Projections
 from ebca.hosts.contexts import KnownContexts, contexts_in, rows_of_batch
 from ebca.hosts.schedule import Schedule, timestep_of
+from ebca.hosts.slices import place
 from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
-from ebca.hosts.views import place
-from ebca.layers import Projections
 from ebca.methods.method import Clock, Method
 
 UNMASKED_PIECE = (

@@ -8,7 +8,7 @@ steps, without what all tokens have in common.
 
     C  <-  C + step + gamma_spread (C - mean_t C),     then minus its mean over tokens
 
-Shape letters as in `ebca.energy`. The functions are pure: tensors in, tensors out.
+Shape letters as in `ebca.core.energy`. The functions are pure: tensors in, tensors out.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ebca.attention import merge_heads, split_heads
-from ebca.energy import PRIOR_BETA, conditional_gradient, prior_weight
-from ebca.layers import Layer, check_layers, check_layers_of, names_layer
+from ebca.core.attention import merge_heads, split_heads
+from ebca.core.energy import PRIOR_BETA, conditional_gradient, prior_weight
+from ebca.core.layers import Layer, check_layers, check_layers_of, names_layer
 from ebca.methods.method import MAIN, NEGATIVE, At, Method, Moment
 from ebca.methods.method import Step as StepProtocol
 from ebca.prompts.prompt import EDIT_GAMMA, Edit, Prompt
@@ -53,7 +53,7 @@ def context_update(
     query [b, n, h*d] and key [b, t, h*d] as the layer's linears put them out; key_weight W_K^T
     [h*d, c], the layout of `nn.Linear.weight`; token_weights [b or 1, t, 1] multiply gamma_attn;
     mask [b, n]. The term whose step size is zero costs nothing. The key may have several times as
-    many rows as query and mask, see `ebca.energy.conditional_gradient`.
+    many rows as query and mask, see `ebca.core.energy.conditional_gradient`.
 
     The larger of the two step sizes is applied last, so that in half precision neither term
     leaves the range of its type.

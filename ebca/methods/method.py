@@ -26,7 +26,7 @@ from ebca.prompts.prompt import Edit, Prompt
 from ebca.settings.checks import in_window
 
 if TYPE_CHECKING:
-    from ebca.layers import Layer
+    from ebca.core.layers import Layer
 
 Source = str | Tensor
 """What a branch attends to: a text that the host encodes, or an encoding [t, c]."""

@@ -9,7 +9,7 @@ from typing import Any
 from modules import extra_networks, sd_samplers, shared  # type: ignore[import-not-found]
 from torch import nn
 
-from ebca.layers import find_layers
+from ebca.core.layers import find_layers
 from ebca.methods.cacao import HOSTS_OWN
 from ebca.methods.method import Method
 from ebca.settings import Settings, SettingsError

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ebca.evaluation import Image
+from ebca.core.evaluation import Image
 from ebca.methods.method import Method
 from ebca.webui.composing import ImagePrompt, Weigh
 from ebca.webui.words import CHUNK

@@ -13,7 +13,7 @@ from modules import (  # type: ignore[import-not-found]
 )
 from torch import Tensor
 
-from ebca.engine import UNMASKED_LAYER
+from ebca.core.engine import UNMASKED_LAYER
 from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
 from ebca.methods.method import Method
 from ebca.settings import Settings

@@ -10,7 +10,7 @@ from modules import shared  # type: ignore[import-not-found]
 from modules.hypernetworks import hypernetwork  # type: ignore[import-not-found]
 from torch import Tensor, nn
 
-from ebca.layers import Layer, Projections
+from ebca.core.layers import Layer, Projections
 
 
 class WebUIProjections(Projections):

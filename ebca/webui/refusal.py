@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from modules import processing  # type: ignore[import-not-found]
 
-from ebca.layers import NoCrossAttentionError
+from ebca.core.layers import NoCrossAttentionError
 from ebca.settings import SettingsError
 
 _CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")

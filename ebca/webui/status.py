@@ -9,7 +9,7 @@ from typing import Any
 
 from modules import extra_networks, sd_models, shared  # type: ignore[import-not-found]
 
-from ebca.layers import NoCrossAttentionError, find_layers
+from ebca.core.layers import NoCrossAttentionError, find_layers
 from ebca.settings import SettingsError
 from ebca.webui.composing import describe, read_prompts
 from ebca.webui.encoder import text_encoder

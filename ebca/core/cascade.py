@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ebca.evaluation import Evaluation, Image
-from ebca.layers import Layer
+from ebca.core.evaluation import Evaluation, Image
+from ebca.core.layers import Layer
 from ebca.methods.method import MAIN, NEGATIVE, PLAIN, Branch, Method, Mix, Moment, Step
 from ebca.prompts.prompt import Edit
 from ebca.settings.checks import SettingsError
@@ -97,7 +97,7 @@ def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
 
 
 @dataclass
-class Stack:
+class Branches:
     """Branches of a group of rows whose contexts have the same length and move alike.
 
     `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `weights`
@@ -109,7 +109,7 @@ class Stack:
     steps: Steps
     token_weights: Tensor | None  # [s*r, t, 1]
     context: DriftingContext = field(default_factory=DriftingContext)
-    current: Tensor = field(init=False)  # this and the next two: at the layer being visited
+    current: Tensor = field(init=False)  # this and the next two: at the layer under way
     key: Tensor = field(init=False)
     value: Tensor = field(init=False)
 
@@ -124,7 +124,7 @@ class MixedRows:
 
     rows: Rows
     main: list[float | Tensor]  # what the main attention weighs in each row
-    stacks: list[Stack]
+    stacks: list[Branches]
 
 
 @dataclass
@@ -180,13 +180,13 @@ class Cascade:
 
     @property
     def started(self) -> bool:
-        """Whether a layer has been visited."""
+        """Whether a layer has been called."""
         return self.first is not None
 
     def begin(self, context: Tensor, first: Layer) -> None:
         """Prepare for contexts like `context` [b, t, c]: its device, precision and length.
 
-        `first` is the layer that is visited first. A host that visits it again within one
+        `first` is the layer that is called first. A host that calls it again within one
         evaluation (the WebUI's ControlNet, for a reference picture) starts over.
         """
         self.first = first
@@ -266,7 +266,7 @@ class Cascade:
             [self._stack(places, images, context) for places in stacks.values()],
         )
 
-    def _stack(self, places: list[int], images: list[int], context: Tensor) -> Stack:
+    def _stack(self, places: list[int], images: list[int], context: Tensor) -> Branches:
         slots = [[self.plans[image].mix.branches[place] for image in images] for place in places]
         encoded = [
             self.evaluation.images[image].context(branch.source)
@@ -274,7 +274,7 @@ class Cascade:
             for image, branch in zip(images, slot, strict=True)
         ]
         wanted = [_weights_of(branch) for slot in slots for branch in slot]
-        return Stack(
+        return Branches(
             torch.stack([each.to(context) for each in encoded]),
             [[branch.weight for branch in slot] for slot in slots],
             self.plans[images[0]].branches[places[0]],

@@ -1,8 +1,8 @@
 """The engine: follows a UNet evaluation layer by layer and does in it what the methods say.
 
 The host's own forward, whatever optimisation or adapter it uses, stays in charge; the engine only
-listens and nudges through the module hooks of `ebca.visit`. No host is known here, and of a method
-only its mixes and steps (`ebca.methods.method`). Shape letters as there.
+listens and nudges through the module hooks of `ebca.core.hooks`. No host is known here, and of a
+method only its mixes and steps (`ebca.methods.method`). Shape letters as there.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ebca.attention import attend, merge_heads, split_heads
-from ebca.cascade import Cascade, DriftingContext, MixedRows, Rows, Steps, as_rows, moment_of
-from ebca.evaluation import Evaluation
-from ebca.layers import Layer, Projections, find_layers
+from ebca.core.attention import attend, merge_heads, split_heads
+from ebca.core.cascade import Cascade, DriftingContext, MixedRows, Rows, Steps, as_rows, moment_of
+from ebca.core.evaluation import Evaluation
+from ebca.core.hooks import LayerCall, LayerHooks
+from ebca.core.layers import Layer, Projections, find_layers
+from ebca.core.trace import Trace
 from ebca.methods.method import At, Method
-from ebca.trace import Trace
-from ebca.visit import LayerHooks, Visit
 
 UNMASKED_LAYER = (
     "EBCA: the inpaint mask was not applied in layers whose size is none of the picture's: another"
@@ -70,7 +70,7 @@ class Engine:
         self._describe, self.say = describe, say
         self._projections = projections or Projections()
         self._cascade: Cascade | None = None
-        self._visit: Visit | None = None
+        self._call: LayerCall | None = None
         self._hooks = ExitStack()
 
     # Installing and removing
@@ -92,12 +92,12 @@ class Engine:
     def remove(self) -> None:
         """Take every hook away; the UNet is as it was before. May be called again."""
         self._hooks.close()
-        self._cascade = self._visit = None
+        self._cascade = self._call = None
 
     # One evaluation
 
     def _begin(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._cascade = self._visit = None
+        self._cascade = self._call = None
         evaluation = self._describe(Call.of(args, kwargs))
         if evaluation is None:
             return
@@ -114,76 +114,76 @@ class Engine:
                 " layers with the expected rows (a compiled UNet must be compiled after patching).",
                 stacklevel=2,
             )
-        self._cascade = self._visit = None
+        self._cascade = self._call = None
 
     # One layer, as told by its hooks
 
-    def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> Visit | None:
+    def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> LayerCall | None:
         """A layer is called. None if it is called with anything but this evaluation's rows."""
-        self._visit = None
+        self._call = None
         cascade = self._cascade
         if cascade is None or context.shape[0] != len(cascade.evaluation.rows):
             return None
         if not cascade.started or layer is cascade.first:
             cascade.begin(context, layer)
-        self._visit = Visit(
+        self._call = LayerCall(
             layer, hidden, context, cascade.main.current(context), self._projections
         )
-        return self._visit
+        return self._call
 
-    def visiting(self, layer: Layer) -> Visit | None:
-        """The visit under way, if it is one of `layer`."""
-        visit = self._visit
-        return visit if visit is not None and visit.layer is layer else None
+    def current_call(self, layer: Layer) -> LayerCall | None:
+        """The call under way, if it is one of `layer`."""
+        call = self._call
+        return call if call is not None and call.layer is layer else None
 
-    def compose_heads(self, visit: Visit, heads_out: Tensor) -> Tensor:
+    def compose_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor:
         """The heads' output [b, n, h*d] with the conditional rows mixed."""
-        visit.composed = True
-        return self._mix(visit, heads_out, lambda heads: heads)
+        call.composed = True
+        return self._mix(call, heads_out, lambda heads: heads)
 
-    def depart(self, visit: Visit, output: Tensor) -> Tensor:
+    def depart(self, call: LayerCall, output: Tensor) -> Tensor:
         """A layer is done: mix now if its heads were not seen, then take the steps."""
-        if not visit.composed:
-            visit.composed = True
-            output = self._mix(visit, output, lambda heads: _project_out(visit, heads))
-        self._advance(visit)
-        self._visit = None
+        if not call.composed:
+            call.composed = True
+            output = self._mix(call, output, lambda heads: _project_out(call, heads))
+        self._advance(call)
+        self._call = None
         return output
 
     # The mix
 
-    def _mix(self, visit: Visit, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
+    def _mix(self, call: LayerCall, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
         groups = self._active_cascade.mixed
         extra: Tensor | None = None
-        if groups and visit.extras:  # only what comes from the text is mixed
-            value = visit.project("to_v", visit.context)
-            text = finish(self._attend(visit.layer, visit.query, visit.key, value))
+        if groups and call.extras:  # only what comes from the text is mixed
+            value = call.project("to_v", call.context)
+            text = finish(self._attend(call.layer, call.query, call.key, value))
             output, extra = text, output - text
-        self._project_stacks(visit)
+        self._project_branches(call)
         for group in groups:
-            branches = ((weight, finish(heads)) for weight, heads in self._branches(visit, group))
-            main = self._weight(visit, group.main)
+            branches = ((weight, finish(heads)) for weight, heads in self._branches(call, group))
+            main = self._weight(call, group.main)
             output = _with_rows(output, group.rows, mixed(output[group.rows], main, branches))
         return output if extra is None else output + extra
 
-    def _branches(self, visit: Visit, group: MixedRows) -> Iterator[tuple[Weight, Tensor]]:
+    def _branches(self, call: LayerCall, group: MixedRows) -> Iterator[tuple[Weight, Tensor]]:
         """(weight, heads' output [rows, n, h*d]) of each branch of a group of rows."""
-        query = visit.query[group.rows]
+        query = call.query[group.rows]
         for stack in group.stacks:
             slots = zip(
                 stack.weights, stack.slots(stack.key), stack.slots(stack.value), strict=True
             )
             for weights, key, value in slots:
-                yield self._weight(visit, weights), self._attend(visit.layer, query, key, value)
+                yield self._weight(call, weights), self._attend(call.layer, query, key, value)
 
-    def _weight(self, visit: Visit, weights: Sequence[Weight]) -> Weight:
+    def _weight(self, call: LayerCall, weights: Sequence[Weight]) -> Weight:
         """The weights of several rows as one number, or as [rows, 1 or n, 1]."""
         first = weights[0]
         if not isinstance(first, Tensor) and all(
             not isinstance(each, Tensor) and each == first for each in weights
         ):
             return first
-        query = visit.query
+        query = call.query
         levels = [
             self._active_cascade.at_level(each, query)
             if isinstance(each, Tensor)
@@ -192,7 +192,7 @@ class Engine:
         ]
         return torch.stack([level.to(query.dtype) for level in levels])[:, :, None]
 
-    def _project_stacks(self, visit: Visit) -> None:
+    def _project_branches(self, call: LayerCall) -> None:
         """Keys and values of all branches' contexts at this layer, in one projection each."""
         stacks = [stack for group in self._active_cascade.mixed for stack in group.stacks]
         if not stacks:
@@ -202,8 +202,8 @@ class Engine:
         packed = torch.cat([stack.current.flatten(0, 1) for stack in stacks])[None]
         sizes = [stack.start.shape[0] * stack.start.shape[1] for stack in stacks]
         to_k, to_v = self._projections.inputs(packed)
-        keys = torch.split(visit.project("to_k", to_k)[0], sizes)
-        values = torch.split(visit.project("to_v", to_v)[0], sizes)
+        keys = torch.split(call.project("to_k", to_k)[0], sizes)
+        values = torch.split(call.project("to_v", to_v)[0], sizes)
         for stack, key, value in zip(stacks, keys, values, strict=True):
             stack.key = key.reshape(*stack.start.shape[:2], -1)
             stack.value = value.reshape(*stack.start.shape[:2], -1)
@@ -219,21 +219,21 @@ class Engine:
     # The steps
 
     @torch.no_grad()
-    def _advance(self, visit: Visit) -> None:
+    def _advance(self, call: LayerCall) -> None:
         """Take the step of every context that has one, for the next layer to see."""
-        cascade, layer = self._active_cascade, visit.layer
+        cascade, layer = self._active_cascade, call.layer
         moves = cascade.moves and layer is not self.layers[-1]  # none would see its update
         seeing = cascade.seeing
         if not moves and not seeing and self.trace is None:
             return
-        with torch.autocast(visit.hidden.device.type, enabled=False):
-            look = _Look(self, visit, cascade)
+        with torch.autocast(call.hidden.device.type, enabled=False):
+            look = _Look(self, call, cascade)
             for method in seeing:
                 self._show(method, look)
             for group in cascade.moving if moves else ():
-                at = look.at(visit.context[group.rows], visit.key[group.rows], group.rows,
+                at = look.at(call.context[group.rows], call.key[group.rows], group.rows,
                              group.token_weights)  # fmt: skip
-                taken = _take(group.steps, at, cascade.main, visit.start, group.rows)
+                taken = _take(group.steps, at, cascade.main, call.start, group.rows)
                 if self.trace is not None:
                     self.trace.record(at, cascade.evaluation.clock.progress, taken)
             for mixed_rows in cascade.mixed if moves else ():
@@ -242,46 +242,46 @@ class Engine:
                         at = look.at(stack.current, stack.key, mixed_rows.rows, stack.token_weights)
                         _take(stack.steps, at, stack.context, stack.start, _ALL)
             if self.trace is not None and not (moves and cascade.moving):
-                rows = _conditional(cascade.evaluation, visit.hidden.device)
-                at = look.at(visit.context[rows], visit.key[rows], rows, None)
+                rows = _conditional(cascade.evaluation, call.hidden.device)
+                at = look.at(call.context[rows], call.key[rows], rows, None)
                 self.trace.record(at, cascade.evaluation.clock.progress, None)
 
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""
-        evaluation, visit = self._active_cascade.evaluation, look.visit
-        rows = _conditional(evaluation, visit.hidden.device)
-        at = look.at(visit.context[rows], visit.key[rows], rows, None)
+        evaluation, call = self._active_cascade.evaluation, look.call
+        rows = _conditional(evaluation, call.hidden.device)
+        at = look.at(call.context[rows], call.key[rows], rows, None)
         images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
         moments = [moment_of(method, image, evaluation) for image in images]
         method.see(at, [image.prompt for image in images], moments)
 
     @property
     def _active_cascade(self) -> Cascade:
-        assert self._cascade is not None, "a visit outlived its evaluation"
+        assert self._cascade is not None, "a call of a layer outlived its evaluation"
         return self._cascade
 
 
 class _Look:
     """One layer, for contexts and rows that the engine asks about."""
 
-    def __init__(self, engine: Engine, visit: Visit, cascade: Cascade) -> None:
-        self.visit, self._cascade, self._layers = visit, cascade, len(engine.layers)
+    def __init__(self, engine: Engine, call: LayerCall, cascade: Cascade) -> None:
+        self.call, self._cascade, self._layers = call, cascade, len(engine.layers)
         self._projections, self._say = engine._projections, engine.say
         self._key_weight = self._projections.key_weight(
-            visit.layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
+            call.layer.linear("to_k"), call.context, lambda units: call.project("to_k", units)
         )
 
     def at(self, context: Tensor, key: Tensor, rows: Rows, token_weights: Tensor | None) -> At:
         def mask() -> Tensor | None:
-            whole = self._cascade.mask(self.visit.query)
+            whole = self._cascade.mask(self.call.query)
             if whole is None and self._cascade.masked:
                 self._say(UNMASKED_LAYER)
             return None if whole is None else whole[rows]
 
         return At(
-            self.visit.layer,
+            self.call.layer,
             self._layers,
-            self.visit.query[rows],
+            self.call.query[rows],
             key,
             context,
             self._key_weight,
@@ -322,8 +322,8 @@ def _conditional(evaluation: Evaluation, device: torch.device) -> Rows:
     return as_rows([i for i, row in enumerate(evaluation.rows) if row.conditional], device)
 
 
-def _project_out(visit: Visit, heads: Tensor) -> Tensor:
-    for part in visit.layer.output:
+def _project_out(call: LayerCall, heads: Tensor) -> Tensor:
+    for part in call.layer.output:
         heads = part(heads)
     return heads
 

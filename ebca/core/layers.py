@@ -198,4 +198,4 @@ def is_plain(linear: nn.Module) -> bool:
 
 
 def _is_ours(hook: object) -> bool:
-    return getattr(hook, "__module__", None) == "ebca.visit"
+    return getattr(hook, "__module__", None) == "ebca.core.hooks"

@@ -12,7 +12,7 @@ from torch import Tensor
 from small_model.judge import Judge
 from small_model.judge_error import pictures_of, reconstruct
 from small_model.judge_net import Peaks
-from small_model.oddity import Oddity, _scenes, fit, look
+from small_model.picture_quality import PictureQuality, _scenes, fit, look
 from small_model.world import COLOURS, NAMES, SPRITES, STANDING
 
 
@@ -30,9 +30,9 @@ def rebuilt() -> Tensor:
 
 
 def share(judge: Judge, pictures: Tensor) -> float:
-    assert judge.oddity is not None
+    assert judge.quality is not None
     peaks = look(judge.net, judge.threshold, pictures)
-    return float((judge.oddity.distances(peaks) > judge.oddity.limit).float().mean())
+    return float((judge.quality.distances(peaks) > judge.quality.limit).float().mean())
 
 
 def test_true_objects_are_odd_at_five_percent(judge: Judge, rebuilt: Tensor) -> None:
@@ -52,8 +52,8 @@ def test_every_picture_has_its_own_share(judge: Judge, rebuilt: Tensor) -> None:
     true, spoilt = (sum(each.odd or 0.0 for each in part) for part in (seen[:8], seen[8:16]))
     assert true < spoilt
     peaks = look(judge.net, judge.threshold, rebuilt[:8])
-    assert judge.oddity is not None
-    assert [each.odd for each in seen[:8]] == judge.oddity.shares(peaks, 8)
+    assert judge.quality is not None
+    assert [each.odd for each in seen[:8]] == judge.quality.shares(peaks, 8)
 
 
 def test_distances_are_mahalanobis_of_the_own_class(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_distances_are_mahalanobis_of_the_own_class(tmp_path: Path) -> None:
     peaks = Peaks(torch.arange(count), thing, torch.zeros(count, dtype=torch.long), features)
     fitted = fit(peaks, peaks)
     assert fitted.limit == pytest.approx(5.99, rel=0.1)  # 95 % of chi-squared with 2 degrees
-    fitted.save(tmp_path / "oddity.safetensors")
-    again = Oddity.load(tmp_path / "oddity.safetensors")
+    fitted.save(tmp_path / "picture_quality.safetensors")
+    again = PictureQuality.load(tmp_path / "picture_quality.safetensors")
     assert torch.equal(again.distances(peaks), fitted.distances(peaks))
     one = Peaks(torch.tensor([0]), torch.tensor([1]), torch.tensor([0]), 1000.0 + 2 * scale[None])
     assert float(fitted.distances(one)) == pytest.approx(8.0, rel=0.1)
@@ -75,8 +75,8 @@ def test_distances_are_mahalanobis_of_the_own_class(tmp_path: Path) -> None:
 
 
 def test_the_released_one_knows_every_class(judge: Judge) -> None:
-    assert judge.oddity is not None
-    known = judge.oddity._means.view(len(NAMES), len(COLOURS) + 1, -1).abs().sum(2) > 0
+    assert judge.quality is not None
+    known = judge.quality._means.view(len(NAMES), len(COLOURS) + 1, -1).abs().sum(2) > 0
     for name, there in zip(NAMES, known, strict=True):
         if name in STANDING:
             assert there[1:].all() if SPRITES[name].takes_colour else there[0]

@@ -7,7 +7,7 @@ if that distance is larger than for 95 % of the objects in the autoencoder's rec
 which there are others than those that the means come from. So reconstructions are odd at 5 %, and
 half-made things, mixtures and smears more often.
 
-    python -m small_model.oddity        fits it anew, and prints what it says of spoilt pictures
+    python -m small_model.picture_quality    fits it anew, and says how it finds spoilt pictures
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from torch import Tensor
 from small_model.judge_net import JudgeNet, Peaks, peaks_of
 from small_model.world import COLOURS, NAMES, STANDING, Scene, any_colour, draw_scene
 
-FILE = Path(__file__).resolve().parent / "judge_weights" / "oddity.safetensors"
+FILE = Path(__file__).resolve().parent / "judge_weights" / "picture_quality.safetensors"
 _SHARE = 0.95  # of true objects that are not odd
 _COLOURS = len(COLOURS) + 1  # and none
 _CLASSES = len(NAMES) * _COLOURS
 
 
-class Oddity:
+class PictureQuality:
     """Means of the classes [classes, features], the shared precision, and the limit."""
 
     def __init__(self, means: Tensor, precision: Tensor, limit: float) -> None:
         self._means, self._precision, self.limit = means, precision, limit
 
     @classmethod
-    def load(cls, file: Path = FILE) -> Oddity:
+    def load(cls, file: Path = FILE) -> PictureQuality:
         state = load_file(file)
         return cls(state["means"], state["precision"], float(state["limit"]))
 
@@ -62,7 +62,7 @@ def _classes(peaks: Peaks) -> Tensor:
     return peaks.name * _COLOURS + peaks.colour + 1
 
 
-def fit(peaks: Peaks, others: Peaks) -> Oddity:
+def fit(peaks: Peaks, others: Peaks) -> PictureQuality:
     """Means and covariance from `peaks`, the limit from `others`; both of true pictures."""
     classes = _classes(peaks)
     count = torch.bincount(classes, minlength=_CLASSES).clamp(min=1)[:, None]
@@ -71,7 +71,7 @@ def fit(peaks: Peaks, others: Peaks) -> Oddity:
     off = peaks.features - means[classes]
     covariance = off.T @ off / len(off)
     ridge = 1e-3 * covariance.diagonal().mean() * torch.eye(len(covariance))
-    fitted = Oddity(means, torch.linalg.inv(covariance + ridge), 0.0)
+    fitted = PictureQuality(means, torch.linalg.inv(covariance + ridge), 0.0)
     fitted.limit = float(fitted.distances(others).quantile(_SHARE))
     return fitted
 
@@ -97,7 +97,9 @@ def main() -> None:
     from small_model.judge import Judge
     from small_model.judge_error import pictures_of, reconstruct
 
-    parser = argparse.ArgumentParser(prog="python -m small_model.oddity", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m small_model.picture_quality", description=__doc__
+    )
     parser.add_argument("--count", type=int, default=4000, help="pictures for the means")
     parser.add_argument("--out", type=Path, default=FILE)
     chosen = parser.parse_args()
@@ -112,8 +114,8 @@ def main() -> None:
         return reconstruct(vae, pictures_of(_scenes(seed, count)))
 
     few = max(60, chosen.count // 4)
-    oddity = fit(seen(true("means", chosen.count)), seen(true("limit", few)))
-    oddity.save(chosen.out)
+    quality = fit(seen(true("means", chosen.count)), seen(true("limit", few)))
+    quality.save(chosen.out)
     fresh, renders = true("fresh", few), pictures_of(_scenes("fresh", few))
     spoilt = {
         "reconstructions": fresh,
@@ -123,7 +125,7 @@ def main() -> None:
         "latents with 40 % of noise": reconstruct(vae, renders, noise=0.4),
     }
     for name, pictures in spoilt.items():
-        far = oddity.distances(seen(pictures)) > oddity.limit
+        far = quality.distances(seen(pictures)) > quality.limit
         print(f"{name}: {float(far.float().mean()):.3f} of {len(far)} objects odd")
 
 

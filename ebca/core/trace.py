@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ebca.attention import split_heads
-from ebca.energy import PRIOR_BETA, conditional_energy, prior_energy
-from ebca.layers import Layer
+from ebca.core.attention import split_heads
+from ebca.core.energy import PRIOR_BETA, conditional_energy, prior_energy
+from ebca.core.layers import Layer
 from ebca.methods.method import At
 
 
@@ -52,7 +52,7 @@ class Trace:
     def record(self, at: At, progress: float, update: Tensor | None) -> None:
         """Take down one layer: its inputs, and the update [b, t, c] that was taken.
 
-        A mask belongs to the energy in the paper's formulation alone, see `ebca.energy`.
+        A mask belongs to the energy in the paper's formulation alone, see `ebca.core.energy`.
         """
         beta, heads = at.layer.beta(at.key.shape[-1]), at.layer.heads
         mask = at.mask() if self.formulation == "paper" else None

@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ebca.attention import attend, merge_heads
+from ebca.core.attention import attend, merge_heads
 
 PRIOR_BETA = {"reference": 2.0, "paper": 1.0}
 

@@ -7,8 +7,8 @@
     hook on the layer            take the BCU step for the next layer
 
 Other people's code may call the linears in another way, replace them (LoRA) or hook them too. A
-note is only believed if nothing of that kind was seen; otherwise the visit calls the linears
-itself: slower, same result. Shape letters as in `ebca.energy`.
+note is only believed if nothing of that kind was seen; otherwise the call calls the linears
+itself: slower, same result. Shape letters as in `ebca.core.energy`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ebca.layers import Layer, Projections
+from ebca.core.layers import Layer, Projections
 
 LINEARS = ("to_q", "to_k", "to_v")
 _CONTEXT_NAMES = ("encoder_hidden_states", "context")
 
 
 @dataclass
-class Visit:
+class LayerCall:
     """What is known of the call of `layer` under way; dropped when the call ends."""
 
     layer: Layer
@@ -98,12 +98,12 @@ def _version(tensor: Tensor) -> int:
 
 
 class Listener(Protocol):
-    """Who is told about visits: the engine."""
+    """Who is told about calls: the engine."""
 
-    def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> Visit | None: ...
-    def visiting(self, layer: Layer) -> Visit | None: ...
-    def compose_heads(self, visit: Visit, heads_out: Tensor) -> Tensor: ...
-    def depart(self, visit: Visit, output: Tensor) -> Tensor: ...
+    def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> LayerCall | None: ...
+    def current_call(self, layer: Layer) -> LayerCall | None: ...
+    def compose_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor: ...
+    def depart(self, call: LayerCall, output: Tensor) -> Tensor: ...
 
 
 class LayerHooks:
@@ -135,11 +135,11 @@ class LayerHooks:
             context, extras = context[0], context[1:]
         if not (isinstance(context, Tensor) and isinstance(hidden, Tensor)):
             return None  # self-attention, or a host that speaks of something else
-        visit = self._listener.arrive(self._layer, hidden, context)
-        if visit is None:
+        call = self._listener.arrive(self._layer, hidden, context)
+        if call is None:
             return None
-        visit.extras = bool(extras)
-        handed = (visit.context, *extras) if extras else visit.context
+        call.extras = bool(extras)
+        handed = (call.context, *extras) if extras else call.context
         if name:
             return args, {**kwargs, name: handed}
         return (args[0], handed, *args[2:]), kwargs
@@ -148,27 +148,27 @@ class LayerHooks:
         """The first hook and the last one of a linear."""
 
         def see(_linear: nn.Module, _args: Any, output: Tensor) -> None:
-            if visit := self._listener.visiting(self._layer):
-                visit.see(name, output)
+            if call := self._listener.current_call(self._layer):
+                call.see(name, output)
 
         def note(linear: nn.Module, _args: Any, output: Tensor) -> None:
-            if visit := self._listener.visiting(self._layer):
-                visit.note(name, linear, note, output)
+            if call := self._listener.current_call(self._layer):
+                call.note(name, linear, note, output)
 
         return see, note
 
     def _compose(self, linear: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        visit = self._listener.visiting(self._layer)
-        expected = visit and visit.hidden.shape[:2] == args[0].shape[:2]
-        if visit is None or visit.composed or not expected:
+        call = self._listener.current_call(self._layer)
+        expected = call and call.hidden.shape[:2] == args[0].shape[:2]
+        if call is None or call.composed or not expected:
             return None
         if self._layer.replaced:
             return None  # it may put out several pictures' worth (Regional Prompter's regions)
         if self._layer.output[0] is not linear:
             return None  # inside a wrapper (LoRA), whose other parts would not see the average
-        composed = self._listener.compose_heads(visit, args[0])
+        composed = self._listener.compose_heads(call, args[0])
         return None if composed is args[0] else (composed, *args[1:])
 
     def _depart(self, _module: nn.Module, _args: Any, output: Any) -> Any:
-        visit = self._listener.visiting(self._layer)
-        return self._listener.depart(visit, output) if visit is not None else None
+        call = self._listener.current_call(self._layer)
+        return self._listener.depart(call, output) if call is not None else None
