@@ -1,0 +1,167 @@
+"""Goes through a prompt's words and finds its noun phrases with their links."""
+
+from __future__ import annotations
+
+from ebca.subjects import grammar
+from ebca.subjects.lexicon import Lexicon
+from ebca.subjects.links import (
+    AND,
+    ANIMATE,
+    BACKGROUND,
+    HAVE,
+    MADE,
+    NOT,
+    OF,
+    START,
+    VERB,
+    WEAR,
+    WITH,
+    Found,
+    Verdict,
+    judge,
+)
+from ebca.subjects.marks import Kind, Token
+from ebca.subjects.phrases import Chunker, Phrase
+
+_PARTS = frozenset((OF, WITH, WEAR, HAVE, MADE, "in"))
+_LONGEST = max(map(len, grammar.LONG))
+
+
+class Walk:
+    """One walk; `found` has the phrases in order."""
+
+    def __init__(self, tokens: list[Token], lexicon: Lexicon) -> None:
+        self.found: list[Found] = []
+        self._tokens, self._lexicon = tokens, lexicon
+        self._chunker = Chunker(tokens, lexicon)
+        self._link, self._joined, self._segment = START, "", 0
+        self._owner: Found | None = None
+        at = 0
+        while at < len(tokens):
+            at = self._step(at)
+
+    def _step(self, at: int) -> int:
+        """Read what is at a token; returns where to go on."""
+        token = self._tokens[at]
+        if token.kind is not Kind.WORD:
+            self._part(token)
+            return at + 1
+        word, length = self._small(at)
+        if self._small_word(word, at):
+            return at + length
+        if self._chunker.starts(at):
+            phrase, after = self._chunker.read(at)
+            if phrase:
+                self._place(phrase)
+            return after
+        base, _ = self._lexicon.verb(word)
+        if base in grammar.WEAR:
+            self._link = WEAR
+        elif base and not word.endswith("ly"):
+            self._verb(base)
+        return at + 1
+
+    def _part(self, token: Token) -> None:
+        self._owner = None
+        self._joined, self._link = "", START
+        if token.kind is not Kind.OPAQUE:
+            self._segment += 1
+
+    def _small(self, at: int) -> tuple[str, int]:
+        """The word there, or the long phrase that counts as one, and its length."""
+        words = tuple(self._chunker.word(i) for i in range(at, at + _LONGEST))
+        for length in range(_LONGEST, 1, -1):
+            if words[:length] in grammar.LONG:
+                return grammar.LONG[words[:length]], length
+        return words[0], 1
+
+    def _small_word(self, word: str, at: int) -> bool:
+        """Read a small word; False if it is none."""
+        if word in grammar.AND or word == AND:
+            self._joined = AND
+        elif word in grammar.OR:
+            self._joined = "or"
+        elif word in grammar.NOT:
+            self._turn(NOT)
+        elif word == "there":
+            self._turn(START)
+        elif word == BACKGROUND:
+            self._background()
+        elif word in grammar.SHOWING:
+            self._turn(START if self._last_is("m") else f"{VERB}show")
+        elif word in grammar.COPULA:
+            self._turn("is" if self._here() else START)
+        elif word in grammar.HAVE:
+            self._link, self._joined = HAVE, ""
+        elif word in (WEAR, MADE, WITH, OF, "in"):
+            self._link = word if word != WITH or self._link != f"{VERB}play" else self._link
+            self._joined = ""
+        elif word == "by":
+            _, form = self._lexicon.verb(self._chunker.word(at - 1))
+            self._turn("by the" if form == "ed" else "by")
+        elif word in grammar.PREPOSITIONS or word in grammar.LONG.values():
+            self._turn(word) if word != "where" else None
+        elif word in grammar.OTHER:
+            self._turn(START)
+        else:
+            return False
+        return True
+
+    def _turn(self, link: str) -> None:
+        """What follows is no part of the subject before it."""
+        self._link, self._joined, self._owner = link, "", None
+
+    def _verb(self, base: str) -> None:
+        shows = self._last_is("m") and base in grammar.SHOWING
+        self._turn(START if shows else VERB + base)
+
+    def _last_is(self, letter: str) -> bool:
+        return bool(self.found) and self.found[-1].letter == letter
+
+    def _here(self) -> bool:
+        """Has this part of the prompt a phrase yet?"""
+        return bool(self.found) and self.found[-1].segment == self._segment
+
+    def _background(self) -> None:
+        """What stands `in the background` is before these words, or after them."""
+        if self._here():
+            self.found[-1].background = True
+        else:
+            self._turn(BACKGROUND)
+
+    def _place(self, phrase: Phrase) -> None:
+        last = self.found[-1] if self.found else None
+        joined, link = self._joined, self._link
+        if joined and last and last.segment == self._segment:
+            link = self._inherited(phrase, last)
+        verdict = judge(phrase, link, last, self._owner)
+        found = Found(phrase, link, verdict, phrase.letter, phrase.stop, self._segment, joined)
+        if verdict is Verdict.PART:
+            self._extend(found, last, link)
+        else:
+            self._owner = found if verdict is not Verdict.OTHER else None
+        self.found.append(found)
+        self._link, self._joined = START if verdict is Verdict.OTHER else link, ""
+
+    def _extend(self, found: Found, last: Found | None, link: str) -> None:
+        owner = self._owner
+        if owner is None:
+            found.verdict = Verdict.OTHER
+            return
+        owner.stop = found.stop
+        if link == OF and last is owner and owner.phrase.noun in grammar.MEASURES:
+            owner.letter = found.letter or owner.letter
+
+    def _inherited(self, phrase: Phrase, last: Found) -> str:
+        """The link of what `and` adds to the last phrase."""
+        animate = phrase.letter in ANIMATE
+        if last.link in (WITH, WEAR, HAVE, MADE, "in") and last.verdict is Verdict.PART:
+            return START if animate else last.link
+        if last.link == OF:
+            return START if phrase.article or last.verdict is not Verdict.PART else OF
+        if last.link == NOT:
+            return START if phrase.article and not last.article else NOT
+        if last.verdict is Verdict.OTHER and last.link not in ("as", "like", "is", "by", "about"):
+            settled = phrase.article not in ("", "the") or (animate and phrase.article)
+            return START if settled and not last.link.startswith(VERB) else last.link
+        return last.link
