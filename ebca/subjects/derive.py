@@ -196,7 +196,7 @@ def derive(folder: Path) -> dict[str, list[str]]:
         used = nouns.words[word]["n"]
         if "_" in word:
             first, head = word.split("_")
-            if single.get(head) in (None, letter) or letter in "nzb" or first not in single:
+            if single.get(head, letter) in weights or letter in "nzb" or first not in single:
                 continue
         else:
             if letter == "n" and not used:

@@ -7,11 +7,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _phrases(text: str) -> tuple[tuple[str, ...], ...]:
-    phrases = (tuple(line.split()) for line in text.split(";"))
-    return tuple(sorted(filter(None, phrases), key=len, reverse=True))
-
-
 A = _words("a an another one")
 THE = _words("the this that these those")
 OWN = _words("my our your")
@@ -80,6 +75,10 @@ LONG = {
 }  # fmt: skip
 """Phrases that count as one small word; `where` says where a subject is, and nothing is read of it
 yet, `background` that what stands there is scenery."""
+LONG_BY_FIRST = {
+    first: sorted((words for words in LONG if words[0] == first), key=len, reverse=True)
+    for first in {words[0] for words in LONG}
+}
 
 WEAR = _words("wear don sport")
 CONSUME = _words("eat drink smoke sip lick bite chew devour munch nibble taste swallow inhale puff")

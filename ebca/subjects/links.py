@@ -61,8 +61,8 @@ def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) ->
     if link == WITH:
         return _with(phrase, animate, last, owner)
     if link in (WEAR, HAVE, MADE):
-        if animate and link == HAVE:
-            return Verdict.RELATED
+        if link == HAVE and (animate or letter not in "bwzn"):
+            return _object(phrase, animate, "have")
         return Verdict.PART if owner and (link == MADE or not animate) else Verdict.OTHER
     if link == "in":
         worn = letter in "wz" or (letter == "n" and phrase.noun in grammar.COLOURS)
@@ -111,7 +111,7 @@ def _object(phrase: Phrase, animate: bool, verb: str) -> Verdict:
 
 def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
     letter, article = phrase.letter, phrase.article
-    if link in grammar.BESIDE or link in ("near", "on"):
+    if link in grammar.BESIDE or link in ("near", "on", "around"):
         if animate:
             return Verdict.RELATED
         seen = "v" if link == "on" else "tvfk"

@@ -46,7 +46,16 @@ class Chunker:
     def is_small(self, at: int) -> bool:
         """Is there a small word, or no word at all?"""
         word = self.word(at)
-        return not word or word in _SMALL or word in grammar.DETERMINERS
+        small = not word or word in _SMALL or word in grammar.DETERMINERS
+        return small or self.long(at)[1] > 1
+
+    def long(self, at: int) -> tuple[str, int]:
+        """The word there, or the phrase that counts as one small word, and its length."""
+        word = self.word(at)
+        for words in grammar.LONG_BY_FIRST.get(word, ()):
+            if all(self.word(at + i) == one for i, one in enumerate(words)):
+                return grammar.LONG[words], len(words)
+        return word, 1
 
     def adjective(self, word: str) -> bool:
         """May the word stand before a noun without being one?"""
@@ -146,16 +155,16 @@ class Chunker:
                     break
                 at += 1
                 continue
-            if word in grammar.AND and head < 0 and self._colours(at, first):
+            if head < 0 and self._colours(at, first):
                 at += 1
                 continue
-            if word in _SMALL or word in grammar.DETERMINERS:
+            if self.is_small(at):
                 break
             if head >= 0 and self._is_over(at, head, article, plural):
                 break
             if word.endswith(("'s", "s'")) and self.word(at + 1) and not self.is_small(at + 1):
                 head, first = -1, at + 1
-            elif self._is_noun(word) or (head < 0 and self._nothing_follows(at)):
+            elif self._is_noun(word) or (head < 0 and self._nothing_follows(at, article, first)):
                 if not (word in self._lexicon.adjectives and not self._lexicon.noun(word)):
                     head = at
                     plural = self._lexicon.is_plural(word)
@@ -175,9 +184,10 @@ class Chunker:
         plural = self._lexicon.is_plural(word)
         return Phrase(begin, head + 1, head, article, modifiers, singular, self._letter(head), plural)
 
-    def _nothing_follows(self, at: int) -> bool:
+    def _nothing_follows(self, at: int, article: str, first: int) -> bool:
         """Is this the last word that could be the noun?"""
-        return self.is_small(at + 1)
+        goes_on = self._comma_inside(at + 1, article, -1, first) or self._colours(at + 1, first)
+        return self.is_small(at + 1) and not goes_on
 
     def _is_over(self, at: int, head: int, article: str, plural: bool) -> bool:
         """Does the phrase end before this word, as a noun is there already?"""
@@ -192,7 +202,7 @@ class Chunker:
 
     def _comma_inside(self, at: int, article: str, head: int, first: int) -> bool:
         """`a tall, dark stranger`: adjectives alone before it, more of them or the noun after it."""
-        if self._tokens[at].kind is not Kind.SOFT or head >= 0 or not article or at == first:
+        if at >= len(self._tokens) or self._tokens[at].kind is not Kind.SOFT or head >= 0 or not article or at == first:
             return False
         before = (self.word(i) for i in range(first, at) if self.word(i))
         return all(map(self.adjective, before)) and not self.is_small(at + 1)
@@ -201,6 +211,7 @@ class Chunker:
         """`a red and blue ball`: an adjective on both sides, and a noun after them."""
         return (
             at > first
+            and self.word(at) in grammar.AND
             and self.adjective(self.word(at - 1))
             and self.adjective(self.word(at + 1))
             and not self.is_small(at + 2)

@@ -24,7 +24,6 @@ from ebca.subjects.marks import Kind, Token
 from ebca.subjects.phrases import Chunker, Phrase
 
 _PARTS = frozenset((OF, WITH, WEAR, HAVE, MADE, "in"))
-_LONGEST = max(map(len, grammar.LONG))
 
 
 class Walk:
@@ -36,6 +35,7 @@ class Walk:
         self._chunker = Chunker(tokens, lexicon)
         self._link, self._joined, self._segment = START, "", 0
         self._owner: Found | None = None
+        self._opaque = False
         at = 0
         while at < len(tokens):
             at = self._step(at)
@@ -46,8 +46,10 @@ class Walk:
         if token.kind is not Kind.WORD:
             self._part(token)
             return at + 1
-        word, length = self._small(at)
-        if self._small_word(word, at):
+        word, length = self._chunker.long(at)
+        small = self._small_word(word, at)
+        self._opaque = False
+        if small:
             return at + length
         if self._chunker.starts(at):
             phrase, after = self._chunker.read(at)
@@ -64,16 +66,9 @@ class Walk:
     def _part(self, token: Token) -> None:
         self._owner = None
         self._joined, self._link = "", START
+        self._opaque = token.kind is Kind.OPAQUE
         if token.kind is not Kind.OPAQUE:
             self._segment += 1
-
-    def _small(self, at: int) -> tuple[str, int]:
-        """The word there, or the long phrase that counts as one, and its length."""
-        words = tuple(self._chunker.word(i) for i in range(at, at + _LONGEST))
-        for length in range(_LONGEST, 1, -1):
-            if words[:length] in grammar.LONG:
-                return grammar.LONG[words[:length]], length
-        return words[0], 1
 
     def _small_word(self, word: str, at: int) -> bool:
         """Read a small word; False if it is none."""
@@ -93,6 +88,8 @@ class Walk:
             self._turn("is" if self._here() else START)
         elif word in grammar.HAVE:
             self._link, self._joined = HAVE, ""
+        elif word == OF and self._opaque:
+            self._turn(START)  # [a painting:a photo:0.5] of
         elif word in (WEAR, MADE, WITH, OF, "in"):
             self._link = word if word != WITH or self._link != f"{VERB}play" else self._link
             self._joined = ""
