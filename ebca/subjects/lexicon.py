@@ -43,7 +43,7 @@ class Lexicon:
         """`cats` -> cat, `wolves` -> wolf; a singular stays as it is."""
         if word in self.plurals:
             return self.plurals[word]
-        if not word.endswith("s") or word.endswith(_SINGULAR_S):
+        if not word.endswith("s") or (word.endswith(_SINGULAR_S) and word in self.nouns):
             return word
         for end, instead in (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe")):
             if word.endswith(end) and word[: -len(end)] + instead in self.nouns:

@@ -98,7 +98,7 @@ class Chunker:
         if form == "ing":
             return letter in ("", "n") or self._lexicon.nouns.get(word) is None
         if form == "ed":
-            return not letter or letter == "n"
+            return not letter or letter in "np"
         if form == "s":
             return article in ("a", "the", "own", "their") and not plural and (
                 article == "a" or letter == "n" or self.is_small(at + 1)

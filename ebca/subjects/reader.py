@@ -73,7 +73,7 @@ def _seen(found: list[Found]) -> list[Found]:
         if after.joined == "or":
             one.verdict = after.verdict = Verdict.OTHER
     animate = [one for one in found if one.letter in ANIMATE and _is_animate(one, found)]
-    scene = any(one.letter == "s" and one.article and one.link == START for one in found[:1])
+    scene = _begins_with_scenery(found)
     listed = _listed(found) if not animate else []
     kept = []
     for index, one in enumerate(found):
@@ -82,14 +82,33 @@ def _seen(found: list[Found]) -> list[Found]:
             continue
         if one.verdict is Verdict.RELATED or one in animate or one in listed:
             kept.append(one)
-        elif _has_article(one, before) and not scene and _is_thing(one, before, bool(animate)):
+        elif scene and one.letter != "v":
+            continue
+        elif _has_article(found, index) and _is_thing(one, before, bool(animate)):
             kept.append(one)
     return kept
 
 
-def _has_article(one: Found, before: Found | None) -> bool:
-    """Has it an article, or `and` before it that shares one, as in `a bird and fish`?"""
-    return bool(one.article or (one.joined == AND and before and before.article))
+def _begins_with_scenery(found: list[Found]) -> bool:
+    """`a living room, a sofa, a table`: what follows furnishes it."""
+    first = next((one for one in found if one.letter not in ("m", "n", "")), None)
+    return first is not None and first.letter == "s" and first.link == START
+
+
+def _has_article(found: list[Found], index: int) -> bool:
+    """Has it an article, or a share in one, as in `a bird and fish`, `a pie, fries and a coke`?
+
+    What begins a sentence needs none: `red car passing a truck`.
+    """
+    one = found[index]
+    before, after = (found[i] if 0 <= i < len(found) else None for i in (index - 1, index + 1))
+    if one.article or (one.joined == AND and before and before.article):
+        return True
+    if after is None or after.segment != one.segment:
+        return False
+    if after.verdict is Verdict.RELATED:
+        return bool(after.article)
+    return after.joined == AND and bool(before and before.article and before.letter in THINGS)
 
 
 def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
