@@ -19,15 +19,13 @@ from typing import NamedTuple
 
 OUT = Path(__file__).with_name("lexicon.txt")
 
-TOPICS = dict(
-    zip(
-        range(3, 29),
-        "Tops act animal artifact attribute body cognition communication event feeling food group"
-        " location motive object person phenomenon plant possession process quantity relation"
-        " shape state substance time".split(),
-        strict=True,
-    )
-)
+_TOPIC_NAMES = """
+Tops act animal artifact attribute body cognition communication event feeling food group location
+motive object person phenomenon plant possession process quantity relation shape state substance
+time
+"""
+TOPICS = dict(enumerate(_TOPIC_NAMES.split(), 3))
+"""WordNet's files of nouns by their number."""
 
 BY_TOPIC = {
     "animal": "a", "artifact": "t", "body": "b", "food": "f", "group": "g", "location": "s",
@@ -162,9 +160,9 @@ class Nouns:
             self._letters[offset] = letter or "-"
         return self._letters[offset]
 
-    def letters(self, word: str) -> Counter[str]:
+    def letters(self, word: str) -> dict[str, float]:
         """What the word is, with the weight of each: its senses' counts, and their order."""
-        weights: Counter[str] = Counter()
+        weights: dict[str, float] = defaultdict(float)
         for rank, offset in enumerate(self.index[word], 1):
             synset = self._synsets[offset]
             letter = self._letter(offset)

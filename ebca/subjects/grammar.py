@@ -1,45 +1,45 @@
-"""The small words of English, and the few verbs and phrases that decide what belongs to a subject."""
+"""The small words of English, and the verbs and phrases that decide what is part of a subject."""
 
 from __future__ import annotations
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-A = _words("a an another one")
-THE = _words("the this that these those")
-OWN = _words("my our your")
-THEIRS = _words("his her its their")
-NUMBERS = _words(
+A = words("a an another one")
+THE = words("the this that these those")
+OWN = words("my our your")
+THEIRS = words("his her its their")
+NUMBERS = words(
     "two three four five six seven eight nine ten eleven twelve dozen dozens hundreds several many"
     " some few both multiple various numerous all every each any"
 )
 DETERMINERS = A | THE | OWN | THEIRS | NUMBERS
-NOT = _words("no without not never minus except nor neither lacking avoid excluding")
-AND = _words("and plus n")
-OR = _words("or versus vs")
-COPULA = _words("is are was were be being been looks seems becomes become")
-HAVE = _words("has have having had")
-OTHER = _words(
+NOT = words("no without not never minus except nor neither lacking avoid excluding")
+AND = words("and plus n")
+OR = words("or versus vs")
+COPULA = words("is are was were be being been looks seems becomes become")
+HAVE = words("has have having had")
+OTHER = words(
     "he she it they him them i you we me us who whom which what where when while why how there here"
     " very so too really also just only then than as if but because though although however this's"
     " it's he's she's will would can could may might must shall should do does did doing done"
     " together alone both either each other himself herself itself themselves yet still"
     " almost quite rather more most less least such etc away back up down out o"
 )
-PREPOSITIONS = _words(
-    "of in on at by to from with into onto inside within outside under underneath below beneath above"
-    " over behind beside besides near between among amongst against around through across along"
-    " past after before during about for like off upon atop towards toward amid amidst via per"
-    " alongside beyond opposite throughout until since despite featuring depicting showing"
+PREPOSITIONS = words(
+    "of in on at by to from with into onto inside within outside under underneath below beneath"
+    " above over behind beside besides near between among amongst against around through across"
+    " along past after before during about for like off upon atop towards toward amid amidst via"
+    " per alongside beyond opposite throughout until since despite featuring depicting showing"
     " representing containing including surrounding"
 )
-SHOWING = _words("featuring depicting showing representing containing including shows depicts"
+SHOWING = words("featuring depicting showing representing containing including shows depicts"
                  " features show depict")  # fmt: skip
 """Between a medium and what is seen in it."""
 
-BESIDE = _words(
+BESIDE = words(
     "beside besides behind above over under underneath below beneath between atop alongside"
     " next_to in_front_of on_top_of opposite inside beyond among amongst"
 )
@@ -80,11 +80,11 @@ LONG_BY_FIRST = {
     for first in {words[0] for words in LONG}
 }
 
-WEAR = _words("wear don sport")
-CONSUME = _words("eat drink smoke sip lick bite chew devour munch nibble taste swallow inhale puff")
+WEAR = words("wear don sport")
+CONSUME = words("eat drink smoke sip lick bite chew devour munch nibble taste swallow inhale puff")
 """What is eaten is soon a part of the one who eats."""
 
-TAKES_OBJECT = _words(
+TAKES_OBJECT = words(
     "hold ride wear eat drink carry chase fight play read hug kiss pet hunt drive fly walk feed"
     " attack touch lift throw catch kick use cook hit smoke pull push grab stroke watch wield cast"
     " spread make show take raise grabbing look have write draw paint cover open close break cut"
@@ -94,7 +94,7 @@ TAKES_OBJECT = _words(
 """Verbs whose -ing is followed by an object in a list of tags: `holding hands`, not
 `smiling girl`."""
 
-FOREIGN = _words(
+FOREIGN = words(
     "un una uno unos unas uma um umas uns ein eine einen einem einer der die das den dem des und"
     " mit auf im et avec sur dans le la les du aux une y el los las con sobre e il lo gli della"
     " del nel sul di da een het en van op met naast och med ett pa i og på en w na z ze oraz ve"
@@ -102,13 +102,13 @@ FOREIGN = _words(
 )
 """Small words of other languages; some are English words too, so they count against those."""
 
-MEASURES = _words(
+MEASURES = words(
     "group pair bunch stack pile slice piece set heap row collection cluster handful couple flock"
     " herd pack swarm school army team crowd family band gang trio duo lot number variety scoop"
 )
 """What they are `of` is what is seen: a pair of shoes, a flock of sheep."""
 
-COLOURS = _words(
+COLOURS = words(
     "red orange yellow green blue purple violet pink brown black white grey gray golden gold silver"
     " cyan teal turquoise magenta beige ginger blond blonde crimson scarlet dark light big small"
     " large little giant tiny huge tall short old young"

@@ -15,10 +15,13 @@ STANDING = frozenset("uhly")
 
 START, AND, OF, WITH, WEAR, HAVE, MADE = "start", "and", "of", "with", "wearing", "have", "made"
 NOT, BACKGROUND, VERB = "not", "background", "verb "
-ALONGSIDE = frozenset("next_to beside besides between alongside on_top_of atop under beneath"
-                      " underneath below above inside".split())  # fmt: skip
-NEAR = frozenset("at to from near around against toward towards after onto upon past among amongst"
-                 " off around beyond".split())  # fmt: skip
+ALONGSIDE = grammar.words(
+    "next_to beside besides between alongside on_top_of atop under beneath underneath below above"
+    " inside"
+)
+NEAR = grammar.words(
+    "at to from near around against toward towards after onto upon past among amongst off beyond"
+)
 
 
 class Verdict(Enum):

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ebca.subjects import grammar
+
 _TOKEN = re.compile(
     r"(?P<extra><[^<>\n]{1,200}>)"
     r"|(?P<wild>__[\w/*-]{1,80}?__)"
@@ -18,8 +20,8 @@ _TOKEN = re.compile(
     r"|(?P<weight>:\s{0,3}[-+]?\d{0,9}\.?\d{0,9}\s{0,3}(?=[)\]]))"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])"
     r"|(?P<break>\bBREAK\b)"
-    r"|(?P<word>\d+(?:[.:/]\d+)+[a-z]*|[^\W_](?:\.[^\W_])+\b\.?|[^\W_]+(?:['’\-][^\W_]+)*['’]?)"
-    r"|(?P<soft>,)|(?P<hard>[.;:!?|\n\"“”•])|(?P<and>[&+])"
+    r"|(?P<word>\d+(?:[.:/]\d+)+[a-z]*|[^\W_](?:\.[^\W_])+\b\.?|[^\W_]+(?:['\u2019\-][^\W_]+)*['\u2019]?)"
+    r"|(?P<soft>,)|(?P<hard>[.;:!?|\n\"\u201c\u201d\u2022])|(?P<and>[&+])"
 )
 _AND = re.compile(r"\bAND\b")
 _AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*\Z")
@@ -69,7 +71,18 @@ def read_tokens(prompt: str) -> list[Token]:
             token = _token(name, match)
             if token:
                 tokens.append(token)
-    return tokens
+    return [token for at, token in enumerate(tokens) if not _goes_on(tokens, at)]
+
+
+def _goes_on(tokens: list[Token], at: int) -> bool:
+    """Is this the end of a line in the middle of what it says?"""
+    if tokens[at].text != "\n" or not 0 < at < len(tokens) - 1:
+        return False
+    before, after = tokens[at - 1], tokens[at + 1]
+    if before.kind is not Kind.WORD or after.kind is not Kind.WORD:
+        return before.kind is Kind.SOFT
+    open_end = before.text in grammar.ENGLISH or before.text.endswith("ing")
+    return open_end or after.text in grammar.PREPOSITIONS | grammar.AND or after.text == "wearing"
 
 
 def _token(name: str, match: re.Match[str]) -> Token | None:
@@ -77,7 +90,7 @@ def _token(name: str, match: re.Match[str]) -> Token | None:
     if name in ("open", "close", "weight"):
         return None
     if name == "word":
-        text = match[0].lower().replace("’", "'")
+        text = match[0].lower().replace("\u2019", "'")
         return Token(Kind.WORD, text, match[0], start, stop)
     if name == "and":
         return Token(Kind.WORD, "and", "and", start, stop)

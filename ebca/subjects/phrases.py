@@ -12,7 +12,7 @@ from ebca.subjects.marks import Kind, Token
 _COUNTED = re.compile(r"(\d+)\+?([a-z]+)")
 _SMALL = (grammar.AND | grammar.OR | grammar.COPULA | grammar.HAVE | grammar.OTHER
           | grammar.PREPOSITIONS | grammar.NOT)  # fmt: skip
-_NEVER_NOUNS = frozenset("next solo".split())
+_NEVER_NOUNS = frozenset(("next", "solo"))
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,8 @@ class Chunker:
             if word.endswith(("'s", "s'")) and self.word(at + 1) and not self.is_small(at + 1):
                 head, first = -1, at + 1
             elif self._is_noun(word) or (head < 0 and self._nothing_follows(at, article, first)):
-                if not (word in self._lexicon.adjectives and not self._lexicon.noun(word)):
-                    head = at
-                    plural = self._lexicon.is_plural(word)
+                head = at
+                plural = self._lexicon.is_plural(word)
             at += 1
         if head < 0:
             return None, max(at, begin + 1)
@@ -182,7 +181,9 @@ class Chunker:
         modifiers = frozenset(filter(None, map(self.word, range(first, head))))
         singular = self._lexicon.singular(word)
         plural = self._lexicon.is_plural(word)
-        return Phrase(begin, head + 1, head, article, modifiers, singular, self._letter(head), plural)
+        return Phrase(
+            begin, head + 1, head, article, modifiers, singular, self._letter(head), plural
+        )
 
     def _nothing_follows(self, at: int, article: str, first: int) -> bool:
         """Is this the last word that could be the noun?"""
@@ -192,20 +193,25 @@ class Chunker:
     def _is_over(self, at: int, head: int, article: str, plural: bool) -> bool:
         """Does the phrase end before this word, as a noun is there already?"""
         word = self.word(at)
-        if word in self._lexicon.verbs or self._lexicon.verb(word)[0] or word.endswith("ing"):
-            if self._ends_as_verb(at, article, plural):
-                return True
+        if self._ends_as_verb(at, article, plural):
+            return True
         if word.endswith("ly") and not self._lexicon.noun(word):
             return True
         only_adjective = self.adjective(word) and not self._lexicon.noun(word)
         return only_adjective and not self._is_noun(self.word(at + 1))
 
     def _comma_inside(self, at: int, article: str, head: int, first: int) -> bool:
-        """`a tall, dark stranger`: adjectives alone before it, more of them or the noun after it."""
-        if at >= len(self._tokens) or self._tokens[at].kind is not Kind.SOFT or head >= 0 or not article or at == first:
+        """`a tall, dark stranger`: only adjectives before it, more or the noun after it."""
+        if at >= len(self._tokens) or self._tokens[at].kind is not Kind.SOFT or not article:
             return False
-        before = (self.word(i) for i in range(first, at) if self.word(i))
-        return all(map(self.adjective, before)) and not self.is_small(at + 1)
+        if head >= 0 or at == first or self.is_small(at + 1):
+            return False
+        before = at - 1
+        while before >= first and self.word(before):  # those before another comma were looked at
+            if not self.adjective(self.word(before)):
+                return False
+            before -= 1
+        return True
 
     def _colours(self, at: int, first: int) -> bool:
         """`a red and blue ball`: an adjective on both sides, and a noun after them."""

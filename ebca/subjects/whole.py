@@ -1,0 +1,129 @@
+"""Which of a prompt's phrases are subjects, as the whole prompt goes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from ebca.subjects import grammar
+from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, Found, Verdict
+
+_FAMILIES = ("fk", "v", "tk")
+"""Things that make a list of things by themselves."""
+_MOST = 20
+"""So many things of one noun are told apart."""
+
+
+def keep(found: list[Found]) -> list[Found]:
+    """The subjects, each once."""
+    found = [one for one in found if one.verdict in (Verdict.SUBJECT, Verdict.RELATED)]
+    for one, after in pairwise(found):
+        if after.joined == "or":
+            one.verdict = after.verdict = Verdict.OTHER
+    animate = _animate(found)
+    listed = set() if animate else _listed(found)
+    scene = _begins_with_scenery(found)
+    kept = []
+    for at, one in enumerate(found):
+        if one.verdict is Verdict.OTHER or (one.background and one.letter in STANDING):
+            continue
+        before = found[at - 1] if at else None
+        alone = (one.letter == "v" or not scene) and _has_article(found, at)
+        if (
+            one.verdict is Verdict.RELATED
+            or at in animate
+            or at in listed
+            or (alone and _is_thing(one, before, bool(animate)))
+        ):
+            kept.append(one)
+    return _distinct(kept)
+
+
+def _begins_with_scenery(found: list[Found]) -> bool:
+    """`a living room, a sofa, a table`: what follows furnishes it."""
+    first = next((one for one in found if one.letter not in ("m", "n", "")), None)
+    return first is not None and first.letter == "s" and first.link == START
+
+
+def _has_article(found: list[Found], index: int) -> bool:
+    """Has it an article, or a share in one, as in `a bird and fish`, `a pie, fries and a coke`?
+
+    What begins a sentence needs none: `red car passing a truck`.
+    """
+    one = found[index]
+    before, after = (found[i] if 0 <= i < len(found) else None for i in (index - 1, index + 1))
+    if one.article or (one.joined == AND and before and before.article):
+        return True
+    if after is None or after.segment != one.segment:
+        return False
+    if after.verdict is Verdict.RELATED:
+        return bool(after.article)
+    return after.joined == AND and bool(before and before.article and before.letter in THINGS)
+
+
+def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
+    """Is it a thing by itself, and no possession?"""
+    if one.letter in THINGS:
+        return not (one.article == "their" and one.joined != AND)
+    if one.letter == "w":
+        return not worn or (one.joined == AND and one.article not in ("", "their"))
+    stands = bool(one.letter) and one.letter in STANDING
+    return stands and (one.letter, one.article) != ("y", "the")
+
+
+def _animate(found: list[Found]) -> set[int]:
+    """Which are persons or animals, and not only what another person is called.
+
+    `1girl, witch` and `a woman. The artist` are one person, and so is a bare `elf, princess`.
+    """
+    alone = [one for one in found if one.letter == "p" and one.verdict is Verdict.SUBJECT
+             and one.joined != AND]  # fmt: skip
+    nouns = {one.phrase.noun for one in alone}
+    seen: set[str] = set()
+    counted: set[str] = set()
+    kept = set()
+    for at, one in enumerate(found):
+        noun, article = one.phrase.noun, one.article
+        named = False
+        if one.letter == "p" and one.verdict is Verdict.SUBJECT and one.joined != AND:
+            if not article:
+                named = len(nouns) > 1
+            elif article == "the":
+                named = bool(seen - {noun})
+            elif article != "number":
+                named = bool(counted - {noun})
+            seen.add(noun)
+            if article == "number":
+                counted.add(noun)
+        living = one.letter in ANIMATE and (one.letter != "g" or bool(article))
+        if living and one.verdict is not Verdict.OTHER and not named:
+            kept.add(at)
+    return kept
+
+
+def _listed(found: list[Found]) -> set[int]:
+    """The things of a list of tags that names nothing but things, all of a kind."""
+    named = {at: one for at, one in enumerate(found) if one.letter not in ("m", "n", "z", "", "b")}
+    for family in _FAMILIES:
+        if len(named) > 1 and all(one.letter in family for one in named.values()):
+            return {at for at, one in named.items() if one.article or not one.phrase.plural}
+    return set()
+
+
+def _distinct(found: list[Found]) -> list[Found]:
+    """Without what is named again."""
+    kept: list[Found] = []
+    by_noun: dict[str, list[Found]] = {}
+    for one in found:
+        others = by_noun.setdefault(one.phrase.noun, [])
+        if not any(_is_same(one, other) for other in others[:_MOST]):
+            others.append(one)
+            kept.append(one)
+    return kept
+
+
+def _is_same(one: Found, other: Found) -> bool:
+    """Do both, of one noun, mean one thing? Then one has no adjective that the other lacks."""
+    mine, yours = one.phrase.modifiers, other.phrase.modifiers
+    if not one.article or not other.article:
+        mine, yours = mine & grammar.COLOURS, yours & grammar.COLOURS
+    return mine <= yours or yours <= mine or one.article == "the"
