@@ -26,7 +26,7 @@ OTHER = words(
     " very so too really also just only then than as if but because though although however this's"
     " it's he's she's will would can could may might must shall should do does did doing done"
     " together alone both either each other himself herself itself themselves yet still"
-    " almost quite rather more most less least such etc away back up down out o"
+    " almost quite rather more most less least such etc away up down out o"
 )
 PREPOSITIONS = words(
     "of in on at by to from with into onto inside within outside under underneath below beneath"
@@ -71,7 +71,8 @@ LONG = {
     ("on", "the", "right", "side"): "where", ("in", "the", "center"): "where",
     ("in", "the", "centre"): "where", ("at", "the", "top"): "where",
     ("at", "the", "bottom"): "where", ("on", "left"): "where", ("on", "right"): "where",
-    ("in", "the", "air"): "where", ("but", "no"): "no", ("but", "not"): "not",
+    ("in", "the", "air"): "where", ("on", "it"): "printed", ("on", "them"): "printed",
+    ("printed", "on"): "as", ("but", "no"): "no", ("but", "not"): "not",
 }  # fmt: skip
 """Phrases that count as one small word; `where` says where a subject is, and nothing is read of it
 yet, `background` that what stands there is scenery."""

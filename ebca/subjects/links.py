@@ -124,6 +124,8 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
             seen += "u"
         if link in ("next_to", "beside", "between"):
             seen += "hlw"
+        if article == "the" and phrase.plural:  # `the keys` of what was named
+            return Verdict.OTHER
         return Verdict.RELATED if article and letter and letter in seen else Verdict.OTHER
     if link in NEAR or link == "by the":
         return Verdict.RELATED if animate and (article or phrase.plural) else Verdict.OTHER

@@ -28,6 +28,8 @@ class Phrase:
     noun: str
     letter: str
     plural: bool
+    adjective: bool
+    """Is the noun an adjective as well?"""
 
 
 class Chunker:
@@ -182,8 +184,9 @@ class Chunker:
         singular = self._lexicon.singular(word)
         plural = self._lexicon.is_plural(word)
         return Phrase(
-            begin, head + 1, head, article, modifiers, singular, self._letter(head), plural
-        )
+            begin, head + 1, head, article, modifiers, singular, self._letter(head), plural,
+            word in self._lexicon.adjectives,
+        )  # fmt: skip
 
     def _nothing_follows(self, at: int, article: str, first: int) -> bool:
         """Is this the last word that could be the noun?"""
@@ -194,7 +197,8 @@ class Chunker:
         """Does the phrase end before this word, as a noun is there already?"""
         word = self.word(at)
         if self._ends_as_verb(at, article, plural):
-            return True
+            unknown = not self._lexicon.knows(self.word(at - 1)) and word.endswith("ing")
+            return not unknown or self.is_small(at + 1)  # `scandinavian living room`
         if word.endswith("ly") and not self._lexicon.noun(word):
             return True
         only_adjective = self.adjective(word) and not self._lexicon.noun(word)

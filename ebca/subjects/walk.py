@@ -36,6 +36,7 @@ class Walk:
         self._link, self._joined, self._segment = START, "", 0
         self._owner: Found | None = None
         self._opaque = False
+        self._ended = -1
         at = 0
         while at < len(tokens):
             at = self._step(at)
@@ -51,12 +52,15 @@ class Walk:
         self._opaque = False
         if small:
             return at + length
-        if self._chunker.starts(at):
+        base, form = self._lexicon.verb(word)
+        after_noun = self._ended == at and (form not in ("", "base") or word.endswith("ing"))
+        if not after_noun and self._chunker.starts(at):
             phrase, after = self._chunker.read(at)
             if phrase:
                 self._place(phrase)
+                self._ended = after
             return after
-        base, _ = self._lexicon.verb(word)
+        base = base or (word if after_noun else "")
         if base in grammar.WEAR:
             self._link = WEAR
         elif base and not word.endswith("ly"):
@@ -82,6 +86,16 @@ class Walk:
             self._turn(START)
         elif word == BACKGROUND:
             self._background()
+        elif word == "printed":
+            if self.found and self.found[-1].link == WITH and not self._alive():
+                self.found[-1].verdict = Verdict.OTHER
+            self._turn(START)
+        elif word == "that" and self._ended == at:
+            self._ended = at + 1
+            self._link = VERB
+        elif word in ("who", "which", "he", "she", "it", "they"):
+            self._turn(VERB) if word not in ("who", "which") else None
+            self._ended = at + 1
         elif word in grammar.SHOWING:
             self._turn(START if self._last_is("m") else f"{VERB}show")
         elif word in grammar.COPULA:
@@ -96,8 +110,10 @@ class Walk:
         elif word == "by":
             _, form = self._lexicon.verb(self._chunker.word(at - 1))
             self._turn("by the" if form == "ed" else "by")
+        elif word == "where":
+            self._turn(word if self._here() else START)
         elif word in grammar.PREPOSITIONS or word in grammar.LONG.values():
-            self._turn(word) if word != "where" else None
+            self._turn(word)
         elif word in grammar.OTHER:
             self._turn(START)
         else:
@@ -114,6 +130,10 @@ class Walk:
 
     def _last_is(self, letter: str) -> bool:
         return bool(self.found) and self.found[-1].letter == letter
+
+    def _alive(self) -> bool:
+        """Is the phrase before the last one a person or an animal?"""
+        return len(self.found) > 1 and self.found[-2].letter in ANIMATE
 
     def _here(self) -> bool:
         """Has this part of the prompt a phrase yet?"""

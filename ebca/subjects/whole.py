@@ -27,13 +27,10 @@ def keep(found: list[Found]) -> list[Found]:
         if one.verdict is Verdict.OTHER or (one.background and one.letter in STANDING):
             continue
         before = found[at - 1] if at else None
-        alone = (one.letter == "v" or not scene) and _has_article(found, at)
-        if (
-            one.verdict is Verdict.RELATED
-            or at in animate
-            or at in listed
-            or (alone and _is_thing(one, before, bool(animate)))
-        ):
+        if scene and one.letter not in ANIMATE and one.letter != "v":
+            continue
+        alone = _has_article(found, at) and _is_thing(one, before, bool(animate))
+        if one.verdict is Verdict.RELATED or at in animate or at in listed or alone:
             kept.append(one)
     return _distinct(kept)
 
@@ -94,10 +91,17 @@ def _animate(found: list[Found]) -> set[int]:
             seen.add(noun)
             if article == "number":
                 counted.add(noun)
+        named = named or _is_quality(one)
         living = one.letter in ANIMATE and (one.letter != "g" or bool(article))
         if living and one.verdict is not Verdict.OTHER and not named:
             kept.add(at)
     return kept
+
+
+def _is_quality(one: Found) -> bool:
+    """Is it one bare word that is an adjective as well: `professional`, `male`, `alien`?"""
+    alone = not one.article and one.phrase.stop - one.phrase.start == 1 and not one.joined
+    return alone and one.verdict is Verdict.SUBJECT and one.phrase.adjective
 
 
 def _listed(found: list[Found]) -> set[int]:
