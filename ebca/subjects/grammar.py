@@ -25,7 +25,7 @@ OTHER = words(
     "he she it they him them i you we me us who whom which what where when while why how there here"
     " very so too really also just only then than as if but because though although however this's"
     " it's he's she's will would can could may might must shall should do does did doing done"
-    " together alone both either each other himself herself itself themselves yet still"
+    " together alone both either each other himself herself itself themselves yet"
     " almost quite rather more most less least such etc away up down out o"
 )
 PREPOSITIONS = words(
@@ -117,3 +117,15 @@ COLOURS = words(
 """Words that tell two things of one kind apart in a list of tags."""
 
 ENGLISH = DETERMINERS | NOT | AND | OR | COPULA | HAVE | OTHER | PREPOSITIONS
+
+GENERIC = words("creature animal entity being human person people monster beast character subject crew")
+"""What another one is called: no subject by itself without an article."""
+POSTURE = words(
+    "sit stand perch lie lay lean rest sleep balance dance crouch kneel hang float hover land jump"
+)
+"""What is on something after these is beside it."""
+
+RESEMBLE = words("resemble mimic imitate impersonate become transform turn morph evoke suggest mean")
+"""What comes after these is not there."""
+HYBRID = words("hybrid hybrids cross crossbreed crossover mix mixture fusion combination mashup")
+"""Of two that are one."""

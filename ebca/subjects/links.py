@@ -20,8 +20,10 @@ ALONGSIDE = grammar.words(
     " inside"
 )
 NEAR = grammar.words(
-    "at to from near around against toward towards after onto upon past among amongst off beyond"
+    "at to near around against toward towards onto upon past among amongst beyond"
 )
+_LONG = 6
+"""A noun with more words before it was not understood."""
 
 
 class Verdict(Enum):
@@ -56,6 +58,8 @@ class Found:
 def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) -> Verdict:
     """What a phrase is by its link. `owner` is the subject that parts may still belong to."""
     letter = phrase.letter
+    if len(phrase.modifiers) > _LONG:
+        return Verdict.OTHER
     animate = letter in ANIMATE and (letter != "g" or bool(phrase.article))
     if link == START:
         return Verdict.SUBJECT
@@ -101,6 +105,8 @@ def _with(phrase: Phrase, animate: bool, last: Found | None, owner: Found | None
 
 def _object(phrase: Phrase, animate: bool, verb: str) -> Verdict:
     letter, article = phrase.letter, phrase.article
+    if verb in grammar.RESEMBLE:
+        return Verdict.OTHER
     if animate:
         return Verdict.RELATED
     if verb in grammar.CONSUME or not letter:
@@ -120,7 +126,7 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
         seen = "v" if link == "on" else "tvfk"
         if link == "on" and article in ("a", "number"):
             seen += "t"
-        if link in ALONGSIDE:
+        if link in ALONGSIDE and article != "the":
             seen += "u"
         if link in ("next_to", "beside", "between"):
             seen += "hlw"
@@ -128,5 +134,6 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
             return Verdict.OTHER
         return Verdict.RELATED if article and letter and letter in seen else Verdict.OTHER
     if link in NEAR or link == "by the":
-        return Verdict.RELATED if animate and (article or phrase.plural) else Verdict.OTHER
+        named = article or (phrase.plural and link != "by the")
+        return Verdict.RELATED if animate and named else Verdict.OTHER
     return Verdict.OTHER

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"|(?P<weight>:\s{0,3}[-+]?\d{0,9}\.?\d{0,9}\s{0,3}(?=[)\]]))"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])"
     r"|(?P<break>\bBREAK\b)"
-    r"|(?P<word>\d+(?:[.:/]\d+)+[a-z]*|[^\W_](?:\.[^\W_])+\b\.?|[^\W_]+(?:['\u2019\-][^\W_]+)*['\u2019]?)"
+    r"|(?P<word>[Cc]lose[ -][Uu]p\b|\d+(?:[.:/]\d+)+[a-z]*|[^\W_](?:\.[^\W_])+\b\.?|[^\W_]+(?:['\u2019\-][^\W_]+)*['\u2019]?)"
     r"|(?P<soft>,)|(?P<hard>[.;:!?|\n\"\u201c\u201d\u2022])|(?P<and>[&+])"
 )
 _AND = re.compile(r"\bAND\b")
@@ -90,7 +90,7 @@ def _token(name: str, match: re.Match[str]) -> Token | None:
     if name in ("open", "close", "weight"):
         return None
     if name == "word":
-        text = match[0].lower().replace("\u2019", "'")
+        text = match[0].lower().replace("\u2019", "'").replace(" ", "-")
         return Token(Kind.WORD, text, match[0], start, stop)
     if name == "and":
         return Token(Kind.WORD, "and", "and", start, stop)

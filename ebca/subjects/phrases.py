@@ -12,6 +12,7 @@ from ebca.subjects.marks import Kind, Token
 _COUNTED = re.compile(r"(\d+)\+?([a-z]+)")
 _SMALL = (grammar.AND | grammar.OR | grammar.COPULA | grammar.HAVE | grammar.OTHER
           | grammar.PREPOSITIONS | grammar.NOT)  # fmt: skip
+_COUNTABLE = tuple("patvfkl")
 _NEVER_NOUNS = frozenset(("next", "solo"))
 
 
@@ -69,12 +70,17 @@ class Chunker:
             or (word.endswith("ed") and bool(lexicon.verb(word)[0]))
         )
 
+    def _counted(self, word: str) -> str:
+        """The noun of `1girl`; none of `35mm`."""
+        match = _COUNTED.fullmatch(word)
+        return match[2] if match and self._lexicon.noun(match[2]) in _COUNTABLE else ""
+
     def _letter(self, at: int) -> str:
         """What the noun there is, taking `ice cream` as one noun."""
         word = self.word(at)
-        counted = _COUNTED.fullmatch(word)
+        counted = self._counted(word)
         if counted:
-            return self._lexicon.noun(counted[2])
+            return self._lexicon.noun(counted)
         pair = f"{self.word(at - 1)}_{self._lexicon.singular(word)}"
         letter = self._lexicon.nouns.get(pair, "")
         if not letter and "-" in word:
@@ -82,7 +88,7 @@ class Chunker:
         return letter or self._lexicon.noun(word)
 
     def _is_noun(self, word: str) -> bool:
-        word = counted[2] if (counted := _COUNTED.fullmatch(word)) else word
+        word = self._counted(word) or word
         if word in self._lexicon.mostly_adjectives or word in _NEVER_NOUNS:
             return False
         return bool(self._lexicon.noun(word)) or not self._lexicon.knows(word)
@@ -100,6 +106,8 @@ class Chunker:
         if form == "ing":
             return letter in ("", "n") or self._lexicon.nouns.get(word) is None
         if form == "ed":
+            if self._lexicon.noun(after) in _COUNTABLE and not self.is_small(at + 1):
+                return False  # `a skull faced knight`
             return not letter or letter in "np"
         if form == "s":
             return article in ("a", "the", "own", "their") and not plural and (
@@ -162,11 +170,15 @@ class Chunker:
                 continue
             if self.is_small(at):
                 break
+            if head < 0 and at > first and self._takes_article(at):
+                break
             if head >= 0 and self._is_over(at, head, article, plural):
                 break
             if word.endswith(("'s", "s'")) and self.word(at + 1) and not self.is_small(at + 1):
                 head, first = -1, at + 1
-            elif self._is_noun(word) or (head < 0 and self._nothing_follows(at, article, first)):
+            elif self._more_adjectives(at, article, first):
+                pass
+            elif self._is_noun(word) or self._named_last(at, article) or (head < 0 and self._nothing_follows(at, article, first)):
                 head = at
                 plural = self._lexicon.is_plural(word)
             at += 1
@@ -177,9 +189,9 @@ class Chunker:
 
     def _phrase(self, begin: int, first: int, head: int, article: str) -> Phrase:
         word = self.word(head)
-        counted = _COUNTED.fullmatch(word)
+        counted = self._counted(word)
         if counted:
-            word, article = counted[2], article or "number"
+            word, article = counted, article or "number"
         modifiers = frozenset(filter(None, map(self.word, range(first, head))))
         singular = self._lexicon.singular(word)
         plural = self._lexicon.is_plural(word)
@@ -187,6 +199,28 @@ class Chunker:
             begin, head + 1, head, article, modifiers, singular, self._letter(head), plural,
             word in self._lexicon.adjectives,
         )  # fmt: skip
+
+    def _takes_article(self, at: int) -> bool:
+        """Is this a verb with an article after it, as in `underwater wearing a mask`?"""
+        return (
+            self._lexicon.verb(self.word(at))[1] == "ing"
+            and self.word(at + 1) in grammar.DETERMINERS
+        )
+
+    def _more_adjectives(self, at: int, article: str, first: int) -> bool:
+        """`a giant, ridiculous hat`: an adjective, though a noun as well, before another one."""
+        after = self.word(at + 2)
+        return (
+            self._comma_inside(at + 1, article, -1, first)
+            and self.adjective(after)
+            and not self._lexicon.noun(after)
+        )
+
+    def _named_last(self, at: int, article: str) -> bool:
+        """`a humanoid alien stands`: a noun, though mostly an adjective, where the phrase ends."""
+        if self._lexicon.noun(self.word(at)) not in tuple("pa"):
+            return False
+        return self.is_small(at + 1) or self._ends_as_verb(at + 1, article or "the", False)
 
     def _nothing_follows(self, at: int, article: str, first: int) -> bool:
         """Is this the last word that could be the noun?"""
@@ -208,7 +242,8 @@ class Chunker:
         """`a tall, dark stranger`: only adjectives before it, more or the noun after it."""
         if at >= len(self._tokens) or self._tokens[at].kind is not Kind.SOFT or not article:
             return False
-        if head >= 0 or at == first or self.is_small(at + 1):
+        further = self.word(at + 1) in grammar.AND and self.adjective(self.word(at + 2))
+        if head >= 0 or at == first or (self.is_small(at + 1) and not further):
             return False
         before = at - 1
         while before >= first and self.word(before):  # those before another comma were looked at
@@ -222,7 +257,7 @@ class Chunker:
         return (
             at > first
             and self.word(at) in grammar.AND
-            and self.adjective(self.word(at - 1))
+            and self.adjective(self.word(at - 1) or self.word(at - 2))
             and self.adjective(self.word(at + 1))
             and not self.is_small(at + 2)
         )

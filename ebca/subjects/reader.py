@@ -38,7 +38,8 @@ def read_subjects(prompt: str) -> tuple[Subject, ...]:
     """The subjects in order; none if there are fewer than two, or in doubt."""
     tokens = read_tokens(prompt)
     words = lexicon()
-    if not _is_english(tokens, words) or any(token.text == "solo" for token in tokens):
+    said = {token.text for token in tokens}
+    if not _is_english(tokens, words) or "solo" in said or said & grammar.HYBRID:
         return ()
     kept = keep(Walk(tokens, words).found)
     return tuple(_subject(tokens, one) for one in kept) if len(kept) > 1 else ()

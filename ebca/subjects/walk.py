@@ -54,6 +54,8 @@ class Walk:
             return at + length
         base, form = self._lexicon.verb(word)
         after_noun = self._ended == at and (form not in ("", "base") or word.endswith("ing"))
+        if form == "base" and self._ended == at and self.found[-1].phrase.plural:
+            after_noun = True
         if not after_noun and self._chunker.starts(at):
             phrase, after = self._chunker.read(at)
             if phrase:
@@ -87,7 +89,7 @@ class Walk:
         elif word == BACKGROUND:
             self._background()
         elif word == "printed":
-            if self.found and self.found[-1].link == WITH and not self._alive():
+            if self.found and not self._alive():
                 self.found[-1].verdict = Verdict.OTHER
             self._turn(START)
         elif word == "that" and self._ended == at:
@@ -172,7 +174,8 @@ class Walk:
     def _inherited(self, phrase: Phrase, last: Found) -> str:
         """The link of what `and` adds to the last phrase."""
         animate = phrase.letter in ANIMATE
-        if last.link in (WITH, WEAR, HAVE, MADE, "in") and last.verdict is Verdict.PART:
+        part = last.verdict is Verdict.PART
+        if last.link in (WITH, WEAR, MADE) or (last.link in (HAVE, "in") and part):
             return START if animate else last.link
         if last.link == OF:
             return START if phrase.article or last.verdict is not Verdict.PART else OF

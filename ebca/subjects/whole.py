@@ -9,6 +9,8 @@ from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, Found, Ve
 
 _FAMILIES = ("fk", "v", "tk")
 """Things that make a list of things by themselves."""
+_LONG_LIST = 12
+"""So many parts are a long list of tags."""
 _MOST = 20
 """So many things of one noun are told apart."""
 
@@ -32,7 +34,21 @@ def keep(found: list[Found]) -> list[Found]:
         alone = _has_article(found, at) and _is_thing(one, before, bool(animate))
         if one.verdict is Verdict.RELATED or at in animate or at in listed or alone:
             kept.append(one)
-    return _distinct(kept)
+    return _distinct(_without_ornaments(kept))
+
+
+def _without_ornaments(kept: list[Found]) -> list[Found]:
+    """Without the bare `butterflies` or `jellyfish` far behind in a list of tags."""
+    out: list[Found] = []
+    long = bool(kept) and kept[-1].segment >= _LONG_LIST
+    for one in kept:
+        bare = not one.article and not one.joined and one.verdict is Verdict.SUBJECT
+        bare = bare and one.letter in ANIMATE
+        far = not out or one.segment - out[-1].segment > (2 if long else _LONG_LIST)
+        among = not out or (one.phrase.plural and (out[-1].article or not out[-1].phrase.plural))
+        if not (bare and out and (far or among)):
+            out.append(one)
+    return out
 
 
 def _begins_with_scenery(found: list[Found]) -> bool:
@@ -62,7 +78,8 @@ def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
     if one.letter in THINGS:
         return not (one.article == "their" and one.joined != AND)
     if one.letter == "w":
-        return not worn or (one.joined == AND and one.article not in ("", "their"))
+        beside = before is not None and before.letter in ANIMATE | THINGS
+        return not worn or (beside and one.joined == AND and one.article not in ("", "their"))
     stands = bool(one.letter) and one.letter in STANDING
     return stands and (one.letter, one.article) != ("y", "the")
 
@@ -91,7 +108,7 @@ def _animate(found: list[Found]) -> set[int]:
             seen.add(noun)
             if article == "number":
                 counted.add(noun)
-        named = named or _is_quality(one)
+        named = named or _is_quality(one) or _joins_scenery(found, at)
         living = one.letter in ANIMATE and (one.letter != "g" or bool(article))
         if living and one.verdict is not Verdict.OTHER and not named:
             kept.add(at)
@@ -99,16 +116,32 @@ def _animate(found: list[Found]) -> set[int]:
 
 
 def _is_quality(one: Found) -> bool:
-    """Is it one bare word that is an adjective as well: `professional`, `male`, `alien`?"""
-    alone = not one.article and one.phrase.stop - one.phrase.start == 1 and not one.joined
-    return alone and one.verdict is Verdict.SUBJECT and one.phrase.adjective
+    """Is it one bare word that says what another one is: `professional`, `male`, `creature`?"""
+    if one.article or one.verdict is not Verdict.SUBJECT:
+        return False
+    if one.phrase.noun in grammar.COLOURS:
+        return True
+    if one.joined:
+        return False
+    alone = one.phrase.stop - one.phrase.start == 1
+    return (alone and one.phrase.adjective) or one.phrase.noun in grammar.GENERIC
+
+
+def _joins_scenery(found: list[Found], at: int) -> bool:
+    """`dungeons and dragons`: bare, and with what is no subject."""
+    one = found[at]
+    if one.article or one.joined != AND or at == 0:
+        return False
+    before = found[at - 1]
+    return before.segment == one.segment and before.letter in "snmzb"
 
 
 def _listed(found: list[Found]) -> set[int]:
     """The things of a list of tags that names nothing but things, all of a kind."""
     named = {at: one for at, one in enumerate(found) if one.letter not in ("m", "n", "z", "", "b")}
+    parts = len({one.segment for one in found})
     for family in _FAMILIES:
-        if len(named) > 1 and all(one.letter in family for one in named.values()):
+        if 2 * len(named) > max(2, parts) and all(one.letter in family for one in named.values()):
             return {at for at, one in named.items() if one.article or not one.phrase.plural}
     return set()
 
