@@ -70,7 +70,8 @@ def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) ->
     if link in (WEAR, HAVE, MADE):
         if link == HAVE and (animate or letter not in "bwzn"):
             return _object(phrase, animate, "have")
-        return Verdict.PART if owner and (link == MADE or not animate) else Verdict.OTHER
+        wears = owner and (owner.verdict is Verdict.SUBJECT or owner.letter in ANIMATE)
+        return Verdict.PART if wears and (link == MADE or not animate) else Verdict.OTHER
     if link == "in":
         worn = letter in "wz" or (letter == "n" and phrase.noun in grammar.COLOURS)
         return Verdict.PART if owner and letter and worn else Verdict.OTHER
