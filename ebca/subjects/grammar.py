@@ -109,6 +109,12 @@ MEASURES = words(
 )
 """What they are `of` is what is seen: a pair of shoes, a flock of sheep."""
 
+GROUPS = MEASURES | words(
+    "squad choir orchestra congregation patrol tribe platoon gathering mob class"
+    " litter brood pride parade procession convoy fleet"
+)
+"""Of living things, or of vehicles; other groups, such as a union, are nothing to see."""
+
 COLOURS = words(
     "red orange yellow green blue purple violet pink brown black white grey gray golden gold silver"
     " cyan teal turquoise magenta beige ginger blond blonde crimson scarlet dark light big small"

@@ -13,6 +13,8 @@ _COUNTED = re.compile(r"(\d+)\+?([a-z]+)")
 _SMALL = (grammar.AND | grammar.OR | grammar.COPULA | grammar.HAVE | grammar.OTHER
           | grammar.PREPOSITIONS | grammar.NOT)  # fmt: skip
 _COUNTABLE = tuple("patvfkl")
+_ING_NOUNS = tuple("hmwsbu")
+"""A painting, a building, clothing; others, such as a serving, are rather verbs."""
 _NEVER_NOUNS = frozenset(("next", "solo"))
 
 
@@ -104,7 +106,7 @@ class Chunker:
         if after in grammar.DETERMINERS or after in ("at", "into", "through", "with", "him", "her"):
             return not (form == "base" and not plural)
         if form == "ing":
-            return letter in ("", "n") or self._lexicon.nouns.get(word) is None
+            return letter not in _ING_NOUNS
         if form == "ed":
             if self._lexicon.noun(after) in _COUNTABLE and not self.is_small(at + 1):
                 return False  # `a skull faced knight`
@@ -195,8 +197,11 @@ class Chunker:
         modifiers = frozenset(filter(None, map(self.word, range(first, head))))
         singular = self._lexicon.singular(word)
         plural = self._lexicon.is_plural(word)
+        letter = self._letter(head)
+        if letter == "g" and singular not in grammar.GROUPS:
+            letter = "n"
         return Phrase(
-            begin, head + 1, head, article, modifiers, singular, self._letter(head), plural,
+            begin, head + 1, head, article, modifiers, singular, letter, plural,
             word in self._lexicon.adjectives,
         )  # fmt: skip
 

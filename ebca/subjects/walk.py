@@ -175,8 +175,9 @@ class Walk:
         """The link of what `and` adds to the last phrase."""
         animate = phrase.letter in ANIMATE
         part = last.verdict is Verdict.PART
-        if last.link in (WITH, WEAR, MADE) or (last.link in (HAVE, "in") and part):
-            return START if animate else last.link
+        if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
+            alone = animate or (last.link == MADE and phrase.article)
+            return START if alone else last.link
         if last.link == OF:
             return START if phrase.article or last.verdict is not Verdict.PART else OF
         if last.link == NOT:
