@@ -24,7 +24,7 @@ HAVE = words("has have having had")
 OTHER = words(
     "he she it they him them i you we me us who whom which what where when while why how there here"
     " very so too really also just only then than as if but because though although however this's"
-    " it's he's she's will would can could may might must shall should do does did doing done"
+    " it's he's she's will would could may might must shall should do does did doing done"
     " together alone both either each other himself herself itself themselves yet"
     " almost quite rather more most less least such etc away up down out o"
 )
@@ -126,10 +126,11 @@ ENGLISH = DETERMINERS | NOT | AND | OR | COPULA | HAVE | OTHER | PREPOSITIONS
 
 GENERIC = words("creature animal entity being human person people monster beast character subject crew")
 """What another one is called: no subject by itself without an article."""
-POSTURE = words(
-    "sit stand perch lie lay lean rest sleep balance dance crouch kneel hang float hover land jump"
+RIDDEN = words(
+    "bicycle bike motorcycle motorbike moped scooter skateboard surfboard snowboard hoverboard sled"
+    " sleigh unicycle tricycle tractor horse carousel"
 )
-"""What is on something after these is beside it."""
+"""Vehicles that one is on and not in."""
 
 RESEMBLE = words("resemble mimic imitate impersonate become transform turn morph evoke suggest mean")
 """What comes after these is not there."""

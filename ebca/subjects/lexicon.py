@@ -19,6 +19,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 _ITEM = re.compile(r"(\d)([^\d]*)")
+_LONGEST = 24
 _SINGULAR_S = ("ss", "us", "is")
 """Ends of words that are no plurals."""
 
@@ -37,7 +38,16 @@ class Lexicon:
 
     def noun(self, word: str) -> str:
         """The letter of a noun in singular or plural, or an empty text."""
-        return self.nouns.get(word) or self.nouns.get(self.singular(word), "")
+        singular = self.singular(word)
+        return self.nouns.get(word) or self.nouns.get(singular) or self._joined(singular)
+
+    def _joined(self, word: str) -> str:
+        """The letter of `tracksuit` is that of suit, as track is a word as well."""
+        for cut in range(3, min(len(word), _LONGEST) - 3):
+            letter = self.nouns.get(word[cut:])
+            if letter and letter != "n" and (word[:cut] in self.nouns or word[:cut] in self.verbs):
+                return letter
+        return ""
 
     def singular(self, word: str) -> str:
         """`cats` -> cat, `wolves` -> wolf; a singular stays as it is."""

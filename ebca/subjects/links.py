@@ -20,7 +20,7 @@ ALONGSIDE = grammar.words(
     " inside"
 )
 NEAR = grammar.words(
-    "at to near around against toward towards onto upon past among amongst beyond"
+    "at to near before around against toward towards onto upon past among amongst beyond"
 )
 _LONG = 6
 """A noun with more words before it was not understood."""
@@ -124,9 +124,10 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
     if link in grammar.BESIDE or link in ("near", "on", "around"):
         if animate:
             return Verdict.RELATED
-        seen = "v" if link == "on" else "tvfk"
-        if link == "on" and article in ("a", "number"):
-            seen += "t"
+        seen = "tvfk"
+        if link == "on":
+            seen = "v" if phrase.noun in grammar.RIDDEN else ""
+            seen += "t" if article in ("a", "number") else ""
         if link in ALONGSIDE and article != "the":
             seen += "u"
         if link in ("next_to", "beside", "between"):

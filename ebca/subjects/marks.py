@@ -71,7 +71,21 @@ def read_tokens(prompt: str) -> list[Token]:
             token = _token(name, match)
             if token:
                 tokens.append(token)
+    tokens = _without_relations(main, tokens)
     return [token for at, token in enumerate(tokens) if not _goes_on(tokens, at)]
+
+
+def _without_relations(prompt: str, tokens: list[Token]) -> list[Token]:
+    """Without tags such as owl_on_shoulder, which say how somebody looks or stands."""
+    kept: list[Token] = []
+    tag: list[Token] = []
+    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
+        tag.append(token)
+        if after is None or prompt[token.stop : after.start] != "_":
+            if len(tag) < 2 or not any(one.text in grammar.PREPOSITIONS for one in tag):
+                kept += tag
+            tag = []
+    return kept
 
 
 def _goes_on(tokens: list[Token], at: int) -> bool:

@@ -13,6 +13,7 @@ _COUNTED = re.compile(r"(\d+)\+?([a-z]+)")
 _SMALL = (grammar.AND | grammar.OR | grammar.COPULA | grammar.HAVE | grammar.OTHER
           | grammar.PREPOSITIONS | grammar.NOT)  # fmt: skip
 _COUNTABLE = tuple("patvfkl")
+_NO_THINGS = grammar.COLOURS - {"orange", "giant"}
 _ING_NOUNS = tuple("hmwsbu")
 """A painting, a building, clothing; others, such as a serving, are rather verbs."""
 _NEVER_NOUNS = frozenset(("next", "solo"))
@@ -198,7 +199,7 @@ class Chunker:
         singular = self._lexicon.singular(word)
         plural = self._lexicon.is_plural(word)
         letter = self._letter(head)
-        if letter == "g" and singular not in grammar.GROUPS:
+        if (letter == "g" and singular not in grammar.GROUPS) or word in _NO_THINGS:
             letter = "n"
         return Phrase(
             begin, head + 1, head, article, modifiers, singular, letter, plural,
