@@ -46,7 +46,9 @@ BESIDE = words(
 """Where another subject is, from one's own point of view."""
 
 LONG = {
-    ("next", "to"): "next_to", ("close", "to"): "near", ("in", "front", "of"): "in_front_of",
+    ("next", "to"): "next_to", ("close", "to"): "near",
+    ("on", "either", "side", "of"): "between", ("on", "both", "sides", "of"): "between",
+    ("on", "each", "side", "of"): "between", ("in", "front", "of"): "in_front_of",
     ("on", "top", "of"): "on_top_of", ("on", "the", "back", "of"): "on_top_of",
     ("to", "the", "left", "of"): "next_to", ("to", "the", "right", "of"): "next_to",
     ("on", "the", "left", "of"): "next_to", ("on", "the", "right", "of"): "next_to",
@@ -124,7 +126,9 @@ COLOURS = words(
 
 ENGLISH = DETERMINERS | NOT | AND | OR | COPULA | HAVE | OTHER | PREPOSITIONS
 
-GENERIC = words("creature animal entity being human person people monster beast character subject crew")
+GENERIC = words(
+    "creature animal entity being human person people monster beast character subject crew"
+)
 """What another one is called: no subject by itself without an article."""
 RIDDEN = words(
     "bicycle bike motorcycle motorbike moped scooter skateboard surfboard snowboard hoverboard sled"
@@ -132,7 +136,9 @@ RIDDEN = words(
 )
 """Vehicles that one is on and not in."""
 
-RESEMBLE = words("resemble mimic imitate impersonate become transform turn morph evoke suggest mean")
+RESEMBLE = words(
+    "resemble mimic imitate impersonate become transform turn morph evoke suggest mean"
+)
 """What comes after these is not there."""
 HYBRID = words("hybrid hybrids cross crossbreed crossover mix mixture fusion combination mashup")
 """Of two that are one."""

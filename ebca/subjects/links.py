@@ -46,6 +46,8 @@ class Found:
     stop: int
     """The token after the phrase and its parts."""
     segment: int
+    words: frozenset[str]
+    """What is said of the noun: adjectives, and the words of its parts."""
     joined: str = ""
     background: bool = False
 

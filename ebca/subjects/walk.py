@@ -21,9 +21,12 @@ from ebca.subjects.links import (
     judge,
 )
 from ebca.subjects.marks import Kind, Token
-from ebca.subjects.phrases import Chunker, Phrase
+from ebca.subjects.phrases import Phrase, Phrases
 
-_PARTS = frozenset((OF, WITH, WEAR, HAVE, MADE, "in"))
+_NOTHING = ("as", "like", "is", "by", "about")
+"""Links whose phrase is never there, nor what `and` adds to it."""
+_PARTS = frozenset((OF, WITH, WEAR, MADE, "in"))
+_CANONICAL = frozenset(grammar.LONG.values()) - {"there"}
 
 
 class Walk:
@@ -32,7 +35,7 @@ class Walk:
     def __init__(self, tokens: list[Token], lexicon: Lexicon) -> None:
         self.found: list[Found] = []
         self._tokens, self._lexicon = tokens, lexicon
-        self._chunker = Chunker(tokens, lexicon)
+        self._phrases = Phrases(tokens, lexicon)
         self._link, self._joined, self._segment = START, "", 0
         self._owner: Found | None = None
         self._opaque = False
@@ -47,7 +50,7 @@ class Walk:
         if token.kind is not Kind.WORD:
             self._part(token)
             return at + 1
-        word, length = self._chunker.long(at)
+        word, length = self._phrases.long(at)
         small = self._small_word(word, at)
         self._opaque = False
         if small:
@@ -56,8 +59,8 @@ class Walk:
         after_noun = self._ended == at and (form not in ("", "base") or word.endswith("ing"))
         if form == "base" and self._ended == at and self.found[-1].phrase.plural:
             after_noun = True
-        if not after_noun and self._chunker.starts(at):
-            phrase, after = self._chunker.read(at)
+        if not after_noun and self._phrases.starts(at):
+            phrase, after = self._phrases.read(at)
             if phrase:
                 self._place(phrase)
                 self._ended = after
@@ -78,49 +81,59 @@ class Walk:
 
     def _small_word(self, word: str, at: int) -> bool:
         """Read a small word; False if it is none."""
-        if word in grammar.AND or word == AND:
+        if word in grammar.AND:
             self._joined = AND
         elif word in grammar.OR:
             self._joined = "or"
-        elif word in grammar.NOT:
-            self._turn(NOT)
-        elif word == "there":
-            self._turn(START)
+        elif word in _PARTS:
+            self._may_be_part(word)
+        elif word in grammar.HAVE:
+            self._link, self._joined = HAVE, ""
         elif word == BACKGROUND:
             self._background()
         elif word == "printed":
-            if self.found and not self._alive():
-                self.found[-1].verdict = Verdict.OTHER
-            self._turn(START)
-        elif word == "that" and self._ended == at:
-            self._ended = at + 1
+            self._printed()
+        elif word in ("who", "which") or (word == "that" and self._ended == at):
             self._link = VERB
-        elif word in ("who", "which", "he", "she", "it", "they"):
-            self._turn(VERB) if word not in ("who", "which") else None
             self._ended = at + 1
-        elif word in grammar.SHOWING:
-            self._turn(START if self._last_is("m") else f"{VERB}show")
-        elif word in grammar.COPULA:
-            self._turn("is" if self._here() else START)
-        elif word in grammar.HAVE:
-            self._link, self._joined = HAVE, ""
-        elif word == OF and self._opaque:
-            self._turn(START)  # [a painting:a photo:0.5] of
-        elif word in (WEAR, MADE, WITH, OF, "in"):
-            self._link = word if word != WITH or self._link != f"{VERB}play" else self._link
-            self._joined = ""
-        elif word == "by":
-            _, form = self._lexicon.verb(self._chunker.word(at - 1))
-            self._turn("by the" if form == "ed" else "by")
-        elif word == "where":
-            self._turn(word if self._here() else START)
-        elif word in grammar.PREPOSITIONS or word in grammar.LONG.values():
-            self._turn(word)
-        elif word in grammar.OTHER:
-            self._turn(START)
+        elif word in ("he", "she", "it", "they"):
+            self._turn(VERB)
+            self._ended = at + 1
+        elif word in grammar.ENGLISH - grammar.DETERMINERS or word in _CANONICAL:
+            self._turn(self._link_of(word, at))
         else:
             return False
         return True
+
+    def _link_of(self, word: str, at: int) -> str:
+        """The link that a small word makes."""
+        if word in grammar.NOT:
+            return NOT
+        if word in grammar.SHOWING or word == "about":
+            return START if self._last_is("m") else f"{VERB}show"
+        if word in grammar.COPULA:
+            return "is" if self._here() else START
+        if word == "by":
+            _, form = self._lexicon.verb(self._phrases.word(at - 1))
+            return "by the" if form == "ed" else "by"
+        if word == "where":
+            return word if self._here() else START
+        return word if word in grammar.PREPOSITIONS or word in _CANONICAL else START
+
+    def _may_be_part(self, word: str) -> None:
+        """`with`, `of`, `wearing` and the like: what follows may be a part of the last subject."""
+        if word == OF and self._opaque:
+            self._turn(START)  # [a painting:a photo:0.5] of
+            return
+        if word != WITH or self._link != f"{VERB}play":
+            self._link = word
+        self._joined = ""
+
+    def _printed(self) -> None:
+        """What is `on it`, a mug or a wall, is not there by itself."""
+        if self.found and not (len(self.found) > 1 and self.found[-2].letter in ANIMATE):
+            self.found[-1].verdict = Verdict.OTHER
+        self._turn(START)
 
     def _turn(self, link: str) -> None:
         """What follows is no part of the subject before it."""
@@ -132,10 +145,6 @@ class Walk:
 
     def _last_is(self, letter: str) -> bool:
         return bool(self.found) and self.found[-1].letter == letter
-
-    def _alive(self) -> bool:
-        """Is the phrase before the last one a person or an animal?"""
-        return len(self.found) > 1 and self.found[-2].letter in ANIMATE
 
     def _here(self) -> bool:
         """Has this part of the prompt a phrase yet?"""
@@ -154,7 +163,16 @@ class Walk:
         if joined and last and last.segment == self._segment:
             link = self._inherited(phrase, last)
         verdict = judge(phrase, link, last, self._owner)
-        found = Found(phrase, link, verdict, phrase.letter, phrase.stop, self._segment, joined)
+        found = Found(
+            phrase,
+            link,
+            verdict,
+            phrase.letter,
+            phrase.stop,
+            self._segment,
+            phrase.modifiers,
+            joined,
+        )
         if verdict is Verdict.PART:
             self._extend(found, last, link)
         else:
@@ -168,6 +186,7 @@ class Walk:
             found.verdict = Verdict.OTHER
             return
         owner.stop = found.stop
+        owner.words |= found.words | {found.phrase.noun}
         if link == OF and last is owner and owner.phrase.noun in grammar.MEASURES:
             owner.letter = found.letter or owner.letter
 
@@ -182,7 +201,7 @@ class Walk:
             return START if phrase.article or last.verdict is not Verdict.PART else OF
         if last.link == NOT:
             return START if phrase.article and not last.article else NOT
-        if last.verdict is Verdict.OTHER and last.link not in ("as", "like", "is", "by", "about"):
+        if last.verdict is Verdict.OTHER and last.link not in _NOTHING:
             settled = phrase.article not in ("", "the") or (animate and phrase.article)
             return START if settled and not last.link.startswith(VERB) else last.link
         return last.link

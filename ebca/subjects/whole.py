@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ebca.subjects import grammar
-from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, Found, Verdict
+from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, WEAR, Found, Verdict
 
 _FAMILIES = ("fk", "v", "tk")
 """Things that make a list of things by themselves."""
@@ -17,6 +17,7 @@ _MOST = 20
 
 def keep(found: list[Found]) -> list[Found]:
     """The subjects, each once."""
+    dressed = any(one.link == WEAR for one in found)
     found = [one for one in found if one.verdict in (Verdict.SUBJECT, Verdict.RELATED)]
     for one, after in pairwise(found):
         if after.joined == "or":
@@ -31,7 +32,7 @@ def keep(found: list[Found]) -> list[Found]:
         before = found[at - 1] if at else None
         if scene and one.letter not in ANIMATE and one.letter != "v":
             continue
-        alone = _has_article(found, at) and _is_thing(one, before, bool(animate))
+        alone = _has_article(found, at) and _is_thing(one, before, bool(animate) or dressed)
         if one.verdict is Verdict.RELATED or at in animate or at in listed or alone:
             kept.append(one)
     return _distinct(_without_ornaments(kept))
@@ -70,7 +71,8 @@ def _has_article(found: list[Found], index: int) -> bool:
         return False
     if after.verdict is Verdict.RELATED:
         return bool(after.article)
-    return after.joined == AND and bool(before and before.article and before.letter in THINGS)
+    listed = after.joined == AND and one.letter in ANIMATE | THINGS
+    return listed and bool(before and before.article and before.letter in THINGS)
 
 
 def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
@@ -160,7 +162,7 @@ def _distinct(found: list[Found]) -> list[Found]:
 
 def _is_same(one: Found, other: Found) -> bool:
     """Do both, of one noun, mean one thing? Then one has no adjective that the other lacks."""
-    mine, yours = one.phrase.modifiers, other.phrase.modifiers
+    mine, yours = one.words, other.words
     if not one.article or not other.article:
         mine, yours = mine & grammar.COLOURS, yours & grammar.COLOURS
     return mine <= yours or yours <= mine or one.article == "the"
