@@ -80,9 +80,9 @@ def _without_relations(prompt: str, tokens: list[Token]) -> list[Token]:
     """Without tags such as owl_on_shoulder, which say how somebody looks or stands."""
     kept: list[Token] = []
     tag: list[Token] = []
-    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
+    for at, token in enumerate(tokens):
         tag.append(token)
-        if after is None or prompt[token.stop : after.start] != "_":
+        if at + 1 == len(tokens) or prompt[token.stop : tokens[at + 1].start] != "_":
             if len(tag) < 2 or not any(one.text in grammar.PREPOSITIONS for one in tag):
                 kept += tag
             tag = []

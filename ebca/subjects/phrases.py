@@ -126,7 +126,7 @@ class Phrases(Words):
         return (
             self._comma_inside(at + 1, article, first)
             and self.adjective(after)
-            and not self.lexicon.noun(after)
+            and self.lexicon.noun(after) in ("", "n")
         )
 
     def _named_last(self, at: int, article: str) -> bool:

@@ -62,6 +62,8 @@ class Walk:
         if not after_noun and self._phrases.starts(at):
             phrase, after = self._phrases.read(at)
             if phrase:
+                if self._ended == at and not self._joined:
+                    self._turn("apposed")  # `the rat the cat`, `Christ the Redeemer`
                 self._place(phrase)
                 self._ended = after
             return after
@@ -96,7 +98,7 @@ class Walk:
         elif word in ("who", "which") or (word == "that" and self._ended == at):
             self._link = VERB
             self._ended = at + 1
-        elif word in ("he", "she", "it", "they"):
+        elif word in ("he", "she", "it", "they", "him", "them"):
             self._turn(VERB)
             self._ended = at + 1
         elif word in grammar.ENGLISH - grammar.DETERMINERS or word in _CANONICAL:

@@ -24,10 +24,12 @@ def keep(found: list[Found]) -> list[Found]:
             one.verdict = after.verdict = Verdict.OTHER
     animate = _animate(found)
     listed = set() if animate else _listed(found)
-    scene = _begins_with_scenery(found)
+    scene, places = _begins_with_scenery(found), _lists_places(found)
     kept = []
     for at, one in enumerate(found):
         if one.verdict is Verdict.OTHER or (one.background and one.letter in STANDING):
+            continue
+        if places and one.letter in STANDING and one.link == START:
             continue
         before = found[at - 1] if at else None
         if scene and one.letter not in ANIMATE and one.letter != "v":
@@ -46,7 +48,8 @@ def _without_ornaments(kept: list[Found]) -> list[Found]:
         bare = not one.article and not one.joined and one.verdict is Verdict.SUBJECT
         bare = bare and one.letter in ANIMATE
         far = not out or one.segment - out[-1].segment > (2 if long else _LONG_LIST)
-        among = not out or (one.phrase.plural and (out[-1].article or not out[-1].phrase.plural))
+        many = one.phrase.plural or one.phrase.noun.endswith("fish")
+        among = not out or (many and (out[-1].article or not out[-1].phrase.plural))
         if not (bare and out and (far or among)):
             out.append(one)
     return out
@@ -56,6 +59,11 @@ def _begins_with_scenery(found: list[Found]) -> bool:
     """`a living room, a sofa, a table`: what follows furnishes it."""
     first = next((one for one in found if one.letter not in ("m", "n", "")), None)
     return first is not None and first.letter == "s" and first.link == START
+
+
+def _lists_places(found: list[Found]) -> bool:
+    """`a church, a graveyard and a full moon`: what stands there is scenery as well."""
+    return any(one.letter == "s" and one.link == START and one.article for one in found)
 
 
 def _has_article(found: list[Found], index: int) -> bool:
@@ -77,6 +85,8 @@ def _has_article(found: list[Found], index: int) -> bool:
 
 def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
     """Is it a thing by itself, and no possession?"""
+    if not one.article and one.phrase.noun in grammar.COLOURS:
+        return False
     if one.letter in THINGS:
         return not (one.article == "their" and one.joined != AND)
     if one.letter == "w":

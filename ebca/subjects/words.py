@@ -13,6 +13,7 @@ _SMALL = grammar.ENGLISH - grammar.DETERMINERS
 _COUNTABLE = frozenset("patvfkl")
 _ING_NOUNS = frozenset("hmwsbu")
 """A painting, a building, clothing; others, such as a serving, are rather verbs."""
+_ADJECTIVE_ENDS = ("y", "ful", "ous", "less", "ish", "ive", "ic", "able", "ible", "al")
 _NEVER_NOUNS = frozenset(("next", "solo"))
 _BEHIND_VERBS = grammar.DETERMINERS | {"at", "into", "through", "with", "him", "her"}
 
@@ -52,6 +53,7 @@ class Words:
         lexicon = self.lexicon
         return (
             word in lexicon.adjectives
+            or (word.endswith(_ADJECTIVE_ENDS) and not lexicon.knows(word))
             or ("-" in word and not lexicon.noun(word))
             or "." in word
             or (word.endswith("ed") and bool(lexicon.verb(word)[0]))
@@ -78,6 +80,8 @@ class Words:
         """May the word be a noun? What is not known may."""
         word = self.counted(word) or word
         if word in self.lexicon.mostly_adjectives or word in _NEVER_NOUNS:
+            return False
+        if word.endswith("ly") and not self.lexicon.noun(word):
             return False
         return bool(self.lexicon.noun(word)) or not self.lexicon.knows(word)
 
