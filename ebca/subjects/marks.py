@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     r"|(?P<break>\bBREAK\b)"
     r"|(?P<word>[Cc]lose[ -][Uu]p\b|\d+(?:[.:/]\d+)+[a-z]*|[^\W_](?:\.[^\W_])+\b\.?"
     r"|[^\W_]+(?:['\u2019\-][^\W_]+)*['\u2019]?)"
-    r"|(?P<soft>,)|(?P<hard>[.;:!?|\n\"\u201c\u201d\u2022])|(?P<and>[&+])"
+    r"|(?P<soft>,)|(?P<hard>[.;:!?|/\n\"\u201c\u201d\u2022\u2013\u2014]|-(?=\s+(?:an?|the|\d)\b))|(?P<and>[&+])"
 )
 _AND = re.compile(r"\bAND\b")
 _AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*\Z")

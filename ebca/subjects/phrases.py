@@ -125,6 +125,7 @@ class Phrases(Words):
         after = self.word(at + 2)
         return (
             self._comma_inside(at + 1, article, first)
+            and self.lexicon.noun(self.word(at)) in ("", "n", "p")
             and self.adjective(after)
             and self.lexicon.noun(after) in ("", "n")
         )
