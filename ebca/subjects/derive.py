@@ -197,7 +197,8 @@ def derive(folder: Path) -> dict[str, list[str]]:
             if single.get(head, letter) in weights or letter in "nzb" or first not in single:
                 continue
         else:
-            if letter == "n" and not used:
+            plural = word.endswith("s") and single.get(word[:-1], letter) != letter
+            if letter == "n" and (plural or not used):
                 continue
             single[word] = letter
         lexicon[letter].append(word)

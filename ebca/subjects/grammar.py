@@ -142,3 +142,8 @@ RESEMBLE = words(
 """What comes after these is not there."""
 HYBRID = words("hybrid hybrids cross crossbreed crossover mix mixture fusion combination mashup")
 """Of two that are one."""
+
+SUPPORTS = words(
+    "lean rest rely hang work walk tread type write draw paint shoot capture take film"
+)
+"""What is on something after these only uses it."""

@@ -111,10 +111,15 @@ def lexicon() -> Lexicon:
     lists = {name: _unsqueeze(words) for name, _, words in (line.partition(" ") for line in lines)}
     nouns = {word: name for name, words in lists.items() if name in "patvfluwhksgymnzb"
              for word in words}  # fmt: skip
-    for line in (_FOLDER / "common.txt").read_text(encoding="ascii").splitlines():
-        if not line.startswith("#"):
-            name, *words = line.split()
-            nouns.update(dict.fromkeys(words, name))
+    ours = {
+        word: line[0]
+        for line in (_FOLDER / "common.txt").read_text(encoding="ascii").splitlines()
+        for word in line.split()[1:]
+        if not line.startswith("#")
+    }
+    for word in ours:  # the plural of one of ours is what it is
+        nouns.pop(f"{word}s", None)
+    nouns.update(ours)
     pairs = {name: dict(pair.split("=") for pair in lists[name]) for name in ("plural", "form")}
     return Lexicon(
         nouns,

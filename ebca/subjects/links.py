@@ -49,6 +49,11 @@ class Found:
     words: frozenset[str]
     """What is said of the noun: adjectives, and the words of its parts."""
     joined: str = ""
+    previous: Found | None = None
+    """The phrase before it in the prompt."""
+    part_of: Found | None = None
+    of_list: Found | None = None
+    """The subject whose list of parts it may go on: `with lettuce, tomato and cheese`."""
     background: bool = False
 
     @property
@@ -60,7 +65,7 @@ class Found:
 def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) -> Verdict:
     """What a phrase is by its link. `owner` is the subject that parts may still belong to."""
     letter = phrase.letter
-    if len(phrase.modifiers) > _LONG:
+    if len(phrase.modifiers) > _LONG or "half" in phrase.modifiers:
         return Verdict.OTHER
     animate = letter in ANIMATE and (letter != "g" or bool(phrase.article))
     if link == START:

@@ -33,6 +33,8 @@ class Phrase:
     plural: bool
     adjective: bool
     """Is the noun an adjective as well?"""
+    known: bool
+    """Are all words before it adjectives or nouns? Else it may be a name."""
 
 
 class Phrases(Words):
@@ -110,8 +112,13 @@ class Phrases(Words):
             letter = "n"
         return Phrase(
             begin, head + 1, head, article, modifiers, singular, letter, plural,
-            word in self.lexicon.adjectives,
+            word in self.lexicon.adjectives, all(map(self._describes, modifiers)),
         )  # fmt: skip
+
+    def _describes(self, word: str) -> bool:
+        """Is it a word that says something of a noun?"""
+        plain = word in grammar.ENGLISH or self.adjective(word) or bool(self.lexicon.noun(word))
+        return plain or self.lexicon.verb(word)[1] in ("ing", "ed")
 
     def _takes_article(self, at: int) -> bool:
         """Is this a verb with an article after it, as in `underwater wearing a mask`?"""

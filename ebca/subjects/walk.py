@@ -38,7 +38,7 @@ class Walk:
         self._phrases = Phrases(tokens, lexicon)
         self._link, self._joined, self._segment = START, "", 0
         self._owner: Found | None = None
-        self._opaque = False
+        self._opaque, self._after_comma = False, False
         self._ended = -1
         at = 0
         while at < len(tokens):
@@ -78,6 +78,7 @@ class Walk:
         self._owner = None
         self._joined, self._link = "", START
         self._opaque = token.kind is Kind.OPAQUE
+        self._after_comma = token.kind is Kind.SOFT
         if token.kind is not Kind.OPAQUE:
             self._segment += 1
 
@@ -118,6 +119,8 @@ class Walk:
         if word == "by":
             _, form = self._lexicon.verb(self._phrases.word(at - 1))
             return "by the" if form == "ed" else "by"
+        if word == "on" and self._link.removeprefix(VERB) in grammar.SUPPORTS:
+            return "by"
         if word == "where":
             return word if self._here() else START
         return word if word in grammar.PREPOSITIONS or word in _CANONICAL else START
@@ -162,19 +165,18 @@ class Walk:
     def _place(self, phrase: Phrase) -> None:
         last = self.found[-1] if self.found else None
         joined, link = self._joined, self._link
+        of_list = self._list(phrase, last) if link == START and not joined else None
         if joined and last and last.segment == self._segment:
             link = self._inherited(phrase, last)
-        verdict = judge(phrase, link, last, self._owner)
+            if last.of_list and link == last.link:
+                self._owner = last.of_list
+        verdict = Verdict.OTHER if of_list else judge(phrase, link, last, self._owner)
         found = Found(
-            phrase,
-            link,
-            verdict,
-            phrase.letter,
-            phrase.stop,
-            self._segment,
-            phrase.modifiers,
-            joined,
-        )
+            phrase, link, verdict, phrase.letter, phrase.stop, self._segment, phrase.modifiers,
+            joined, last,
+        )  # fmt: skip
+        if of_list and last:
+            found.of_list, found.link = of_list, last.link
         if verdict is Verdict.PART:
             self._extend(found, last, link)
         else:
@@ -182,27 +184,44 @@ class Walk:
         self.found.append(found)
         self._link, self._joined = START if verdict is Verdict.OTHER else link, ""
 
+    def _list(self, phrase: Phrase, last: Found | None) -> Found | None:
+        """The subject whose parts go on here after a comma, as in `with lettuce, tomato and`."""
+        if last is None or phrase.letter in ANIMATE or not self._after_comma:
+            return None
+        if last.link not in (WITH, WEAR, OF) or last.segment + 1 != self._segment:
+            return None
+        alike = bool(phrase.article) == bool(last.article) and phrase.article != "number"
+        if last.link == OF and phrase.article:
+            return None
+        if not alike and not (last.link == WEAR and phrase.letter in "wb"):
+            return None
+        return last.of_list or last.part_of
+
     def _extend(self, found: Found, last: Found | None, link: str) -> None:
         owner = self._owner
         if owner is None:
             found.verdict = Verdict.OTHER
             return
+        found.part_of = owner
         owner.stop = found.stop
         owner.words |= found.words | {found.phrase.noun}
         if link == OF and last is owner and owner.phrase.noun in grammar.MEASURES:
-            owner.letter = found.letter or owner.letter
+            seen = found.letter and found.letter != "m"
+            owner.letter = found.letter if seen else owner.letter
 
     def _inherited(self, phrase: Phrase, last: Found) -> str:
         """The link of what `and` adds to the last phrase."""
         animate = phrase.letter in ANIMATE
-        part = last.verdict is Verdict.PART
+        part = last.verdict is Verdict.PART or last.of_list is not None
         if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
             alone = animate or (last.link == MADE and phrase.article)
             return START if alone else last.link
         if last.link == OF:
-            return START if phrase.article or last.verdict is not Verdict.PART else OF
+            return START if phrase.article or not part else OF
         if last.link == NOT:
             return START if phrase.article and not last.article else NOT
+        if last.verdict is Verdict.OTHER and last.article == "their" and not animate:
+            return last.link  # `a scar on his cheek and an eyepatch`
         if last.verdict is Verdict.OTHER and last.link not in _NOTHING:
             settled = phrase.article not in ("", "the") or (animate and phrase.article)
             return START if settled and not last.link.startswith(VERB) else last.link

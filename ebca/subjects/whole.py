@@ -32,12 +32,19 @@ def keep(found: list[Found]) -> list[Found]:
         if places and one.letter in STANDING and one.link == START:
             continue
         before = found[at - 1] if at else None
+        if one.link == "on" and one.letter not in ANIMATE and not _stands_on(one, kept):
+            continue
         if scene and one.letter not in ANIMATE and one.letter != "v":
             continue
         alone = _has_article(found, at) and _is_thing(one, before, bool(animate) or dressed)
         if one.verdict is Verdict.RELATED or at in animate or at in listed or alone:
             kept.append(one)
     return _distinct(_without_ornaments(kept))
+
+
+def _stands_on(one: Found, kept: list[Found]) -> bool:
+    """Is what is on this thing the last subject, as in `a crow on a skull`?"""
+    return bool(kept) and (one.previous is kept[-1] or _is_part(one.previous, kept[-1]))
 
 
 def _without_ornaments(kept: list[Found]) -> list[Found]:
@@ -67,16 +74,16 @@ def _lists_places(found: list[Found]) -> bool:
 
 
 def _has_article(found: list[Found], index: int) -> bool:
-    """Has it an article, or a share in one, as in `a bird and fish`, `a pie, fries and a coke`?
+    """Has it an article, or a share in one, as in `a pie, fries and a coke`?
 
     What begins a sentence needs none: `red car passing a truck`.
     """
     one = found[index]
     before, after = (found[i] if 0 <= i < len(found) else None for i in (index - 1, index + 1))
-    if one.article or (one.joined == AND and before and before.article):
+    if one.article:
         return True
-    if after is None or after.segment != one.segment:
-        return False
+    if one.joined or after is None or after.segment != one.segment:
+        return False  # `a skull and crossbones`, `fish and chips` are one
     if after.verdict is Verdict.RELATED:
         return bool(after.article)
     listed = after.joined == AND and one.letter in ANIMATE | THINGS
@@ -91,9 +98,14 @@ def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
         return not (one.article == "their" and one.joined != AND)
     if one.letter == "w":
         beside = before is not None and before.letter in ANIMATE | THINGS
+        beside = beside and (one.previous is before or _is_part(one.previous, before))
         return not worn or (beside and one.joined == AND and one.article not in ("", "their"))
     stands = bool(one.letter) and one.letter in STANDING
     return stands and (one.letter, one.article) != ("y", "the")
+
+
+def _is_part(one: Found | None, whole: Found | None) -> bool:
+    return one is not None and one.verdict is Verdict.PART and one.part_of is whole
 
 
 def _animate(found: list[Found]) -> set[int]:
@@ -131,7 +143,7 @@ def _is_quality(one: Found) -> bool:
     """Is it one bare word that says what another one is: `professional`, `male`, `creature`?"""
     if one.article or one.verdict is not Verdict.SUBJECT:
         return False
-    if one.phrase.noun in grammar.COLOURS:
+    if one.phrase.noun in grammar.COLOURS or not one.phrase.known:
         return True
     if one.joined:
         return False
@@ -150,8 +162,14 @@ def _joins_scenery(found: list[Found], at: int) -> bool:
 
 def _listed(found: list[Found]) -> set[int]:
     """The things of a list of tags that names nothing but things, all of a kind."""
-    named = {at: one for at, one in enumerate(found) if one.letter not in ("m", "n", "z", "", "b")}
+    named = {
+        at: one
+        for at, one in enumerate(found)
+        if one.letter not in ("m", "n", "z", "", "b") and one.link == START
+    }
     parts = len({one.segment for one in found})
+    if len({bool(one.article) for one in named.values()}) > 1:
+        return set()  # `a skull and crossbones flag`
     for family in _FAMILIES:
         if 2 * len(named) > max(2, parts) and all(one.letter in family for one in named.values()):
             return {at for at, one in named.items() if one.article or not one.phrase.plural}
