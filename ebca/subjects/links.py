@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ebca.subjects import grammar
@@ -35,7 +35,7 @@ class Verdict(Enum):
     OTHER = "neither"
 
 
-@dataclass
+@dataclass(eq=False)
 class Found:
     """A phrase where it stands in the prompt."""
 
@@ -49,10 +49,10 @@ class Found:
     words: frozenset[str]
     """What is said of the noun: adjectives, and the words of its parts."""
     joined: str = ""
-    previous: Found | None = None
+    previous: Found | None = field(default=None, repr=False)
     """The phrase before it in the prompt."""
-    part_of: Found | None = None
-    of_list: Found | None = None
+    part_of: Found | None = field(default=None, repr=False)
+    of_list: Found | None = field(default=None, repr=False)
     """The subject whose list of parts it may go on: `with lettuce, tomato and cheese`."""
     background: bool = False
 

@@ -57,8 +57,8 @@ class Walk:
             return at + length
         base, form = self._lexicon.verb(word)
         after_noun = self._ended == at and (form not in ("", "base") or word.endswith("ing"))
-        if form == "base" and self._ended == at and self.found[-1].phrase.plural:
-            after_noun = True
+        if form == "base" and self._ended == at and self.found:
+            after_noun = self.found[-1].phrase.plural
         if not after_noun and self._phrases.starts(at):
             phrase, after = self._phrases.read(at)
             if phrase:

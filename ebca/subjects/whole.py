@@ -25,7 +25,7 @@ def keep(found: list[Found]) -> list[Found]:
     animate = _animate(found)
     listed = set() if animate else _listed(found)
     scene, places = _begins_with_scenery(found), _lists_places(found)
-    kept = []
+    kept: list[Found] = []
     for at, one in enumerate(found):
         if one.verdict is Verdict.OTHER or (one.background and one.letter in STANDING):
             continue
