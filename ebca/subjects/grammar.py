@@ -137,7 +137,7 @@ RIDDEN = words(
 """Vehicles that one is on and not in."""
 
 RESEMBLE = words(
-    "resemble mimic imitate impersonate become transform turn morph evoke suggest mean"
+    "resemble mimic imitate impersonate become transform turn morph evoke suggest mean form"
 )
 """What comes after these is not there."""
 HYBRID = words("hybrid hybrids cross crossbreed crossover mix mixture fusion combination mashup")
@@ -147,3 +147,6 @@ SUPPORTS = words(
     "lean rest rely hang work walk tread type write draw paint shoot capture take film"
 )
 """What is on something after these only uses it."""
+
+SAME_PAST = words("cut put hit set split spread shut burst cast")
+"""Verbs whose past is no other word: `a papaya cut in half`."""

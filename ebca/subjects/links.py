@@ -75,7 +75,7 @@ def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) ->
     if link == WITH:
         return _with(phrase, animate, last, owner)
     if link in (WEAR, HAVE, MADE):
-        if link == HAVE and (animate or letter not in "bwzn"):
+        if link == HAVE and (animate or letter not in "bwz"):
             return _object(phrase, animate, "have")
         wears = owner and (owner.verdict is Verdict.SUBJECT or owner.letter in ANIMATE)
         return Verdict.PART if wears and (link == MADE or not animate) else Verdict.OTHER

@@ -214,6 +214,8 @@ class Walk:
         animate = phrase.letter in ANIMATE
         part = last.verdict is Verdict.PART or last.of_list is not None
         if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
+            if last.of_list and animate:
+                return "list"  # `a monitor, a keyboard and a mouse`: who knows
             alone = animate or (last.link == MADE and phrase.article)
             return START if alone else last.link
         if last.link == OF:

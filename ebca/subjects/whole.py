@@ -9,6 +9,7 @@ from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, WEAR, Fou
 
 _FAMILIES = ("fk", "v", "tk")
 """Things that make a list of things by themselves."""
+_OUTDOORS = "hly"
 _LONG_LIST = 12
 """So many parts are a long list of tags."""
 _MOST = 20
@@ -39,6 +40,9 @@ def keep(found: list[Found]) -> list[Found]:
         alone = _has_article(found, at) and _is_thing(one, before, bool(animate) or dressed)
         if one.verdict is Verdict.RELATED or at in animate or at in listed or alone:
             kept.append(one)
+    outdoors = [one for one in kept if one.letter in _OUTDOORS and one.link == START]
+    if len({one.phrase.noun for one in outdoors if not one.joined}) == len(kept):
+        return []  # `a mansion, a dead tree, a full moon`
     return _distinct(_without_ornaments(kept))
 
 

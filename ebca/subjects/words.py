@@ -106,6 +106,8 @@ class Words:
                 return False
             rather = letter == "n" or self.lexicon.noun(base) in ("", "n")
             return article == "a" or rather or self.is_small(at + 1)
+        if word in grammar.SAME_PAST and after in grammar.PREPOSITIONS:
+            return True
         return plural and (word in self.lexicon.mostly_verbs or self.is_small(at + 1))
 
     def starts(self, at: int) -> bool:
