@@ -55,6 +55,8 @@ class Found:
     of_list: Found | None = field(default=None, repr=False)
     """The subject whose list of parts it may go on: `with lettuce, tomato and cheese`."""
     background: bool = False
+    placed: bool = False
+    """Does the prompt say where it is, as in `on the left`?"""
 
     @property
     def article(self) -> str:

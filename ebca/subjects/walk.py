@@ -38,7 +38,7 @@ class Walk:
         self._phrases = Phrases(tokens, lexicon)
         self._link, self._joined, self._segment = START, "", 0
         self._owner: Found | None = None
-        self._opaque, self._after_comma = False, False
+        self._opaque, self._after_comma, self._placed = False, False, False
         self._ended = -1
         at = 0
         while at < len(tokens):
@@ -76,7 +76,7 @@ class Walk:
 
     def _part(self, token: Token) -> None:
         self._owner = None
-        self._joined, self._link = "", START
+        self._joined, self._link, self._placed = "", START, False
         self._opaque = token.kind is Kind.OPAQUE
         self._after_comma = token.kind is Kind.SOFT
         if token.kind is not Kind.OPAQUE:
@@ -96,6 +96,8 @@ class Walk:
             self._background()
         elif word == "printed":
             self._printed()
+        elif word == "where":
+            self._where()
         elif word in ("who", "which") or (word == "that" and self._ended == at):
             self._link = VERB
             self._ended = at + 1
@@ -121,8 +123,6 @@ class Walk:
             return "by the" if form == "ed" else "by"
         if word == "on" and self._link.removeprefix(VERB) in grammar.SUPPORTS:
             return "by"
-        if word == "where":
-            return word if self._here() else START
         return word if word in grammar.PREPOSITIONS or word in _CANONICAL else START
 
     def _may_be_part(self, word: str) -> None:
@@ -133,6 +133,15 @@ class Walk:
         if word != WITH or self._link != f"{VERB}play":
             self._link = word
         self._joined = ""
+
+    def _where(self) -> None:
+        """`on the left` says where the phrase before it is, or the one after it."""
+        if self._here():
+            self.found[-1].placed = True
+            self._turn("where")
+        else:
+            self._placed = True
+            self._turn(START)
 
     def _printed(self) -> None:
         """What is `on it`, a mug or a wall, is not there by itself."""
@@ -173,8 +182,9 @@ class Walk:
         verdict = Verdict.OTHER if of_list else judge(phrase, link, last, self._owner)
         found = Found(
             phrase, link, verdict, phrase.letter, phrase.stop, self._segment, phrase.modifiers,
-            joined, last,
+            joined, last, placed=self._placed,
         )  # fmt: skip
+        self._placed = False
         if of_list and last:
             found.of_list, found.link = of_list, last.link
         if verdict is Verdict.PART:
@@ -214,7 +224,7 @@ class Walk:
         animate = phrase.letter in ANIMATE
         part = last.verdict is Verdict.PART or last.of_list is not None
         if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
-            if last.of_list and animate:
+            if (last.of_list and animate) or (last.verdict is Verdict.RELATED and not animate):
                 return "list"  # `a monitor, a keyboard and a mouse`: who knows
             alone = animate or (last.link == MADE and phrase.article)
             return START if alone else last.link

@@ -6,12 +6,10 @@ from itertools import pairwise
 
 from ebca.subjects import grammar
 from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, WEAR, Found, Verdict
+from ebca.subjects.persons import find_animate, without_ornaments
 
 _FAMILIES = ("fk", "v", "tk")
 """Things that make a list of things by themselves."""
-_OUTDOORS = "hly"
-_LONG_LIST = 12
-"""So many parts are a long list of tags."""
 _MOST = 20
 """So many things of one noun are told apart."""
 
@@ -23,47 +21,73 @@ def keep(found: list[Found]) -> list[Found]:
     for one, after in pairwise(found):
         if after.joined == "or":
             one.verdict = after.verdict = Verdict.OTHER
-    animate = _animate(found)
-    listed = set() if animate else _listed(found)
-    scene, places = _begins_with_scenery(found), _lists_places(found)
+    whole = _Whole(found, dressed)
     kept: list[Found] = []
     for at, one in enumerate(found):
-        if one.verdict is Verdict.OTHER or (one.background and one.letter in STANDING):
-            continue
-        if places and one.letter in STANDING and one.link == START:
-            continue
-        before = found[at - 1] if at else None
-        if one.link == "on" and one.letter not in ANIMATE and not _stands_on(one, kept):
-            continue
-        if scene and one.letter not in ANIMATE and one.letter != "v":
-            continue
-        alone = _has_article(found, at) and _is_thing(one, before, bool(animate) or dressed)
-        if one.verdict is Verdict.RELATED or at in animate or at in listed or alone:
+        if one.verdict is not Verdict.OTHER and whole.takes(at, kept):
             kept.append(one)
-    outdoors = [one for one in kept if one.letter in _OUTDOORS and one.link == START]
-    if len({one.phrase.noun for one in outdoors if not one.joined}) == len(kept):
-        return []  # `a mansion, a dead tree, a full moon`
-    return _distinct(_without_ornaments(kept))
+    return _distinct(without_ornaments(kept))
+
+
+class _Whole:
+    """What must be known of the whole prompt to judge one phrase."""
+
+    def __init__(self, found: list[Found], dressed: bool) -> None:
+        self._found = found
+        self._animate = find_animate(found)
+        self._listed = set() if self._animate else _listed(found)
+        self._by_and = _listed_by_and(found)
+        self._scene, self._places = _begins_with_scenery(found), _lists_places(found)
+        self._dressed = dressed or bool(self._animate)
+
+    def takes(self, at: int, kept: list[Found]) -> bool:
+        """Is this a subject, after those that were kept?"""
+        one = self._found[at]
+        if at in self._animate:
+            return True
+        if self._is_scenery(one) or self._is_of_another(at, kept):
+            return False
+        if one.verdict is Verdict.RELATED or at in self._listed:
+            return True
+        before = self._found[at - 1] if at else None
+        return _has_article(self._found, at) and _is_thing(one, before, self._dressed)
+
+    def _is_scenery(self, one: Found) -> bool:
+        stands = one.letter in STANDING
+        if stands and (one.background or (self._places and one.link == START)):
+            return True
+        return self._scene and one.letter not in ANIMATE and one.letter != "v"
+
+    def _is_of_another(self, at: int, kept: list[Found]) -> bool:
+        """`a woman, a bouquet in her hands`: of the one before, or scenery."""
+        one = self._found[at]
+        if one.link == "on" and one.letter not in ANIMATE:
+            return not _stands_on(one, kept)
+        if not kept or at in self._by_and or not _only_follows(one):
+            return False
+        return one.letter in STANDING or (bool(self._animate) and one.letter in THINGS - {"v"})
+
+
+def _only_follows(one: Found) -> bool:
+    """Is it after a comma and nothing else?"""
+    return one.link == START and not one.joined and not one.placed
+
+
+def _listed_by_and(found: list[Found]) -> set[int]:
+    """Which are of a list that ends with `and`, as in `a king, a queen and a jester`."""
+    listed: set[int] = set()
+    for at in range(len(found) - 2, -1, -1):
+        one, after = found[at], found[at + 1]
+        ends = after.joined == AND and after.segment - one.segment < 2
+        follows = after.link == START and after.segment == one.segment + 1
+        if ends or (at + 1 in listed and follows):
+            listed.add(at)
+    return listed
 
 
 def _stands_on(one: Found, kept: list[Found]) -> bool:
     """Is what is on this thing the last subject, as in `a crow on a skull`?"""
     return bool(kept) and (one.previous is kept[-1] or _is_part(one.previous, kept[-1]))
-
-
-def _without_ornaments(kept: list[Found]) -> list[Found]:
-    """Without the bare `butterflies` or `jellyfish` far behind in a list of tags."""
-    out: list[Found] = []
-    long = bool(kept) and kept[-1].segment >= _LONG_LIST
-    for one in kept:
-        bare = not one.article and not one.joined and one.verdict is Verdict.SUBJECT
-        bare = bare and one.letter in ANIMATE
-        far = not out or one.segment - out[-1].segment > (2 if long else _LONG_LIST)
-        many = one.phrase.plural or one.phrase.noun.endswith("fish")
-        among = not out or (many and (out[-1].article or not out[-1].phrase.plural))
-        if not (bare and out and (far or among)):
-            out.append(one)
-    return out
 
 
 def _begins_with_scenery(found: list[Found]) -> bool:
@@ -110,58 +134,6 @@ def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
 
 def _is_part(one: Found | None, whole: Found | None) -> bool:
     return one is not None and one.verdict is Verdict.PART and one.part_of is whole
-
-
-def _animate(found: list[Found]) -> set[int]:
-    """Which are persons or animals, and not only what another person is called.
-
-    `1girl, witch` and `a woman. The artist` are one person, and so is a bare `elf, princess`.
-    """
-    alone = [one for one in found if one.letter == "p" and one.verdict is Verdict.SUBJECT
-             and one.joined != AND]  # fmt: skip
-    nouns = {one.phrase.noun for one in alone}
-    seen: set[str] = set()
-    counted: set[str] = set()
-    kept = set()
-    for at, one in enumerate(found):
-        noun, article = one.phrase.noun, one.article
-        named = False
-        if one.letter == "p" and one.verdict is Verdict.SUBJECT and one.joined != AND:
-            if not article:
-                named = len(nouns) > 1
-            elif article == "the":
-                named = bool(seen - {noun})
-            elif article != "number":
-                named = bool(counted - {noun})
-            seen.add(noun)
-            if article == "number":
-                counted.add(noun)
-        named = named or _is_quality(one) or _joins_scenery(found, at)
-        living = one.letter in ANIMATE and (one.letter != "g" or bool(article))
-        if living and one.verdict is not Verdict.OTHER and not named:
-            kept.add(at)
-    return kept
-
-
-def _is_quality(one: Found) -> bool:
-    """Is it one bare word that says what another one is: `professional`, `male`, `creature`?"""
-    if one.article or one.verdict is not Verdict.SUBJECT:
-        return False
-    if one.phrase.noun in grammar.COLOURS or not one.phrase.known:
-        return True
-    if one.joined:
-        return False
-    alone = one.phrase.stop - one.phrase.start == 1
-    return (alone and one.phrase.adjective) or one.phrase.noun in grammar.GENERIC
-
-
-def _joins_scenery(found: list[Found], at: int) -> bool:
-    """`dungeons and dragons`: bare, and with what is no subject."""
-    one = found[at]
-    if one.article or one.joined != AND or at == 0:
-        return False
-    before = found[at - 1]
-    return before.segment == one.segment and before.letter in "snmzb"
 
 
 def _listed(found: list[Found]) -> set[int]:
