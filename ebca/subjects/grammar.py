@@ -23,10 +23,10 @@ COPULA = words("is are was were be being been looks seems becomes become")
 HAVE = words("has have having had")
 OTHER = words(
     "he she it they him them i you we me us who whom which what where when while why how there here"
-    " very so too really also just only then than as if but because though although however this's"
+    " too also just only then than as if but because though although however this's"
     " it's he's she's will would could may might must shall should do does did doing done"
     " together alone both either each other himself herself itself themselves yet"
-    " almost quite rather more most less least such etc away up down out o"
+    " such etc away up down out o"
 )
 PREPOSITIONS = words(
     "of in on at by to from with into onto inside within outside under underneath below beneath"
@@ -140,7 +140,10 @@ RESEMBLE = words(
     "resemble mimic imitate impersonate become transform turn morph evoke suggest mean form"
 )
 """What comes after these is not there."""
-HYBRID = words("hybrid hybrids cross crossbreed crossover mix mixture fusion combination mashup")
+HYBRID = words(
+    "hybrid hybrids combined merged fused blended chimera crossbreed crossover mix mixture"
+    " fusion combination mashup"
+)
 """Of two that are one."""
 
 SUPPORTS = words(
@@ -150,3 +153,10 @@ SUPPORTS = words(
 
 SAME_PAST = words("cut put hit set split spread shut burst cast")
 """Verbs whose past is no other word: `a papaya cut in half`."""
+
+ADVERBS = words("very so really quite rather more most less least almost extremely super ultra")
+"""They say something of the adjective after them."""
+MAKERS = words(
+    "design paint draw illustrate create make direct write photograph sculpt render compose"
+)
+"""Who does this is not in the picture: `painted by a child`."""

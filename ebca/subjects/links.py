@@ -55,6 +55,7 @@ class Found:
     of_list: Found | None = field(default=None, repr=False)
     """The subject whose list of parts it may go on: `with lettuce, tomato and cheese`."""
     background: bool = False
+    after_comma: bool = False
     placed: bool = False
     """Does the prompt say where it is, as in `on the left`?"""
 
@@ -108,9 +109,14 @@ def _with(phrase: Phrase, animate: bool, last: Found | None, owner: Found | None
     if animate:
         scenery = last is not None and last.letter in "sn" and last.verdict is Verdict.SUBJECT
         return Verdict.RELATED if phrase.article or not scenery else Verdict.OTHER
-    if owner:
-        return Verdict.PART
-    return Verdict.OTHER
+    if owner is None or (phrase.letter == "b" and _is_held(owner)):
+        return Verdict.OTHER
+    return Verdict.PART
+
+
+def _is_held(owner: Found) -> bool:
+    """`holding a sword with both hands`: the hands are not the sword's."""
+    return owner.verdict is Verdict.RELATED and owner.letter not in ANIMATE
 
 
 def _object(phrase: Phrase, animate: bool, verb: str) -> Verdict:

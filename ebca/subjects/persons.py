@@ -54,11 +54,10 @@ def _is_quality(one: Found) -> bool:
 
 def _joins_scenery(found: list[Found], at: int) -> bool:
     """`dungeons and dragons`: bare, and with what is no subject."""
-    one = found[at]
-    if one.article or one.joined != AND or at == 0:
+    one, before = found[at], found[at].previous
+    if one.article or one.joined != AND or before is None or before.segment != one.segment:
         return False
-    before = found[at - 1]
-    return before.segment == one.segment and before.letter in "snmzb"
+    return before.letter in "snmzb" and before.verdict is not Verdict.PART
 
 
 def without_ornaments(kept: list[Found]) -> list[Found]:

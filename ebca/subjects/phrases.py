@@ -157,7 +157,17 @@ class Phrases(Words):
         if word.endswith("ly") and not self.lexicon.noun(word):
             return True
         only_adjective = self.adjective(word) and not self.lexicon.noun(word)
-        return only_adjective and not self.is_noun(self.word(at + 1))
+        return only_adjective and not self._noun_ahead(at + 1)
+
+    def _noun_ahead(self, at: int) -> bool:
+        """Is a noun there, or after a few more adjectives: `light brown curly hair`?"""
+        for ahead in range(at, at + 4):
+            word = self.word(ahead)
+            if self.is_small(ahead) or self.is_noun(word):
+                return not self.is_small(ahead)
+            if not self.adjective(word):
+                return False
+        return False
 
     def _comma_inside(self, at: int, article: str, first: int) -> bool:
         """`a tall, dark stranger`: only adjectives before it, more or the noun after it."""

@@ -119,8 +119,8 @@ class Walk:
         if word in grammar.COPULA:
             return "is" if self._here() else START
         if word == "by":
-            _, form = self._lexicon.verb(self._phrases.word(at - 1))
-            return "by the" if form == "ed" else "by"
+            base, form = self._lexicon.verb(self._phrases.word(at - 1))
+            return "by the" if form == "ed" and base not in grammar.MAKERS else "by"
         if word == "on" and self._link.removeprefix(VERB) in grammar.SUPPORTS:
             return "by"
         return word if word in grammar.PREPOSITIONS or word in _CANONICAL else START
@@ -182,7 +182,7 @@ class Walk:
         verdict = Verdict.OTHER if of_list else judge(phrase, link, last, self._owner)
         found = Found(
             phrase, link, verdict, phrase.letter, phrase.stop, self._segment, phrase.modifiers,
-            joined, last, placed=self._placed,
+            joined, last, after_comma=self._after_comma, placed=self._placed,
         )  # fmt: skip
         self._placed = False
         if of_list and last:

@@ -70,7 +70,7 @@ class _Whole:
 
 def _only_follows(one: Found) -> bool:
     """Is it after a comma and nothing else?"""
-    return one.link == START and not one.joined and not one.placed
+    return one.after_comma and one.link == START and not one.joined and not one.placed
 
 
 def _listed_by_and(found: list[Found]) -> set[int]:

@@ -53,6 +53,7 @@ class Words:
         lexicon = self.lexicon
         return (
             word in lexicon.adjectives
+            or word in grammar.ADVERBS
             or (word.endswith(_ADJECTIVE_ENDS) and not lexicon.knows(word))
             or ("-" in word and not lexicon.noun(word))
             or "." in word
@@ -79,7 +80,7 @@ class Words:
     def is_noun(self, word: str) -> bool:
         """May the word be a noun? What is not known may."""
         word = self.counted(word) or word
-        if word in self.lexicon.mostly_adjectives or word in _NEVER_NOUNS:
+        if word in self.lexicon.mostly_adjectives or word in _NEVER_NOUNS | grammar.ADVERBS:
             return False
         if word.endswith("ly") and not self.lexicon.noun(word):
             return False
