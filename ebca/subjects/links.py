@@ -152,5 +152,6 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
         return Verdict.RELATED if article and letter and letter in seen else Verdict.OTHER
     if link in NEAR or link == "by the":
         named = article or (phrase.plural and link != "by the")
-        return Verdict.RELATED if animate and named else Verdict.OTHER
+        acts = animate or (link == "by the" and letter == "v")  # `chased by a missile`
+        return Verdict.RELATED if acts and named else Verdict.OTHER
     return Verdict.OTHER

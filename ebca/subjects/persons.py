@@ -68,7 +68,7 @@ def without_ornaments(kept: list[Found]) -> list[Found]:
         bare = not one.article and not one.joined and one.verdict is Verdict.SUBJECT
         bare = bare and one.letter in ANIMATE
         far = not out or one.segment - out[-1].segment > (2 if long else _LONG_LIST)
-        many = one.phrase.plural or one.phrase.noun.endswith("fish")
+        many = one.phrase.plural or (long and one.phrase.noun.endswith("fish"))
         among = not out or (many and (out[-1].article or not out[-1].phrase.plural))
         if not (bare and out and (far or among)):
             out.append(one)

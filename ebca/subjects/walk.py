@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ebca.subjects import grammar
+from ebca.subjects.joins import inherited, list_of_parts
 from ebca.subjects.lexicon import Lexicon
 from ebca.subjects.links import (
     AND,
@@ -23,8 +24,6 @@ from ebca.subjects.links import (
 from ebca.subjects.marks import Kind, Token
 from ebca.subjects.phrases import Phrase, Phrases
 
-_NOTHING = ("as", "like", "is", "by", "about")
-"""Links whose phrase is never there, nor what `and` adds to it."""
 _PARTS = frozenset((OF, WITH, WEAR, MADE, "in"))
 _CANONICAL = frozenset(grammar.LONG.values()) - {"there"}
 
@@ -174,9 +173,10 @@ class Walk:
     def _place(self, phrase: Phrase) -> None:
         last = self.found[-1] if self.found else None
         joined, link = self._joined, self._link
-        of_list = self._list(phrase, last) if link == START and not joined else None
+        goes_on = self._after_comma and link == START and not joined
+        of_list = list_of_parts(phrase, last, self._segment) if goes_on else None
         if joined and last and last.segment == self._segment:
-            link = self._inherited(phrase, last)
+            link = inherited(phrase, last)
             if last.of_list and link == last.link:
                 self._owner = last.of_list
         verdict = Verdict.OTHER if of_list else judge(phrase, link, last, self._owner)
@@ -194,19 +194,6 @@ class Walk:
         self.found.append(found)
         self._link, self._joined = START if verdict is Verdict.OTHER else link, ""
 
-    def _list(self, phrase: Phrase, last: Found | None) -> Found | None:
-        """The subject whose parts go on here after a comma, as in `with lettuce, tomato and`."""
-        if last is None or phrase.letter in ANIMATE or not self._after_comma:
-            return None
-        if last.link not in (WITH, WEAR, OF) or last.segment + 1 != self._segment:
-            return None
-        alike = bool(phrase.article) == bool(last.article) and phrase.article != "number"
-        if last.link == OF and phrase.article:
-            return None
-        if not alike and not (last.link == WEAR and phrase.letter in "wb"):
-            return None
-        return last.of_list or last.part_of
-
     def _extend(self, found: Found, last: Found | None, link: str) -> None:
         owner = self._owner
         if owner is None:
@@ -218,23 +205,3 @@ class Walk:
         if link == OF and last is owner and owner.phrase.noun in grammar.MEASURES:
             seen = found.letter and found.letter != "m"
             owner.letter = found.letter if seen else owner.letter
-
-    def _inherited(self, phrase: Phrase, last: Found) -> str:
-        """The link of what `and` adds to the last phrase."""
-        animate = phrase.letter in ANIMATE
-        part = last.verdict is Verdict.PART or last.of_list is not None
-        if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
-            if (last.of_list and animate) or (last.verdict is Verdict.RELATED and not animate):
-                return "list"  # `a monitor, a keyboard and a mouse`: who knows
-            alone = animate or (last.link == MADE and phrase.article)
-            return START if alone else last.link
-        if last.link == OF:
-            return START if phrase.article or not part else OF
-        if last.link == NOT:
-            return START if phrase.article and not last.article else NOT
-        if last.verdict is Verdict.OTHER and last.article == "their" and not animate:
-            return last.link  # `a scar on his cheek and an eyepatch`
-        if last.verdict is Verdict.OTHER and last.link not in _NOTHING:
-            settled = phrase.article not in ("", "the") or (animate and phrase.article)
-            return START if settled and not last.link.startswith(VERB) else last.link
-        return last.link
