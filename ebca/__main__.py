@@ -1,5 +1,5 @@
 """The command line: `python -m ebca generate "a red car AND at night :0.8" --out outputs`,
-`python -m ebca bench` and `python -m ebca align`."""
+`python -m ebca bench`, `python -m ebca align` and `python -m ebca subjects`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ebca.settings import Declaration, Range, Settings, SettingsError, all_decla
 from ebca.settings.declaration import GROUPS
 from ebca.settings.legacy import RENAMED
 from ebca.settings.presets import DEFAULT, PRESETS
+from ebca.subjects.cli import add_subjects
 
 EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
 
@@ -56,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     generate.set_defaults(run=_generate)
     _add_bench(commands)
     add_align(commands).set_defaults(run=_align)
+    add_subjects(commands)
     return parser
 
 

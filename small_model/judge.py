@@ -25,8 +25,9 @@ class Seen:
     """What the judge sees in one picture; objects are sorted, duplicates kept.
 
     Objects have colours in a black and white picture too: a gray apple on white is both.
-    `odd` is the share of them that are unlike true ones, see `small_model.picture_quality`; None where
-    there are none, in a picture with a style, or where the judge was not taught what true ones are like.
+    `odd` is the share of them that are unlike true ones, see `small_model.picture_quality`; None
+    where there are none, in a picture with a style, or where the judge was not taught what true
+    ones are like.
     """
 
     objects: tuple[Object, ...]

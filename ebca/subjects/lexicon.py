@@ -1,0 +1,132 @@
+"""What a word is, by WordNet: nouns sorted by what they are in a picture, verbs and adjectives.
+
+The letters of nouns:
+
+    p person       a animal, creature    g group of them         v vehicle       t thing
+    f food         k container, measure  w worn                  u furniture     h building
+    l plant        y in the sky          s place, scenery        b part of a body
+    z material     m medium, camera      n nothing that is seen by itself
+
+`lexicon.txt` is made by `derive.py`; `common.txt` is ours and goes before it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+_ITEM = re.compile(r"(\d)([^\d]*)")
+_LONGEST = 24
+_SINGULAR_S = ("ss", "us", "is")
+"""Ends of words that are no plurals."""
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The words, see the letters above."""
+
+    nouns: dict[str, str]
+    verbs: frozenset[str]
+    mostly_verbs: frozenset[str]
+    adjectives: frozenset[str]
+    mostly_adjectives: frozenset[str]
+    plurals: dict[str, str]
+    forms: dict[str, str]
+
+    def noun(self, word: str) -> str:
+        """The letter of a noun in singular or plural, or an empty text."""
+        singular = self.singular(word)
+        return self.nouns.get(word) or self.nouns.get(singular) or self._joined(singular)
+
+    def _joined(self, word: str) -> str:
+        """The letter of `tracksuit` is that of suit, as track is a word as well."""
+        for cut in range(3, min(len(word), _LONGEST) - 3):
+            letter = self.nouns.get(word[cut:])
+            if letter and letter != "n" and (word[:cut] in self.nouns or word[:cut] in self.verbs):
+                return letter
+        return ""
+
+    def singular(self, word: str) -> str:
+        """`cats` -> cat, `wolves` -> wolf; a singular stays as it is."""
+        if word in self.plurals:
+            return self.plurals[word]
+        if not word.endswith("s") or (word.endswith(_SINGULAR_S) and word in self.nouns):
+            return word
+        for end, instead in (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe")):
+            if word.endswith(end) and word[: -len(end)] + instead in self.nouns:
+                return word[: -len(end)] + instead
+        return word
+
+    def is_plural(self, word: str) -> bool:
+        """Is the word the plural of another one (`cats`), or only that (`people`)?"""
+        return self.singular(word) != word or word in ("people", "police", "jeans", "clothes")
+
+    def verb(self, form: str) -> tuple[str, str]:
+        """The verb of a form, and how that ends: `riding` -> ride, ing. Empty if there is none."""
+        if form in self.forms:
+            return self.forms[form], "ing" if form.endswith("ing") else "ed"
+        if form in self.verbs:
+            return form, "base"
+        for end in ("ing", "ed", "es", "s"):
+            if not form.endswith(end):
+                continue
+            stem = form[: -len(end)]
+            kind = "s" if end == "es" else end
+            for base in (stem, stem + "e", stem[:-1] + "y", stem[:-1]):
+                if base in self.verbs and _forms(base, stem, end):
+                    return base, kind
+        return "", ""
+
+    def knows(self, word: str) -> bool:
+        """Is it an English word, as far as known here?"""
+        return bool(self.noun(word) or word in self.adjectives or self.verb(word)[0])
+
+
+def _forms(base: str, stem: str, end: str) -> bool:
+    """May `stem` be what is left of the verb `base` before `end`?"""
+    if base == stem:
+        return True
+    if base == stem + "e":
+        return end in ("ing", "ed")
+    if base == stem[:-1] + "y":
+        return stem.endswith("i") and end in ("ed", "es")
+    return end in ("ing", "ed") and len(stem) > 2 and stem[-1] == stem[-2]
+
+
+def _unsqueeze(text: str) -> list[str]:
+    words, last = [], ""
+    for shared, rest in _ITEM.findall(text):
+        last = last[: int(shared)] + rest
+        words.append(last)
+    return words
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The lexicon, read once."""
+    lines = (_FOLDER / "lexicon.txt").read_text(encoding="ascii").splitlines()
+    lists = {name: _unsqueeze(words) for name, _, words in (line.partition(" ") for line in lines)}
+    nouns = {word: name for name, words in lists.items() if name in "patvfluwhksgymnzb"
+             for word in words}  # fmt: skip
+    ours = {
+        word: line[0]
+        for line in (_FOLDER / "common.txt").read_text(encoding="ascii").splitlines()
+        for word in line.split()[1:]
+        if not line.startswith("#")
+    }
+    for word in ours:  # the plural of one of ours is what it is
+        nouns.pop(f"{word}s", None)
+    nouns.update(ours)
+    pairs = {name: dict(pair.split("=") for pair in lists[name]) for name in ("plural", "form")}
+    return Lexicon(
+        nouns,
+        frozenset(lists["V"]),
+        frozenset(lists["V!"]),
+        frozenset(lists["J"]),
+        frozenset(lists["J!"]),
+        pairs["plural"],
+        pairs["form"],
+    )

@@ -1,0 +1,131 @@
+"""What a word is where it stands: a small one, a verb, an adjective or a noun."""
+
+from __future__ import annotations
+
+import re
+
+from ebca.subjects import grammar
+from ebca.subjects.lexicon import Lexicon
+from ebca.subjects.marks import Kind, Token
+
+_COUNTED = re.compile(r"(\d+)\+?([a-z]+)")
+_SMALL = grammar.ENGLISH - grammar.DETERMINERS
+_COUNTABLE = frozenset("patvfkl")
+_ING_NOUNS = frozenset("hmwsbu")
+"""A painting, a building, clothing; others, such as a serving, are rather verbs."""
+_ADJECTIVE_ENDS = ("y", "ful", "ous", "less", "ish", "ive", "ic", "able", "ible", "al")
+_NEVER_NOUNS = frozenset(("next", "solo"))
+_BEHIND_VERBS = grammar.DETERMINERS | {"at", "into", "through", "with", "him", "her"}
+
+
+class Words:
+    """The words of one prompt's tokens."""
+
+    def __init__(self, tokens: list[Token], lexicon: Lexicon) -> None:
+        self.tokens = tokens
+        self.lexicon = lexicon
+
+    def word(self, at: int) -> str:
+        """The word there, or an empty text where there is none."""
+        if 0 <= at < len(self.tokens) and self.tokens[at].kind is Kind.WORD:
+            return self.tokens[at].text
+        return ""
+
+    def is_small(self, at: int) -> bool:
+        """Is there a small word, or no word at all?"""
+        word = self.word(at)
+        small = not word or word in _SMALL or word in grammar.DETERMINERS
+        if word == "can":  # it flies, or is one of soup
+            after = self.word(at + 1)
+            return after in grammar.NOT | {"be"} or after in self.lexicon.verbs
+        return small or self.long(at)[1] > 1
+
+    def long(self, at: int) -> tuple[str, int]:
+        """The word there, or the phrase that counts as one small word, and its length."""
+        word = self.word(at)
+        for words in grammar.LONG_BY_FIRST.get(word, ()):
+            if all(self.word(at + i) == one for i, one in enumerate(words)):
+                return grammar.LONG[words], len(words)
+        return word, 1
+
+    def adjective(self, word: str) -> bool:
+        """May the word stand before a noun without being one?"""
+        lexicon = self.lexicon
+        return (
+            word in lexicon.adjectives
+            or word in grammar.ADVERBS
+            or (word.endswith(_ADJECTIVE_ENDS) and not lexicon.knows(word))
+            or ("-" in word and not lexicon.noun(word))
+            or "." in word
+            or (word.endswith("ed") and bool(lexicon.verb(word)[0]))
+        )
+
+    def counted(self, word: str) -> str:
+        """The noun of `1girl`; none of `35mm`."""
+        match = _COUNTED.fullmatch(word)
+        return match[2] if match and self.lexicon.noun(match[2]) in _COUNTABLE else ""
+
+    def letter(self, at: int) -> str:
+        """What the noun there is, taking `ice cream` as one noun."""
+        word = self.word(at)
+        counted = self.counted(word)
+        if counted:
+            return self.lexicon.noun(counted)
+        pair = f"{self.word(at - 1)}_{self.lexicon.singular(word)}"
+        letter = self.lexicon.nouns.get(pair, "")
+        if not letter and "-" in word:
+            letter = self.lexicon.noun(word) or self.lexicon.noun(word.rsplit("-", 1)[1])
+        return letter or self.lexicon.noun(word)
+
+    def is_noun(self, word: str) -> bool:
+        """May the word be a noun? What is not known may."""
+        word = self.counted(word) or word
+        if word in self.lexicon.mostly_adjectives or word in _NEVER_NOUNS | grammar.ADVERBS:
+            return False
+        if word.endswith("ly") and not self.lexicon.noun(word):
+            return False
+        return bool(self.lexicon.noun(word)) or not self.lexicon.knows(word)
+
+    def ends_as_verb(self, at: int, article: str, plural: bool) -> bool:
+        """After a noun: is this word a verb, as in `a dog barks`?"""
+        word = self.word(at)
+        base, form = self.lexicon.verb(word)
+        if not base:
+            return word.endswith("ing") and not self.lexicon.noun(word)
+        letter = self.lexicon.nouns.get(word, "")
+        after = self.word(at + 1)
+        if after in _BEHIND_VERBS:
+            return form != "base" or plural
+        if form == "ing":
+            return letter not in _ING_NOUNS
+        if form == "ed":
+            if self.lexicon.noun(after) in _COUNTABLE and not self.is_small(at + 1):
+                return False  # `a skull faced knight`
+            return not letter or letter in "np"
+        if form == "s":
+            if plural or article in ("", "number"):
+                return False
+            rather = letter == "n" or self.lexicon.noun(base) in ("", "n")
+            return article == "a" or rather or self.is_small(at + 1)
+        if word in grammar.SAME_PAST and after in grammar.PREPOSITIONS:
+            return True
+        return plural and (word in self.lexicon.mostly_verbs or self.is_small(at + 1))
+
+    def starts(self, at: int) -> bool:
+        """May a phrase begin here?"""
+        word = self.word(at)
+        if not word or (word in _SMALL and word not in grammar.DETERMINERS):
+            return False
+        return word in grammar.DETERMINERS or not self._verb_first(at)
+
+    def _verb_first(self, at: int) -> bool:
+        """Without an article: is this a verb, as in `holding a sword`, `surrounded by`?"""
+        word = self.word(at)
+        base, form = self.lexicon.verb(word)
+        if not base or form not in ("ing", "ed"):
+            return False
+        if self.lexicon.nouns.get(word, "n") not in "n" and form == "ing":
+            return not self.is_small(at + 1) and base in grammar.TAKES_OBJECT
+        if self.is_small(at + 1):
+            return True
+        return form == "ing" and base in grammar.TAKES_OBJECT
