@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from ebca import Edit, Settings, SettingsError, compose
 from ebca.prompts import split_prompt
-from ebca.prompts.subjects import find_nouns, find_subjects
 from ebca.prompts.words import find_tokens, missing_words, read_list, read_word_weights
 
 
@@ -78,7 +77,7 @@ def test_what_is_joined_by_and_is_split_again(parts):
 def test_hostile_prompts_are_read_in_no_time(hostile):
     started = time.process_time()
     split_prompt(hostile)
-    find_subjects(hostile)
+    Settings().words.subjects_of(hostile)
     assert time.process_time() - started < 1.0
 
 
@@ -142,42 +141,6 @@ def test_compose_names_what_cannot_be_composed(prompt, field, told):
 )
 def test_word_weights(text, weights):
     assert read_word_weights(text) == weights
-
-
-NOUNS = {
-    "a red star and a blue moon": ["a red star", "a blue moon"],
-    "a photo of a cat wearing a crown, masterpiece": ["a cat", "a crown"],
-    "two cats and a (red bow:1.3), best quality": ["two cats", "a red bow"],
-    "a cat, a dog and the old man's hat on the table": [
-        "a cat", "a dog", "the old man's hat", "the table",
-    ],
-    "An astronaut riding a horse on Mars": ["An astronaut", "a horse"],
-    "a bowl of fruit next to a cup of tea": ["a bowl of fruit", "a cup of tea"],
-    "a cat BREAK a dog": ["a cat", "a dog"],
-    "a cat and a cat": ["a cat"],
-    "1girl, red hair": [],
-    "": [],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("text", NOUNS)
-def test_nouns_begin_with_an_article_or_a_number(text):
-    assert find_nouns(text) == NOUNS[text]
-
-
-SUBJECTS = {
-    "a red star and a blue moon": ("a red star", "a blue moon"),
-    "a photo of a cat wearing a crown and a dog": ("a cat wearing a crown", "a dog"),
-    "a cat with glasses, a dog": ("a cat with glasses", "a dog"),
-    "a cat  wearing\n(a crown:1.2)": (),
-    "with a cat": (),
-    "": (),
-}
-
-
-@pytest.mark.parametrize("text", SUBJECTS)
-def test_what_a_subject_wears_or_has_is_part_of_it(text):
-    assert find_subjects(text) == SUBJECTS[text]
 
 
 NAMED = {

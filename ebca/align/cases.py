@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ebca.align.methods import COMPOSING
-from ebca.prompts import subjects
+from ebca.prompts.words import plain
 from ebca.settings import SettingsError
+
+_BEGINS = r"(?:an?|the|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some)"
+_WORDS = (
+    r"(?:(?!\b(?:and|or|with|without|wearing|wears|holding|riding|carrying|in|on|at|under|over|near"
+    r"|behind|beside|below|above|inside|next|between|beneath|against|by|to|from|is|are|that|which|an?"
+    r"|the|BREAK)\b)[^\W_][\w'-]*\s*)+"
+)
+_NOUN = re.compile(rf"\b{_BEGINS}\s+{_WORDS}", re.IGNORECASE)
+"""A noun and what stands before it, from its article or number on."""
 
 _ARTICLE = re.compile(r"(?:an?|the|one) (.*)", re.IGNORECASE)
 
@@ -116,6 +125,11 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
 
 
 def find_nouns(text: str) -> list[str]:
-    """`a cat and a red bow` -> cat, red bow: the things that begin with an article."""
-    found = (match for noun in subjects.find_nouns(text) if (match := _ARTICLE.fullmatch(noun)))
-    return [match[1] for match in found]
+    """`a cat wearing a red bow, masterpiece` -> cat, red bow: what the picture must show.
+
+    A noun begins with an article and ends before the next comma, conjunction, preposition or
+    article; what is only `of` another is none. Each is given once.
+    """
+    found = (match[0].strip() for match in _NOUN.finditer(plain(text)))
+    nouns = (noun for noun in dict.fromkeys(found) if not noun.lower().endswith(" of"))
+    return [match[1] for noun in nouns if (match := _ARTICLE.fullmatch(noun))]

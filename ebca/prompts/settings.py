@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ebca.prompts.prompt import checked_token_weights
-from ebca.prompts.subjects import find_subjects
 from ebca.prompts.words import has_words, read_list, read_word_weights
 from ebca.settings.checks import SettingsError, check_text
 from ebca.settings.declaration import check_settings, setting
+from ebca.subjects import find_subjects
 
 
 def _check_token_weights(value: Any) -> Any:

@@ -50,6 +50,9 @@ class _Whole:
         if one.verdict is Verdict.RELATED or at in self._listed:
             return True
         before = self._found[at - 1] if at else None
+        owned = any(other.letter in "pg" for other in kept)
+        if at in self._by_and and one.letter == "w" and not owned:
+            return one.article in ("a", "number")  # `a crown and a cat`: nobody wears it yet
         return _has_article(self._found, at) and _is_thing(one, before, self._dressed)
 
     def _is_scenery(self, one: Found) -> bool:
