@@ -32,6 +32,21 @@ function ebcaFollow(tab) {
     gradioApp().querySelector(`#ebca_${tab}_tell`).click();
 }
 
+// A click on a word of the prompt: what is pressed is what the control "Subjects" says.
+function ebcaToggle(chip) {
+    const tab = chip.closest("[id^=ebca_]").id.split("_")[1];
+    const box = gradioApp().querySelector(`#ebca_${tab}_subjects :is(input, textarea)`);
+    chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
+    const pressed = chip.parentElement.querySelectorAll("[aria-pressed=true]");
+    box.value = [...pressed].map((each) => each.dataset.subject).join(", ");
+    updateInput(box);
+}
+
+document.addEventListener("click", function(event) {
+    const chip = event.target.closest?.(".ebca-chip");
+    if (chip) ebcaToggle(chip);
+});
+
 onUiLoaded(function() {
     setInterval(() => ["txt2img", "img2img"].forEach(ebcaFollow), 500);
 });

@@ -10,7 +10,11 @@ from typing import Any
 from modules import extra_networks, sd_models, shared  # type: ignore[import-not-found]
 
 from ebca.core.layers import NoCrossAttentionError, find_layers
+from ebca.prompts import split_prompt
+from ebca.prompts.words import read_list
 from ebca.settings import SettingsError
+from ebca.subjects import find_subjects
+from ebca.webui.chips import chips
 from ebca.webui.composing import describe, read_prompts
 from ebca.webui.encoder import text_encoder
 from ebca.webui.options import Options, options_of
@@ -22,17 +26,21 @@ _NOTHING = "Nothing to do with this prompt and these settings: the picture stays
 
 
 def status(page: str, values: Mapping[str, Any]) -> str:
-    """The line as HTML.
+    """The line as HTML, and below it the prompt's words as buttons.
 
     page: what the browser sees, JSON of `prompt`, `styles` (names) and `hires` (the prompt of hires
     fix, null if that is off); values: the accordion's, by field.
     """
     if not values["enabled"]:
         return _line(_OFF)
+    seen = json.loads(page)
     try:
-        return _line(_described(json.loads(page), options_of(values)))
+        line = _line(_described(seen, options_of(values)))
     except (SettingsError, NoCrossAttentionError) as error:
-        return _line(str(error), "error")
+        line = _line(str(error), "error")
+    main = split_prompt(_plain(seen["prompt"], seen["styles"]))[0].text
+    named = read_list(values["subjects"])
+    return line + chips(main, named or find_subjects(main))
 
 
 def _described(page: Mapping[str, Any], options: Options) -> str:

@@ -275,6 +275,33 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     says("Off: tick the box beside the title to use EBCA.")
 
 
+def test_words_are_buttons_that_make_subjects(txt2img: Tab) -> None:
+    def pressed() -> list[str]:
+        return txt2img.line.locator(".ebca-chip[aria-pressed=true]").all_inner_texts()
+
+    def press(word: str) -> None:
+        txt2img.line.locator(f".ebca-chip[data-subject='{word}']").click()
+        txt2img.find("#ebca_{}_enabled").page.wait_for_timeout(1500)
+
+    txt2img.enable()
+    txt2img.set_prompt("a red car, a blue crown and trees, <b>masterpiece</b> AND on the grass")
+    txt2img.line.get_by_text(SHOWS).wait_for(timeout=5000)
+    assert pressed() == ["a red car", "a blue crown"]
+    press("trees")
+    assert txt2img.get("subjects") == "a red car, a blue crown, trees"
+    assert pressed() == ["a red car", "a blue crown", "trees"]
+    press("a blue crown")
+    assert txt2img.get("subjects") == "a red car, trees"
+    press("trees")
+    txt2img.line.get_by_text("subjects is 'a red car', but must be two or more").wait_for()
+    assert pressed() == ["a red car"]
+    press("a red car")
+    assert txt2img.get("subjects") == ""
+    assert pressed() == ["a red car", "a blue crown"]  # as found
+    assert not txt2img.line.locator("b").count()
+    assert not txt2img.line.get_by_text("grass", exact=True).count()
+
+
 def test_the_line_follows_what_is_pasted(unusual: Tab, webui: WebUIPage) -> None:
     infotext = unusual.generate()
     webui.load()
