@@ -70,7 +70,7 @@ class Neighbour:
 
     def given(self, case: str, *, on: bool) -> dict[str, Any]:
         """The fields of the job of a case, with this neighbour switched on or off."""
-        job = {**JOB, "steps": 4, **self.job, **CASES[case]}
+        job = {**JOB, "steps": 3, "sampler_name": "Euler", **self.job, **CASES[case]}
         if on:
             first, *more = job["prompt"].split(" AND ")
             job["prompt"] = " AND ".join([self.prompt.format(first), *more])
@@ -128,13 +128,25 @@ NEIGHBOURS = (
     Neighbour(
         "ControlNet, a unit",
         "ControlNet",
-        args=_unit(module="canny", model="tiny-control", image="{sketch}", processor_res=64),
+        args=_unit(module="none", model="tiny-control", image="{sketch}"),
         needs="tiny-control",
+    ),
+    Neighbour(
+        "ControlNet, T2I-Adapter",
+        "ControlNet",
+        args=_unit(module="none", model="tiny-t2iadapter", image="{sketch}"),
+        needs="tiny-t2iadapter",
+    ),
+    Neighbour(
+        "ControlNet, LLLite",
+        "ControlNet",
+        args=_unit(module="none", model="tiny-lllite", image="{sketch}"),
+        needs="tiny-lllite",
     ),
     Neighbour(
         "ControlNet, IP-Adapter",
         "ControlNet",
-        args=_unit(module="none", model="tiny-ip-adapter", image="{sketch}", processor_res=64),
+        args=_unit(module="none", model="tiny-ip-adapter", ipadapter_input=["{embedding}"]),
         needs="tiny-ip-adapter",
     ),
     _regions("Attention"),
@@ -165,7 +177,7 @@ NEIGHBOURS = (
     Neighbour(
         "ADetailer",
         "ADetailer",
-        args=[True, False, {"ad_model": "tiny-detector.pt", "ad_confidence": 0.0}],
+        args=[True, False, {"ad_model": "tiny-detector.pt", "ad_confidence": 0.0, "ad_mask_k": 1}],
         needs="tiny-detector.pt",
     ),
     Neighbour(
