@@ -149,16 +149,21 @@ class Cascade:
                 alike.setdefault(tuple(map(_likeness, edits)), []).append(index)
         self.bundles = [self._bundle(members, context) for members in alike.values()]
 
+    @property
+    def masked(self) -> bool:
+        """Whether only some pixels are to pull on the contexts of any image."""
+        images = self.evaluation.images
+        return self.settings.mask and any(image.mask is not None for image in images)
+
     def mask(self, like: Tensor) -> Tensor | None:
-        """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one."""
-        images, pixels = self.evaluation.images, like.shape[1]
-        if not self.settings.mask or all(image.mask is None for image in images):
+        """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one, or
+        if the layer's size is no level of the latent's."""
+        images, pixels, size = self.evaluation.images, like.shape[1], self.evaluation.size
+        level = level_size(size, pixels) if self.masked else None
+        if level is None:
             return None
         if pixels not in self._masks:
-            size = self.evaluation.size
-            levels = [
-                _at_level(image.mask, size, level_size(size, pixels), like) for image in images
-            ]
+            levels = [_at_level(image.mask, size, level, like) for image in images]
             self._masks[pixels] = torch.stack([levels[row.image] for row in self.evaluation.rows])
         return self._masks[pixels]
 
@@ -199,21 +204,13 @@ def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
     return torch.tensor(indices, device=device)
 
 
-def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int] | None:
     """(h, w) of the UNet level that has `pixels` pixels; every level is half the last, rounded up.
-
-    Raises ValueError if no level of a latent of `size` has that many.
-    """
+    None if no level of a latent of `size` has that many."""
     height, width = size
     while height * width > pixels and height * width > 1:
         height, width = -(-height // 2), -(-width // 2)
-    if height * width != pixels:
-        raise ValueError(
-            f"EBCA: cannot apply the inpaint mask: a layer has {pixels} pixels, which no level of"
-            f" a {size[0]}x{size[1]} latent has. Switch the mask off, or the extension that"
-            " changes the layer's size."
-        )
-    return height, width
+    return (height, width) if height * width == pixels else None
 
 
 def _at_level(

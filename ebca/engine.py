@@ -28,6 +28,11 @@ from ebca.visit import LayerHooks, Visit
 REFERENCE_DEPTH = 16
 """Number of cross-attention layers of SD1.5, to which the published step sizes belong."""
 
+UNMASKED_LAYER = (
+    "EBCA: the inpaint mask was not applied in layers whose size is none of the picture's: another"
+    " extension has changed it."
+)
+
 _ALL = slice(None)
 
 
@@ -36,6 +41,7 @@ class Call(NamedTuple):
 
     sample: Tensor
     timestep: Tensor | float
+    context: Any = None
 
     @classmethod
     def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -43,7 +49,8 @@ class Call(NamedTuple):
             named = (kwargs[name] for name in names if name in kwargs)
             return args[position] if position < len(args) else next(named, None)
 
-        return cls(get(0, "sample", "x"), get(1, "timestep", "timesteps"))
+        context = get(2, "encoder_hidden_states", "context")
+        return cls(get(0, "sample", "x"), get(1, "timestep", "timesteps"), context)
 
 
 class Engine:
@@ -58,13 +65,15 @@ class Engine:
         composes: bool,
         trace: Trace | None = None,
         projections: Projections | None = None,
+        say: Callable[[str], None] = warnings.warn,
     ) -> None:
         """`describe` is asked at every UNet call; None leaves the call alone. `composes` tells
-        whether any evaluation may have editorial prompts. `projections` are the host's. Raises
-        NoCrossAttentionError or SettingsError."""
+        whether any evaluation may have editorial prompts. `projections` are the host's. `say`
+        takes what cannot be done, which is no reason to stop. Raises NoCrossAttentionError or
+        SettingsError."""
         self.unet, self.settings, self.trace = unet, settings, trace
         self.layers = find_layers(unet)
-        self._describe, self._composes = describe, composes
+        self._describe, self._composes, self._say = describe, composes, say
         self._projections = projections or Projections()
         self._updating = {layer.index for layer in select_layers(self.layers, settings.layers)}
         self._depth_scale = REFERENCE_DEPTH / len(self.layers) if settings.scale_with_depth else 1.0
@@ -213,6 +222,8 @@ class Engine:
                 layer.linear("to_k"), visit.context, lambda units: visit.project("to_k", units)
             )
             mask = cascade.mask(visit.query)
+            if mask is None and cascade.masked:
+                self._say(UNMASKED_LAYER)
             rows, taken = cascade.update_rows, None
             if updating and any(cascade.step_sizes):
                 update = self._update(visit, visit.context[rows], visit.key[rows], weight, rows,

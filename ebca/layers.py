@@ -52,6 +52,11 @@ class Layer:
         """The parts of to_out: the projection, and what comes after it."""
         return list(getattr(self.module, "to_out"))  # noqa: B009
 
+    @property
+    def replaced(self) -> bool:
+        """Whether somebody has given this very module another forward than its class has."""
+        return "forward" in vars(self.module)
+
     def beta(self, width: int) -> float:
         """The scale on scores; `width` is h*d."""
         scale = getattr(self.module, "scale", None)
@@ -137,12 +142,16 @@ class Projections:
 
 
 def is_plain(linear: nn.Module) -> bool:
-    """Whether `linear` is `nn.Linear` as PyTorch wrote it, with no hook but the engine's note."""
+    """Whether `linear` is `nn.Linear` as PyTorch wrote it, with no hooks but the engine's."""
     return (
         isinstance(linear, nn.Linear)
         and type(linear).forward is nn.Linear.forward
         and "forward" not in vars(linear)
-        and len(linear._forward_hooks) <= 1
+        and all(_is_ours(hook) for hook in linear._forward_hooks.values())
         and not linear._forward_pre_hooks
         and not getattr(linear, "parametrizations", None)
     )
+
+
+def _is_ours(hook: object) -> bool:
+    return getattr(hook, "__module__", None) == "ebca.visit"

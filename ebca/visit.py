@@ -1,7 +1,8 @@
 """One call of one cross-attention layer, and the hooks that follow it.
 
     pre-hook on the layer        hand it the cascade's current context instead of the static one
-    hooks on to_q and to_k       note query and key as they pass, so that none is computed twice
+    hooks on to_q, to_k, to_v    note query and key as they pass, so that none is computed twice,
+                                 and whether other people's hooks change what passes
     pre-hook on to_out[0]        replace the heads' output by its CACAO average
     hook on the layer            take the BCU step for the next layer
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 
 from ebca.layers import Layer, Projections
 
+LINEARS = ("to_q", "to_k", "to_v")
 _CONTEXT_NAMES = ("encoder_hidden_states", "context")
 
 
@@ -36,6 +39,8 @@ class Visit:
     extras: bool = False  # the host adds more than text to the heads' output (IP-Adapter)
     composed: bool = False
     _noted: dict[str, list[Tensor]] = field(default_factory=dict)
+    _seen: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
+    _only_recorded: dict[str, nn.Module] = field(default_factory=dict)
     _projecting: bool = False
 
     @property
@@ -51,25 +56,45 @@ class Visit:
         )
 
     def project(self, name: str, tensor: Tensor) -> Tensor:
-        """The layer's linear of that name applied by the engine rather than by the host."""
+        """The layer's linear of that name applied by the engine rather than by the host.
+
+        Hooks of others that only record what passes (S-CFG of sd-webui-incantations) are not told
+        of it: they would take it for the host's.
+        """
+        linear = self.layer.linear(name)
+        if linear is self._only_recorded.get(name) and not linear._forward_pre_hooks:
+            return linear.forward(tensor)  # type: ignore[no-any-return]
         self._projecting = True
         try:
-            return self.layer.linear(name)(tensor)  # type: ignore[no-any-return]
+            return linear(tensor)  # type: ignore[no-any-return]
         finally:
             self._projecting = False
 
+    def see(self, name: str, output: Tensor) -> None:
+        """Take down what a linear put out before anybody else's hooks saw it."""
+        self._seen[name] = (output, _version(output))
+
     def note(self, name: str, linear: nn.Module, hook: object, output: Tensor) -> None:
-        """Take down what `linear` put out when the host called it."""
+        """Take down what `linear` put out when the host called it, after all hooks."""
         ours_is_last = next(reversed(linear._forward_hooks.values())) == hook
         in_place = self.layer.linear(name) is linear
-        if ours_is_last and in_place and not self._projecting:
-            self._noted.setdefault(name, []).append(output)
+        if not (ours_is_last and in_place) or self._projecting:
+            return
+        self._noted.setdefault(name, []).append(output)
+        before, version = self._seen.pop(name, (None, 0))
+        if before is output and _version(output) == version:
+            self._only_recorded[name] = linear
 
     def _believed(self, name: str, given: Callable[[], Tensor], shape: torch.Size) -> Tensor:
         notes = self._noted.get(name, [])
         if len(notes) != 1 or notes[0].shape[:2] != shape:
             self._noted[name] = notes = [self.project(name, given())]
         return notes[0]
+
+
+def _version(tensor: Tensor) -> int:
+    """Grows with every change in place; tensors of inference mode do not count them."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class Listener(Protocol):
@@ -86,13 +111,16 @@ class LayerHooks:
 
     def __init__(self, layer: Layer, listener: Listener) -> None:
         self._layer, self._listener = layer, listener
+        self._notes = {name: self._noting(name) for name in LINEARS}
 
     def registrations(self) -> Iterator[tuple[Callable[..., Any], Callable[..., Any], bool]]:
         """(where to register, hook, whether it takes keyword arguments)"""
         layer, module = self._layer, self._layer.module
         yield module.register_forward_pre_hook, self._arrive, True
-        yield layer.linear("to_q").register_forward_hook, self._note_query, False
-        yield layer.linear("to_k").register_forward_hook, self._note_key, False
+        for name, (see, note) in self._notes.items():
+            linear = layer.linear(name)
+            yield partial(linear.register_forward_hook, prepend=True), see, False
+            yield linear.register_forward_hook, note, False
         yield layer.output[0].register_forward_pre_hook, self._compose, False
         yield module.register_forward_hook, self._depart, False
 
@@ -116,19 +144,26 @@ class LayerHooks:
             return args, {**kwargs, name: handed}
         return (args[0], handed, *args[2:]), kwargs
 
-    def _note_query(self, linear: nn.Module, _args: Any, output: Tensor) -> None:
-        if visit := self._listener.visiting(self._layer):
-            visit.note("to_q", linear, self._note_query, output)
+    def _noting(self, name: str) -> tuple[Callable[..., None], Callable[..., None]]:
+        """The first hook and the last one of a linear."""
 
-    def _note_key(self, linear: nn.Module, _args: Any, output: Tensor) -> None:
-        if visit := self._listener.visiting(self._layer):
-            visit.note("to_k", linear, self._note_key, output)
+        def see(_linear: nn.Module, _args: Any, output: Tensor) -> None:
+            if visit := self._listener.visiting(self._layer):
+                visit.see(name, output)
+
+        def note(linear: nn.Module, _args: Any, output: Tensor) -> None:
+            if visit := self._listener.visiting(self._layer):
+                visit.note(name, linear, note, output)
+
+        return see, note
 
     def _compose(self, linear: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         visit = self._listener.visiting(self._layer)
         expected = visit and visit.hidden.shape[:2] == args[0].shape[:2]
         if visit is None or visit.composed or not expected:
             return None
+        if self._layer.replaced:
+            return None  # it may put out several pictures' worth (Regional Prompter's regions)
         if self._layer.output[0] is not linear:
             return None  # inside a wrapper (LoRA), whose other parts would not see the average
         composed = self._listener.compose_heads(visit, args[0])

@@ -18,6 +18,9 @@ class EBCA(scripts.Script):
         self.paste_field_names = made.paste_field_names
         return made.controls
 
+    def before_process(self, p, *arguments):
+        job.prepare(p, arguments)
+
     def process(self, p, *arguments):
         job.take_part(p, arguments)
 

@@ -73,6 +73,64 @@ def test_a_hook_that_changes_a_projection_acts_as_changed_weights(unet, first, l
     assert distance(actual, expected) < 1e-5
 
 
+@pytest.mark.parametrize("linear", ["to_k", "to_q", "to_v"])
+def test_a_hook_that_changes_a_projection_in_place_acts_as_changed_weights(unet, linear):
+    changed = copy.deepcopy(unet)
+    for module in cross_attention(changed):
+        getattr(module, linear).weight.mul_(1.5)
+
+    def change(*call: Any) -> None:
+        call[-1].mul_(1.5)
+
+    actual = output_beside(
+        unet, "theirs", lambda module: getattr(module, linear).register_forward_hook(change)
+    )
+    assert distance(actual, patched_output(changed)) < 1e-5
+
+
+@pytest.mark.parametrize("linear", ["to_k", "to_q", "to_v"])
+def test_a_hook_that_records_sees_what_the_host_computes_and_nothing_else(unet, linear):
+    """As S-CFG of sd-webui-incantations does."""
+    recorded: list[torch.Size] = []
+
+    def record(*call: Any) -> None:
+        recorded.append(call[-1].shape)
+
+    def install(module: nn.Module) -> Any:
+        return getattr(module, linear).register_forward_hook(record)
+
+    handles = [install(module) for module in cross_attention(unet)]
+    output_of(unet)
+    stock, recorded[:] = list(recorded), []
+    for handle in handles:
+        handle.remove()
+    actual = output_beside(unet, "theirs", install)
+    assert recorded == stock
+    assert torch.equal(actual, patched_output(unet))
+
+
+def test_a_layer_whose_own_forward_has_been_replaced_is_composed_as_a_whole(unet):
+    """Regional Prompter's puts out one region after the other."""
+
+    def in_regions(module: nn.Module) -> Callable[..., Tensor]:
+        def forward(hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any) -> Tensor:
+            own = type(module).forward
+            left, right = (own(module, hidden_states, encoder_hidden_states) for _ in range(2))
+            pixels = left.shape[1] // 2
+            return torch.cat([left[:, :pixels], right[:, pixels:]], dim=1)
+
+        return forward
+
+    expected = patched_output(unet)
+    for module in cross_attention(unet):
+        module.forward = in_regions(module)
+    try:
+        assert distance(patched_output(unet), expected) < 1e-5
+    finally:
+        for module in cross_attention(unet):
+            del module.forward
+
+
 @pytest.mark.parametrize("first", ["theirs", "ours"])
 def test_a_pre_hook_that_changes_the_input_of_to_k_counts_in_the_gradient(unet, first):
     changed = copy.deepcopy(unet)

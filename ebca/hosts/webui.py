@@ -4,11 +4,14 @@ Nothing of the WebUI is imported: its objects are known by what they have. Rows 
 from shapes: the WebUI stacks the rows of all images (conditional ones first, image-major, one for
 each AND-separated prompt; then unconditional ones), announces that batch to extensions, and cuts
 what it evaluates out of it. So the rows of an evaluation are told by where its input lies in the
-batch that was announced.
+batch that was announced. Where another extension makes evaluations of its own (tiles of the
+picture, the prompts once more), rows are told by the contexts that come with them. If even these
+are strange, what was composed into the main prompts goes back to where the WebUI has it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -18,10 +21,16 @@ from torch import Tensor, nn
 
 from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call, Engine
+from ebca.hosts.contexts import KnownContexts
 from ebca.hosts.unet import is_timed
 from ebca.hosts.views import place
 from ebca.layers import Projections
 from ebca.settings import Settings
+
+UNMASKED_PIECE = (
+    "EBCA: the inpaint mask was not applied: another extension evaluates the picture in pieces, of"
+    " which nothing tells where they lie."
+)
 
 _SAME = 1.0 + 1e-4
 """Noise levels that differ by less are the same."""
@@ -34,6 +43,14 @@ class Prompts(Protocol):
         """For the encoded prompts `cond` of a batch at the denoiser's `step`, one composition for
         each conditional row."""
         ...
+
+    def whole(self, cond: Any) -> Any:
+        """What `cond` was before anything was composed into it."""
+        ...
+
+
+class ForeignRowsError(Exception):
+    """The UNet is called with prompts of somebody else in the place of the announced ones."""
 
 
 class WebUISampling:
@@ -48,19 +65,31 @@ class WebUISampling:
         *,
         composes: bool,
         projections: Projections,
+        give_back: Callable[[], None],
     ) -> None:
-        """`current_unet` gives the UNet in use, which a refiner exchanges on the way."""
+        """`current_unet` gives the UNet in use, which a refiner exchanges on the way; `give_back`
+        is called when the prompts are given back to the WebUI as they were."""
         self._sampler, self._denoiser = sampler, sampler.model_wrap_cfg
         self._settings, self._prompts, self._current_unet = settings, prompts, current_unet
         self._composes, self._projections = composes, projections
+        self._give_back = give_back
         self._schedule = Schedule({})
         self._announced: Any = None
+        self._known = KnownContexts()
         self._inner: nn.Module | None = None
-        self._evaluation: Evaluation | None = None
+        self._batch: Evaluation | None = None  # all rows of the batch that was announced
+        self._own: Sequence[Row] | None = None  # those of the inner model's call under way
         self._engine: Engine | None = None
         self._scope, self._inner_hooks = ExitStack(), ExitStack()
+        self._in_forward = False
+        self.evaluations = 0
+        """UNet calls in which EBCA took part."""
         self.strange_evaluations = 0
         """UNet calls that other extensions made with rows of their own, which were left alone."""
+        self.gave_back = False
+        """Whether prompts were given back to the WebUI, which is to compose them."""
+        self.said: set[str] = set()
+        """What could not be done, in lines for the user."""
 
     def open(self) -> None:
         """Install what listens; raises NoCrossAttentionError or SettingsError for a model or a
@@ -74,6 +103,15 @@ class WebUISampling:
 
         sampler.func = note_schedule
         self._scope.callback(setattr, sampler, "func", function)
+        before = vars(self._denoiser).get("forward")
+        self._forward_as_before = self._denoiser.forward
+        self._denoiser.forward = self._forward
+        undo = (
+            (setattr, self._denoiser, "forward", before)
+            if before
+            else (delattr, self._denoiser, "forward")
+        )
+        self._scope.callback(*undo)
 
     def close(self) -> None:
         """Take everything away again; may be called again."""
@@ -81,47 +119,113 @@ class WebUISampling:
         self._scope.close()
         if self._engine is not None:
             self._engine.remove()
-        self._announced = self._inner = self._evaluation = self._engine = None
+        self._announced = self._inner = self._batch = self._own = self._engine = None
 
     def announce(self, params: Any) -> None:
         """The WebUI's `on_cfg_denoiser`: `params.x` is the batch of all rows, which callbacks that
         come later may still replace."""
-        self._announced = params
+        self._announced, self._known, self._batch = params, KnownContexts(), None
+        if self.gave_back:
+            return
         inner = self._denoiser.inner_model  # a refiner brings a new one
         if inner is not self._inner:
             self._inner_hooks.close()
             self._inner = inner
-            self._inner_hooks.callback(inner.register_forward_pre_hook(self._begin).remove)
+            self._inner_hooks.callback(
+                inner.register_forward_pre_hook(self._begin, with_kwargs=True).remove
+            )
             self._inner_hooks.callback(inner.register_forward_hook(self._end).remove)
+
+    # One call of the denoiser
+
+    def _forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Stands in for the denoiser's own."""
+        forward, self._in_forward = self._forward_as_before, True
+        try:
+            return forward(*args, **kwargs)
+        except ForeignRowsError:
+            self._give_up()
+            kwargs["cond"] = self._sampler.sampler_extra_args["cond"]
+            return forward(*args, **kwargs)
+        finally:
+            self._in_forward = False
+
+    def _give_up(self) -> None:
+        """Let the WebUI compose the prompts, from this call of its denoiser on."""
+        self.gave_back = True
+        self._inner_hooks.close()
+        if self._engine is not None:
+            self._engine.remove()
+        given = self._sampler.sampler_extra_args
+        given["cond"] = self._prompts.whole(given["cond"])
+        self._give_back()
 
     # One call of the inner model
 
-    def _begin(self, _inner: nn.Module, args: tuple[Any, ...]) -> None:
-        self._evaluation = None
+    def _begin(self, _inner: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._own = None
         self._follow_unet()
         batch, sample = self._announced.x, args[0]
+        self._batch = self._describe_batch(args[1], sample)
         first = place(sample, batch)
-        if first is None:
+        if self._batch is None or first is None:
             return
+        self._own = self._batch.rows[first : first + len(sample)]
+        self._known.learn(first, self._own, _contexts(kwargs.get("cond", args[2:])))
+
+    def _describe_batch(self, level: Tensor, sample: Tensor) -> Evaluation | None:
+        """An evaluation of all rows that were announced, if the WebUI has made them."""
         cond = self._sampler.sampler_extra_args["cond"]
         compositions = self._prompts.compositions(cond, self._denoiser.step)
-        rows = _rows([len(prompts) for prompts in cond.batch], len(batch))
-        if rows is not None:
-            timed = is_timed(self._settings, compositions)
-            progress = self._progress(args[1]) if timed else 0.0
-            size = (sample.shape[-2], sample.shape[-1])
-            own = rows[first : first + len(sample)]
-            self._evaluation = Evaluation(own, compositions, progress, size)
+        rows = _rows([len(prompts) for prompts in cond.batch], len(self._announced.x))
+        if rows is None:
+            return None
+        if self._batch is None:
+            conditional = [row for row in rows if row.conditional]
+            rest = rows[len(conditional) :]
+            self._known.learn(0, conditional, _contexts(self._announced.text_cond))
+            uncond = _contexts(self._announced.text_uncond)
+            self._known.learn(len(conditional), rest[: len(cond.batch)], uncond)
+        timed = is_timed(self._settings, compositions)
+        progress = self._progress(level) if timed else 0.0
+        return Evaluation(rows, compositions, progress, (sample.shape[-2], sample.shape[-1]))
 
     def _end(self, _inner: nn.Module, _args: Any, _output: Any) -> None:
-        self._evaluation = None
+        self._own = None
+
+    # One call of the UNet
 
     def _describe(self, call: Call) -> Evaluation | None:
-        evaluation = self._evaluation
-        if evaluation is None or len(evaluation.rows) != len(call.sample):
-            self.strange_evaluations += 1
+        batch, own, size = self._batch, self._own, (call.sample.shape[-2], call.sample.shape[-1])
+        if batch is None:
+            self._leave_alone()
             return None
-        return evaluation
+        if own is not None and len(own) == len(call.sample) and size == batch.size:
+            self.evaluations += 1
+            return dataclasses.replace(batch, rows=own)
+        rows = self._known.rows(call.context)
+        if rows is None or len(rows) != len(call.sample):
+            self._leave_alone()
+            return None
+        self.evaluations += 1
+        return dataclasses.replace(batch, rows=rows, size=size, images=self._at(size, batch))
+
+    def _leave_alone(self) -> None:
+        """An evaluation of another extension's. In the place of the WebUI's own it would lack what
+        was composed into the main prompts."""
+        instead = self._in_forward and (self._own is not None or not self.evaluations)
+        if instead and self._prompts.whole(self._sampler.sampler_extra_args["cond"]) is not None:
+            raise ForeignRowsError
+        self.strange_evaluations += 1
+
+    def _at(self, size: tuple[int, int], batch: Evaluation) -> Sequence[Composition]:
+        """The images of a batch in an evaluation of another size: a piece of the picture, and
+        nothing tells which."""
+        masked = self._settings.mask and any(image.mask is not None for image in batch.images)
+        if size == batch.size or not masked:
+            return batch.images
+        self.said.add(UNMASKED_PIECE)
+        return [dataclasses.replace(image, mask=None) for image in batch.images]
 
     def _follow_unet(self) -> None:
         unet = self._current_unet()
@@ -135,6 +239,7 @@ class WebUISampling:
             self._describe,
             composes=self._composes,
             projections=self._projections,
+            say=self.said.add,
         )
         self._engine.install()
 
@@ -176,6 +281,15 @@ class Schedule:
             most, least = map(math.log, self._span)
             return max(0.0, (most - math.log(level)) / max(most - least, 1e-12))
         return None
+
+
+def _contexts(cond: Any) -> Any:
+    """The contexts in what the WebUI's inner model is given beside a sample."""
+    while isinstance(cond, (list, tuple)) and len(cond) == 1:
+        (cond,) = cond
+    if isinstance(cond, dict):
+        return _contexts(cond.get("crossattn", cond.get("c_crossattn")))
+    return cond
 
 
 def _rows(prompts: Sequence[int], count: int) -> list[Row] | None:

@@ -8,8 +8,9 @@ from typing import Any
 from modules import scripts  # type: ignore[import-not-found]
 
 from ebca.settings import SettingsError
-from ebca.webui.job import AXES, JobRefusedError
+from ebca.webui.job import AXES
 from ebca.webui.options import FIELDS, read_object
+from ebca.webui.refusal import JobRefusedError
 
 _TRUTH = {"True": True, "False": False}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +9,8 @@ from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
 from ebca.prompts import check_things, contrasts, read_things
 from ebca.settings import SettingsError, check_alphas
+from ebca.webui.neighbours import owner_of_prompt, read_and
 from ebca.webui.options import Options
-
-_FOREIGN = re.compile(r"\bAND_[A-Z]+\b")
-"""Keywords of other extensions: AND_PERP, AND_SALT, AND_TOPK, ..."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,21 @@ class ImagePrompt:
     """The prompt of one image: the main part, then the editorial ones."""
 
     parts: tuple[Part, ...]
+    whole: str
+    """As it is given to the WebUI."""
     composed: bool
     """Whether CACAO composes it; else the WebUI or another extension does."""
+    owner: str | None = None
+    """The other extension, if one does."""
     contrast: float = 0.0
     """How far it is moved away from its things alone, where it has several."""
     named: tuple[str, ...] = ()
     """What its things are, if that is not to be found out."""
+
+    @property
+    def main(self) -> str:
+        """What is left of it where CACAO has taken the editorial parts out."""
+        return f"{self.parts[0].text} :1" if self.composed else self.whole
 
     def contrasts(self, step: int) -> dict[str, float]:
         """The things that are not to be alone in the picture at `step`, with their weights."""
@@ -90,13 +96,14 @@ def read_prompts(
     steps: what the WebUI schedules the prompts over (twice the steps for second-order samplers);
     hires_steps: the same for the pass of hires fix, when it is this pass's prompts that are read.
     """
-    indices, flat, _ = prompt_parser.get_multicond_prompt_list(list(prompts))
+    indices, flat, _ = read_and(prompts)
     schedules = prompt_parser.get_learned_conditioning_prompt_schedules(
         flat, steps, hires_steps, shared.opts.use_old_scheduling
     )
     read = []
     for prompt, parts in zip(prompts, indices, strict=True):
-        composed = options.compose == "cacao" and len(parts) > 1 and not left_to(prompt)
+        owner = owner_of_prompt(prompt) if len(parts) > 1 else None
+        composed = options.compose == "cacao" and len(parts) > 1 and owner is None
         each = [
             Part(flat[index], float(weight), tuple((end, text) for end, text in schedules[index]))
             for index, weight in parts
@@ -104,7 +111,7 @@ def read_prompts(
         mine = options.contrast_stop > 0 and (composed or len(parts) == 1)
         contrast = options.contrast if mine else 0.0
         named = read_things(options.things)
-        read.append(ImagePrompt(tuple(each), composed, contrast, named))
+        read.append(ImagePrompt(tuple(each), prompt, composed, owner, contrast, named))
     return read
 
 
@@ -115,16 +122,6 @@ def check_named(images: Sequence[ImagePrompt], options: Options) -> None:
     check_things(texts, read_things(options.things))
 
 
-def left_to(prompt: str) -> str | None:
-    """Whose the composing of `prompt` is, if it is another extension's."""
-    if keyword := _FOREIGN.search(prompt):
-        return f"the extension that knows {keyword[0]}"
-    parser = str(prompt_parser.get_multicond_prompt_list.__module__)
-    if not parser.endswith("prompt_parser"):
-        return f"{parser}, which has replaced the WebUI's AND"
-    return None
-
-
 def describe(prompt: str, options: Options, steps: int = 20) -> str:
     """One line on how `prompt` will be composed. Raises SettingsError if it cannot be."""
     (image,) = read_prompts([prompt], options, steps)
@@ -132,7 +129,7 @@ def describe(prompt: str, options: Options, steps: int = 20) -> str:
     if len(image.parts) == 1:
         return f"One prompt: {_shown(image.parts[0])}. Nothing to compose.{_contrast(image)}"
     if not image.composed:
-        owner = left_to(prompt) or "the WebUI"
+        owner = image.owner or "the WebUI"
         return f"{len(image.parts)} prompts, composed by {owner}, one UNet row for each."
     main, *editorial = image.parts
     shown, total = [], 1.0

@@ -17,6 +17,7 @@ from ebca.composition import Composition
 from ebca.settings import Edit
 from ebca.webui.composing import ImagePrompt
 from ebca.webui.options import Options
+from ebca.webui.words import CHUNK
 
 
 class _Whole(NamedTuple):
@@ -63,6 +64,12 @@ class EncodedPrompts:
         self._whole[id(mains)] = _Whole(mains, cond, texts, dict(encoded))
         return mains
 
+    def whole(self, cond: Any) -> Any:
+        """What `mains` was given for `cond`; None if `cond` has all of it."""
+        whole = self._whole.get(id(cond))
+        composed = whole is not None and any(image.composed for image in whole.texts)
+        return whole.cond if whole is not None and composed else None
+
     def compositions(self, cond: Any, step: int) -> list[Composition]:
         """One for each row of `cond`, which `mains` has given, at a step of the denoiser."""
         whole = self._whole.get(id(cond))
@@ -92,6 +99,8 @@ class EncodedPrompts:
             ]
             text = image.parts[0].at(step)
             return [self._composition(text, (*edits, *alone), contexts.get(""))]
+        if len(image.parts) != len(prompts):  # read in another way by who composes it
+            return [Composition(mask=self._mask) for _ in prompts]
         return [self._composition(part.at(step), tuple(alone)) for part in image.parts]
 
     def _alone(self, context: Tensor, contrast: float) -> Edit:
@@ -108,9 +117,13 @@ class EncodedPrompts:
 
 
 def _context(encoding: Any) -> Tensor:
-    """The context [t, c] in an encoding of the WebUI, which for SDXL has more."""
+    """The context [t, c] in an encoding of the WebUI, which for SDXL has more.
+
+    Texts take whole chunks. What stands before them is another extension's: ControlNet marks an
+    encoding as conditional with a row of 1024s, which the UNet's layers never see.
+    """
     context: Tensor = encoding["crossattn"] if isinstance(encoding, dict) else encoding
-    return context
+    return context[len(context) % CHUNK :]
 
 
 def _place(schedules: Sequence[Any], step: int) -> int:

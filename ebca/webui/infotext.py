@@ -15,6 +15,11 @@ def write(options: Options) -> dict[str, str]:
     return {label: text for label, text in write_fields(options.values()).items() if text}
 
 
+def label(name: str, text: str) -> dict[str, str]:
+    """One field's label."""
+    return {f"{PREFIX}{name}": text}
+
+
 def clear(parameters: dict[str, Any]) -> None:
     """Take EBCA's labels out of a job's parameters, which the cells of an X/Y/Z plot share."""
     for label in [label for label in parameters if label.startswith(PREFIX)]:

@@ -12,7 +12,8 @@ from typing import Any
 from ebca.prompts import find_tokens
 from ebca.settings import SettingsError
 
-_CHUNK = 77
+CHUNK = 77
+"""Tokens that the WebUI encodes at once."""
 
 
 def text_encoder(model: Any) -> Any:
@@ -57,7 +58,7 @@ def _places(encoder: Any, text: str) -> list[object]:
     for chunk in chunks:
         tokens: list[object] = list(chunk.tokens)
         for offset, embedding in chunk.fixes:
-            for vector in range(min(embedding.vectors, _CHUNK - 2 - offset)):
+            for vector in range(min(embedding.vectors, CHUNK - 2 - offset)):
                 tokens[offset + 1 + vector] = (embedding.name, vector)
         places += tokens[1:-1]
     return places
@@ -70,5 +71,5 @@ def _padding(encoder: Any) -> int:
 
 
 def _index(place: int) -> int:
-    chunk, within = divmod(place, _CHUNK - 2)
-    return chunk * _CHUNK + 1 + within
+    chunk, within = divmod(place, CHUNK - 2)
+    return chunk * CHUNK + 1 + within

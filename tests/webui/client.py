@@ -119,8 +119,9 @@ class WebUI:
         if job.get("infotext"):
             self.need_infotext()
         answer = self.post(f"/sdapi/v1/{tab}", job)
-        pictures = [decoded(each) for each in answer["images"]]
-        return Result(pictures, json.loads(answer["info"])["infotexts"])
+        infotexts = json.loads(answer["info"])["infotexts"]
+        pictures = [decoded(each) for each in answer["images"][: len(infotexts)]]
+        return Result(pictures, infotexts)  # without what ControlNet adds to look at
 
     # The state of the WebUI
 

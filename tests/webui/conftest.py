@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from webui.client import RefusedError, WebUI
-from webui.neighbours import order, present
+from webui.neighbours_known import order, present
 
 CHECKPOINTS = {
     "sd1": "tiny-sd15",

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from webui.client import RefusedError, encoded, same
-from webui.neighbours import CASES, EBCA, HIRES, Pictures, present
+from webui.neighbours_known import CASES, EBCA, HIRES, Pictures, present
 
 AND = {"prompt": CASES["AND"]["prompt"]}
 ERRORS = [

@@ -1,4 +1,4 @@
-"""Beside other people's extensions: those of `neighbours.NEIGHBOURS` that the host has.
+"""Beside other people's extensions: those of `neighbours_known.NEIGHBOURS` that the host has.
 
 Off must be the other alone, bit for bit. What a host without the one or the other makes is only
 known there: with EBCA_NEIGHBOURS=<a file>, a host without EBCA, and one with nothing but EBCA,
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from webui.client import PROMPT, RefusedError, alike, apart, encoded, same
-from webui.neighbours import CASES, EBCA, OUT, Neighbour, Pictures, fingerprint, lists
+from webui.neighbours_known import CASES, EBCA, OUT, Neighbour, Pictures, fingerprint, lists
 
 NOBODY = Neighbour("nobody", acts=False)
 

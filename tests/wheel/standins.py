@@ -107,9 +107,12 @@ def undo_what_the_wheel_changed() -> None:
         sd_samplers_cfg_denoiser,
         sd_samplers_common,
         sd_samplers_timesteps,
+        sd_unet,
         shared,
     )
 
+    get_unet_option = sd_unet.get_unet_option
+    sd_unet.get_unet_option = lambda *_: get_unet_option(shared.sd_model)
     sd_samplers_common.sd_models = sd_models  # which its refiner uses and it does not import
     current = property(lambda self: shared.sd_model, lambda self, value: None)
     processing.StableDiffusionProcessing._sd_model = current

@@ -1,0 +1,51 @@
+"""Whose the rows of an evaluation are, told by the contexts that come with them.
+
+For evaluations that are not cut out of the batch that a host has announced: another extension
+repeats the batch for several tiles of the picture, or evaluates its prompts once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebca.composition import Row
+
+
+class KnownContexts:
+    """The contexts of one batch, by the places of its rows."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Row, Tensor]] = {}
+
+    def learn(self, first: int, rows: Sequence[Row], contexts: Any) -> None:
+        """`contexts` [b, t, c] belong to the rows from `first` on; what is no such tensor tells
+        nothing. A later context of a row (which has been padded) takes the place of an earlier."""
+        if isinstance(contexts, Tensor) and contexts.ndim == 3 and len(contexts) == len(rows):
+            known = zip(rows, contexts, strict=True)
+            self._known.update(enumerate(known, start=first))
+
+    def rows(self, contexts: Any) -> list[Row] | None:
+        """Whose `contexts` [b, t, c] are; None unless all of them are known.
+
+        Of several rows with one context, the first comes first, then the second, and so on round.
+        """
+        if not isinstance(contexts, Tensor) or contexts.ndim != 3:
+            return None
+        seen: dict[int, int] = {}
+        found = []
+        for context in contexts:
+            same = [row for row, known in self._known.values() if _equal(known, context)]
+            if not same:
+                return None
+            turn = seen.get(id(same[0]), 0)
+            seen[id(same[0])] = turn + 1
+            found.append(same[turn % len(same)])
+        return found
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other.to(one))

@@ -1,0 +1,49 @@
+"""Stopping a job that cannot be done, so that neither the job nor the next one is spoilt.
+
+Exceptions in a script's callbacks are swallowed, those in the methods of a job are not. After one
+the WebUI calls nobody's `postprocess` and keeps the encoded prompts that it has; so both are made
+good for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from modules import processing  # type: ignore[import-not-found]
+
+from ebca.layers import NoCrossAttentionError
+from ebca.settings import SettingsError
+
+_CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
+
+
+class JobRefusedError(RuntimeError):
+    """A job that cannot be done as asked; the WebUI shows the message, its API answers 422."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.status_code = 422
+        self.detail = message
+
+
+@contextmanager
+def refusing(p: Any, *, begun: bool) -> Iterator[None]:
+    """What cannot be done stops the job `p`; `begun` tells whether scripts have been told of it."""
+    try:
+        yield
+    except (SettingsError, NoCrossAttentionError) as error:
+        p.comment(str(error))  # an X/Y/Z plot would swallow it
+        if begun:
+            p.scripts.postprocess(p, processing.Processed(p, []))
+        raise JobRefusedError(str(error)) from None
+
+
+def forget_encoded(p: Any) -> None:
+    """Empty the WebUI's caches of encoded prompts where they are: another extension may have
+    changed what is in them for this job (ControlNet), and the next one would take it from there."""
+    for name in _CACHES:
+        cache = getattr(p, name, None)
+        if isinstance(cache, list):
+            cache[:] = [None, None]
