@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ebca.composition import Row
+from ebca.hosts.contexts import rows_of_batch
+from ebca.hosts.schedule import Schedule
 from ebca.hosts.views import place
-from ebca.hosts.webui import Schedule, _rows
 
 # Where a slice of a batch begins
 
@@ -77,11 +78,11 @@ def told(rows: list[Row] | None) -> list[tuple[int, bool]]:
 
 
 def test_one_row_an_image_and_one_unconditional_one() -> None:
-    assert told(_rows([1, 1], 4)) == [(0, True), (1, True), (0, False), (1, False)]
+    assert told(rows_of_batch([1, 1], 4)) == [(0, True), (1, True), (0, False), (1, False)]
 
 
 def test_and_gives_an_image_several_rows_and_one_unconditional_one() -> None:
-    assert told(_rows([2, 1, 3], 9)) == [
+    assert told(rows_of_batch([2, 1, 3], 9)) == [
         *((row, True) for row in range(6)),
         (0, False),
         (2, False),
@@ -90,12 +91,12 @@ def test_and_gives_an_image_several_rows_and_one_unconditional_one() -> None:
 
 
 def test_instruct_pix2pix_has_two_unconditional_rows_an_image() -> None:
-    assert told(_rows([1, 1], 6))[2:] == [(0, False), (1, False)] * 2
+    assert told(rows_of_batch([1, 1], 6))[2:] == [(0, False), (1, False)] * 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 7, 8])
 def test_other_sizes_are_not_the_webuis(count: int) -> None:
-    assert _rows([1, 1], count) is None
+    assert rows_of_batch([1, 1], count) is None
 
 
 # How far a sampling has come

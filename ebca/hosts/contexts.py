@@ -1,7 +1,8 @@
-"""Whose the rows of an evaluation are, told by the contexts that come with them.
+"""Whose the rows of an evaluation of the WebUI are.
 
-For evaluations that are not cut out of the batch that a host has announced: another extension
-repeats the batch for several tiles of the picture, or evaluates its prompts once more.
+Those of its own batch are told by their order. For evaluations that are not cut out of that batch
+(another extension repeats it for several tiles of the picture, or evaluates the prompts once more)
+they are told by the contexts that come with them.
 """
 
 from __future__ import annotations
@@ -49,3 +50,28 @@ class KnownContexts:
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.equal(one, other.to(one))
+
+
+def contexts_in(cond: Any) -> Any:
+    """The contexts in what the WebUI's inner model is given beside a sample."""
+    while isinstance(cond, (list, tuple)) and len(cond) == 1:
+        (cond,) = cond
+    if isinstance(cond, dict):
+        return contexts_in(cond.get("crossattn", cond.get("c_crossattn")))
+    return cond
+
+
+def rows_of_batch(prompts: Sequence[int], count: int) -> list[Row] | None:
+    """All rows of a batch of `count`, given the number of prompts of each image.
+
+    None if the batch is larger or smaller than the WebUI makes it (one unconditional row an image,
+    two with InstructPix2Pix): then another extension has put rows of its own into it.
+    """
+    conditional = sum(prompts)
+    if count - conditional not in (len(prompts), 2 * len(prompts)):
+        return None
+    firsts = [sum(prompts[:image]) for image in range(len(prompts))]
+    rows = [Row(index, conditional=True) for index in range(conditional)]
+    while len(rows) < count:
+        rows += [Row(first, conditional=False) for first in firsts]
+    return rows

@@ -12,7 +12,6 @@ are strange, what was composed into the main prompts goes back to where the WebU
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 
 from ebca.composition import Composition, Evaluation, Row
 from ebca.engine import Call, Engine
-from ebca.hosts.contexts import KnownContexts
+from ebca.hosts.contexts import KnownContexts, contexts_in, rows_of_batch
+from ebca.hosts.schedule import Schedule
 from ebca.hosts.unet import is_timed
 from ebca.hosts.views import place
 from ebca.layers import Projections
@@ -31,9 +31,6 @@ UNMASKED_PIECE = (
     "EBCA: the inpaint mask was not applied: another extension evaluates the picture in pieces, of"
     " which nothing tells where they lie."
 )
-
-_SAME = 1.0 + 1e-4
-"""Noise levels that differ by less are the same."""
 
 
 class Prompts(Protocol):
@@ -171,20 +168,20 @@ class WebUISampling:
         if self._batch is None or first is None:
             return
         self._own = self._batch.rows[first : first + len(sample)]
-        self._known.learn(first, self._own, _contexts(kwargs.get("cond", args[2:])))
+        self._known.learn(first, self._own, contexts_in(kwargs.get("cond", args[2:])))
 
     def _describe_batch(self, level: Tensor, sample: Tensor) -> Evaluation | None:
         """An evaluation of all rows that were announced, if the WebUI has made them."""
         cond = self._sampler.sampler_extra_args["cond"]
         compositions = self._prompts.compositions(cond, self._denoiser.step)
-        rows = _rows([len(prompts) for prompts in cond.batch], len(self._announced.x))
+        rows = rows_of_batch([len(prompts) for prompts in cond.batch], len(self._announced.x))
         if rows is None:
             return None
         if self._batch is None:
             conditional = [row for row in rows if row.conditional]
             rest = rows[len(conditional) :]
-            self._known.learn(0, conditional, _contexts(self._announced.text_cond))
-            uncond = _contexts(self._announced.text_uncond)
+            self._known.learn(0, conditional, contexts_in(self._announced.text_cond))
+            uncond = contexts_in(self._announced.text_uncond)
             self._known.learn(len(conditional), rest[: len(cond.batch)], uncond)
         timed = is_timed(self._settings, compositions)
         progress = self._progress(level) if timed else 0.0
@@ -248,61 +245,3 @@ class WebUISampling:
         if told is None:
             told = self._denoiser.step / max(self._denoiser.total_steps or 0, 1)
         return min(told, 1.0)
-
-
-class Schedule:
-    """The noise levels that a sampler goes through, from the arguments that it was called with."""
-
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        levels: Any = next(
-            (arguments[name] for name in ("sigmas", "sigma_sched") if name in arguments), []
-        )
-        self._on_grid = "timesteps" in arguments
-        if self._on_grid:
-            levels = list(arguments["timesteps"])[::-1]
-        self._levels = [float(level) for level in levels][:-1]  # at the last, nothing is left to do
-        self._span: tuple[float, float] | None = None
-        if {"sigma_min", "sigma_max"} <= set(arguments):
-            self._span = (float(arguments["sigma_max"]), float(arguments["sigma_min"]))
-
-    def progress(self, level: float) -> float | None:
-        """Fraction of the schedule done at a noise level (or timestep); None if it is unknown.
-
-        That is the fraction of the steps, of which one that evaluates the model between its
-        beginning and its end is not done yet. A sampler that chooses its steps by itself (DPM
-        fast, DPM adaptive) goes evenly through the logarithm of the noise level, and UniPC's
-        timesteps are not those of its schedule.
-        """
-        if self._on_grid and all(abs(level - each) > 0.5 for each in self._levels):
-            return None
-        if self._levels:
-            return sum(level <= end * _SAME for end in self._levels[1:]) / len(self._levels)
-        if self._span and level > 0.0:
-            most, least = map(math.log, self._span)
-            return max(0.0, (most - math.log(level)) / max(most - least, 1e-12))
-        return None
-
-
-def _contexts(cond: Any) -> Any:
-    """The contexts in what the WebUI's inner model is given beside a sample."""
-    while isinstance(cond, (list, tuple)) and len(cond) == 1:
-        (cond,) = cond
-    if isinstance(cond, dict):
-        return _contexts(cond.get("crossattn", cond.get("c_crossattn")))
-    return cond
-
-
-def _rows(prompts: Sequence[int], count: int) -> list[Row] | None:
-    """All rows of a batch of `count`, given the number of prompts of each image.
-
-    None if the batch is larger or smaller than the WebUI makes it (one unconditional row an image,
-    two with InstructPix2Pix): then another extension has put rows of its own into it.
-    """
-    conditional = sum(prompts)
-    if count - conditional not in (len(prompts), 2 * len(prompts)):
-        return None
-    firsts = [sum(prompts[:image]) for image in range(len(prompts))]
-    rows = [Row(index, conditional=True) for index in range(conditional)]
-    while len(rows) < count:
-        rows += [Row(first, conditional=False) for first in firsts]
-    return rows

@@ -1,0 +1,140 @@
+"""One sampling of a job, of the first pass or of hires fix, with EBCA on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from modules import (  # type: ignore[import-not-found]
+    prompt_parser,
+    script_callbacks,
+    shared,
+)
+from torch import Tensor
+
+from ebca.engine import UNMASKED_LAYER
+from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
+from ebca.prompts import read_word_weights
+from ebca.webui import infotext, neighbours
+from ebca.webui.checking import unet
+from ebca.webui.composing import ImagePrompt, read_prompts
+from ebca.webui.encoded import EncodedPrompts
+from ebca.webui.options import Options
+from ebca.webui.projections import WebUIProjections
+from ebca.webui.words import text_encoder, token_weights
+
+
+class Pass:
+    """EBCA on one sampling of the job `p`."""
+
+    def __init__(self, p: Any, options: Options, sampler: Any, *, composes: bool) -> None:
+        self._p, self._options, self._sampler, self._composes = p, options, sampler, composes
+        self._words = read_word_weights(options.token_weights)
+        self.evaluations = 0
+        """In how many evaluations it took part."""
+        self.left_alone = False
+        """Whether there were others."""
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """EBCA is on while the block runs."""
+        p, options, scope = self._p, self._options, ExitStack()
+        prompts = EncodedPrompts(options, self._mask(), self._read, self._weigh, _encode)
+        given, get_conds = self._sampler.sampler_extra_args, p.get_conds
+
+        def mains(cond: Any) -> Any:
+            neighbours.tell_reader([image.main for image in self._read(cond)])
+            return prompts.mains(cond)
+
+        def get_mains() -> tuple[Any, Any]:  # for a refiner, which encodes once more
+            cond, uncond = get_conds()
+            return cond if sampling.gave_back else mains(cond), uncond
+
+        sampling = WebUISampling(
+            self._sampler,
+            options.settings(),
+            prompts,
+            unet,
+            composes=self._composes,
+            projections=WebUIProjections(),
+            give_back=lambda: neighbours.tell_reader(self._prompts),
+        )
+        with scope:
+            scope.callback(sampling.close)
+            sampling.open()
+            scope.callback(neighbours.tell_reader, self._prompts)
+            given["cond"] = mains(given["cond"])
+            scope.enter_context(replaced(p, "get_conds", get_mains))
+            script_callbacks.on_cfg_denoiser(sampling.announce)
+            scope.callback(script_callbacks.remove_callbacks_for_function, sampling.announce)
+            yield
+        self.evaluations = sampling.evaluations
+        self.left_alone = sampling.gave_back or sampling.strange_evaluations > 0
+        self._tell(sampling)
+
+    def _tell(self, sampling: WebUISampling) -> None:
+        """What was not done in a sampling: in lines under the picture, and in its infotext."""
+        p, told = self._p, self._p.extra_generation_params
+        for line in sorted(sampling.said):
+            p.comment(line)
+        if UNMASKED_PIECE in sampling.said:
+            told.update(infotext.label("mask", "False"))
+        elif UNMASKED_LAYER in sampling.said:
+            told.update(infotext.label("mask", "partly"))
+        if sampling.gave_back:
+            p.comment(
+                "EBCA: another extension evaluates the UNet with prompts of its own, so that AND"
+                " was left to the WebUI and EBCA did nothing more."
+            )
+        elif sampling.strange_evaluations:
+            p.comment(
+                f"EBCA: another extension evaluated the UNet {sampling.strange_evaluations} times"
+                " with rows of its own, which EBCA left as they were."
+            )
+
+    def _mask(self) -> Tensor | None:
+        """The WebUI's own latent mask [h, w], 1 where it repaints."""
+        mask: Tensor | None = getattr(self._p, "nmask", None)
+        return None if mask is None else mask.reshape(-1, *mask.shape[-2:])[0]
+
+    def _read(self, cond: Any) -> list[ImagePrompt]:
+        """The texts behind the encoded prompts of the pass under way."""
+        p, last = self._p, cond.batch[0][0].schedules[-1].end_at_step
+        steps = (p.firstpass_steps, last) if p.is_hr_pass else (last, None)
+        return read_prompts(self._prompts, self._options, *steps)
+
+    @property
+    def _prompts(self) -> Sequence[str]:
+        """Those of the pass under way, one for each image."""
+        prompts: Sequence[str] = self._p.hr_prompts if self._p.is_hr_pass else self._p.prompts
+        return prompts
+
+    def _weigh(self, text: str) -> dict[int, float]:
+        return token_weights(_text_encoder(), text, self._words) if self._words else {}
+
+
+def _encode(texts: Sequence[str]) -> list[Any]:
+    """Texts without schedules, encoded by the model in use as the WebUI encodes prompts."""
+    prompts = prompt_parser.SdConditioning(texts, width=1024, height=1024)  # not in contexts
+    encoded = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, 1)
+    return [only.cond for (only,) in encoded]
+
+
+def _text_encoder() -> Any:
+    return text_encoder(shared.sd_model)
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """`owner.name` is `value` for a while; then what `owner` itself had, or had not, is back."""
+    missing = object()
+    before = vars(owner).get(name, missing)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if before is missing:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
