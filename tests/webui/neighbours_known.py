@@ -19,8 +19,11 @@ WORKS = "works"
 """Both act, and what EBCA promises alone it promises beside it."""
 BUT = "works, but"
 """Both act, with a limit that docs/compatibility.md tells."""
-OUT = "stays out"
-"""EBCA leaves the job to it and says so; the picture is the other's alone."""
+AND_LEFT = "AND is left to it"
+"""The other composes, and EBCA says so; it may still update the contexts of all rows."""
+
+ONLY_AND = {"gamma_attn": 0, "gamma_norm": 0, "contrast": 0}
+"""EBCA with nothing to do but AND."""
 
 EBCA = {"gamma_attn": 0.03, "gamma_norm": 0.02}
 """What EBCA does in the driver's jobs: a noticeable update, the contrast, and a sum for AND."""
@@ -55,7 +58,9 @@ class Neighbour:
     """How it is asked for in the prompt, if it is."""
     expected: str = WORKS
     says: str = ""
-    """What the line under the picture has where EBCA stays out."""
+    """What the line under the picture has where AND is left to it."""
+    adds: bool = False
+    """Whether it adds to what comes from the text: an average weighs that less."""
     acts: bool = True
     """Whether it changes a picture when it is on."""
     repeats: bool = True
@@ -150,7 +155,7 @@ NEIGHBOURS = (
         needs="tiny-ip-adapter",
     ),
     _regions("Attention"),
-    _regions("Latent", expected=OUT, says="Regional Prompter"),
+    _regions("Latent", expected=AND_LEFT, says="Regional Prompter"),
     _tiled("full groups", "MultiDiffusion", 8, 4),
     _tiled("a group that is not full", "MultiDiffusion", 8, 3),
     _tiled("Mixture of Diffusers", "Mixture of Diffusers", 8, 4),
@@ -165,8 +170,8 @@ NEIGHBOURS = (
         "Neutral Prompt, AND_PERP",
         "Neutral Prompt",
         prompt="{} AND_PERP a green tree",
-        expected=OUT,
-        says="AND_PERP",
+        expected=AND_LEFT,
+        says="Neutral Prompt",
     ),
     Neighbour("Neutral Prompt, CFG rescale", "Neutral Prompt", args=[0.7]),
     _incantation("SEG", {0: True}),
@@ -185,6 +190,8 @@ NEIGHBOURS = (
         "NegPiP",
         args=[True],
         prompt="{}, (a green tree:-1.3)",
+        expected=BUT,
+        adds=True,
     ),
     Neighbour("Cutoff", "Cutoff", args=[True, "red, blue", 1.0]),
     Neighbour(
@@ -230,6 +237,8 @@ NEIGHBOURS = (
         "Latent Couple extension",
         args=[True, "1:1,1:2,1:2", "0:0,0:0,0:1", "0.2,0.8,0.8", 20],
         prompt="{} AND a green tree AND a house",
+        expected=AND_LEFT,
+        says="Latent Couple",
     ),
 )
 

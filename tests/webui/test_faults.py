@@ -22,8 +22,8 @@ STOPS = [("interrupt", "first"), ("interrupt", "last"), ("skip", "middle")]
 
 POINTS = {
     "a layer is reached": "ebca.visit:LayerHooks._arrive",
-    "a query is noted": "ebca.visit:LayerHooks._note_query",
-    "a key is noted": "ebca.visit:LayerHooks._note_key",
+    "a linear is called": "ebca.visit:Visit.see",
+    "a linear has been called": "ebca.visit:Visit.note",
     "heads are composed": "ebca.visit:LayerHooks._compose",
     "a layer is left": "ebca.visit:LayerHooks._depart",
     "an evaluation begins": "ebca.engine:Engine._begin",
