@@ -22,7 +22,7 @@ from ebca.webui import infotext
 from ebca.webui.checking import check_model, check_prompts, leave_to_owners
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.passes import Pass, replaced
-from ebca.webui.refusal import forget_encoded, refusing
+from ebca.webui.refusal import ending
 
 AXES = "ebca_axes"
 """The attribute of a job in which the axes of an X/Y/Z plot put their values."""
@@ -104,13 +104,13 @@ class Job:
     def setup_prompts(self, *args: Any, **kwargs: Any) -> Any:
         """The first of the job's own methods that is called."""
         made = self._as_before["setup_prompts"](*args, **kwargs)
-        with self._ending(), refusing(self._p, begun=False):
+        with self._leaving(), ending(self._p, begun="nothing"):
             self._check(sd_unet.get_unet_option())  # which is yet to be activated
         return made
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Called when the scripts have been told of the job, and of no batch yet."""
-        with self._ending(), refusing(self._p, begun=True):
+        with self._leaving(), ending(self._p, begun="job"):
             self._check(None)
             self._check_prompts()
         return self._as_before["init"](*args, **kwargs)
@@ -121,7 +121,7 @@ class Job:
         job = vars(self._p).get(_CURRENT)
         if not isinstance(job, Job) or job._sampling_now:
             return self._as_before["sample"](*args, **kwargs)
-        with job._ending(), job._around_sampling(), refusing(self._p, begun=True):
+        with job._leaving(), ending(self._p, begun="batch"), job._around_sampling():
             job._check(sd_unet.current_unet and sd_unet.current_unet_option)
             job._check_prompts()
             return self._as_before["sample"](*args, **kwargs)
@@ -132,20 +132,17 @@ class Job:
         check_model(self._options, other_unet)
 
     def _check_prompts(self) -> None:
-        left = leave_to_owners(self._p, self._options)
-        if left is not self._options:
-            self._options = left
-            self.claim()
+        self._options = leave_to_owners(self._p, self._options)
+        self.claim()  # again for each batch: ADetailer has the scripts begin anew between images
         self._composes = check_prompts(self._p, self._options)
 
     @contextmanager
-    def _ending(self) -> Iterator[None]:
-        """After an exception no script is told of the end of the job."""
+    def _leaving(self) -> Iterator[None]:
+        """After an exception `p` is as it was."""
         try:
             yield
         except BaseException:
             leave(self._p)
-            forget_encoded(self._p)
             raise
 
     @contextmanager

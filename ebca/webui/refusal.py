@@ -1,8 +1,8 @@
-"""Stopping a job that cannot be done, so that neither the job nor the next one is spoilt.
+"""Stopping a job, so that neither the job nor the next one is spoilt.
 
 Exceptions in a script's callbacks are swallowed, those in the methods of a job are not. After one
-the WebUI calls nobody's `postprocess` and keeps the encoded prompts that it has; so both are made
-good for here.
+the WebUI calls nobody's `postprocess`, in which other extensions take away what they have put into
+the model, and keeps the encoded prompts that it has; so both are made good for here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from modules import processing  # type: ignore[import-not-found]
 
 from ebca.layers import NoCrossAttentionError
@@ -29,18 +30,27 @@ class JobRefusedError(RuntimeError):
 
 
 @contextmanager
-def refusing(p: Any, *, begun: bool) -> Iterator[None]:
-    """What cannot be done stops the job `p`; `begun` tells whether scripts have been told of it."""
+def ending(p: Any, *, begun: str) -> Iterator[None]:
+    """An exception ends the job `p` for all scripts; `begun` is what they have been told of:
+    "nothing", the "job" or a "batch" of it. What cannot be done becomes a refusal."""
     try:
         yield
-    except (SettingsError, NoCrossAttentionError) as error:
-        p.comment(str(error))  # an X/Y/Z plot would swallow it
-        if begun:
+    except Exception as error:
+        refused = isinstance(error, (SettingsError, NoCrossAttentionError))
+        if refused:
+            p.comment(str(error))  # an X/Y/Z plot would swallow it
+        if begun == "batch":
+            none = torch.empty(0, 3, p.height, p.width)
+            p.scripts.postprocess_batch(p, none, batch_number=p.iteration)
+        if begun != "nothing":
             p.scripts.postprocess(p, processing.Processed(p, []))
-        raise JobRefusedError(str(error)) from None
+        _forget_encoded(p)
+        if refused:
+            raise JobRefusedError(str(error)) from None
+        raise
 
 
-def forget_encoded(p: Any) -> None:
+def _forget_encoded(p: Any) -> None:
     """Empty the WebUI's caches of encoded prompts where they are: another extension may have
     changed what is in them for this job (ControlNet), and the next one would take it from there."""
     for name in _CACHES:

@@ -133,6 +133,16 @@ def test_a_prompt_and_itself_is_the_prompt_in_every_region(webui):
     assert alike(webui.txt2img(prompt=f"{A} BREAK {A} AND {A} :0.5", **beside), one)
 
 
+def test_latent_couple_keeps_its_prompts(webui):
+    scripts = arguments(webui, "latent couple", Enabled=True)
+    prompt = f"a house AND {A} AND {B}"
+    theirs = webui.txt2img(prompt=prompt, alwayson_scripts=scripts)
+    left = webui.txt2img(prompt=prompt, **on(scripts, **ZERO))
+    assert differ(theirs, webui.txt2img(prompt=prompt))
+    assert same(left, theirs)
+    assert left.labels["compose"] == "webui"
+
+
 # Neutral Prompt
 
 

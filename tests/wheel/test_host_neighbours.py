@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from calls import at_call
 from host import Host
 from test_host_off import same
 from torch import Tensor, nn
@@ -64,6 +65,30 @@ def test_a_bad_value_is_refused_before_any_script_begins(host: Host, first: bool
 def test_a_bad_prompt_is_refused_before_any_batch_and_all_are_told(host: Host, first: bool) -> None:
     """Scripts may write prompts when they begin."""
     assert told(host, first, BAD, {}) == ["process", "postprocess"]
+
+
+def test_an_error_while_sampling_ends_the_job_for_all(host: Host) -> None:
+    """As the end of a job does; or what they have put into the model would stay."""
+    heard: list[str] = []
+
+    def fail() -> None:
+        raise MemoryError
+
+    def postprocess_batch(_script: Any, _p: Any, images: Tensor, **_: Any) -> None:
+        heard.append(f"batch of {len(images)}")
+
+    def postprocess(_script: Any, _p: Any, processed: Any) -> None:
+        heard.append(f"job of {len(processed.images)}")
+
+    p = host.job([UPDATE])
+    with (
+        host.another_script(postprocess_batch=postprocess_batch, postprocess=postprocess),
+        at_call(host.unet, 2, fail),
+        pytest.raises(MemoryError),
+    ):
+        host.process(p)
+    assert heard == ["batch of 0", "job of 0"]
+    assert p.cached_c == [None, None]
 
 
 def test_a_script_may_still_mend_a_prompt(host: Host) -> None:
