@@ -59,8 +59,9 @@ class Neighbour:
     expected: str = WORKS
     says: str = ""
     """What the line under the picture has where AND is left to it."""
-    adds: bool = False
-    """Whether it adds to what comes from the text: an average weighs that less."""
+    reads_all: bool = False
+    """Whether it takes something of every prompt joined by AND, so that a prompt and itself is not
+    that prompt, without EBCA either."""
     acts: bool = True
     """Whether it changes a picture when it is on."""
     repeats: bool = True
@@ -190,8 +191,7 @@ NEIGHBOURS = (
         "NegPiP",
         args=[True],
         prompt="{}, (a green tree:-1.3)",
-        expected=BUT,
-        adds=True,
+        reads_all=True,
     ),
     Neighbour("Cutoff", "Cutoff", args=[True, "red, blue", 1.0]),
     Neighbour(

@@ -180,8 +180,8 @@ def test_both_on(run, known, comments, beside, case):
 
 def test_what_and_has_twice_is_there_once(run, beside):
     """An average of a prompt with itself is that prompt, whoever else is at work."""
-    if beside.expect("AND") == AND_LEFT or beside.adds:
-        pytest.skip("EBCA leaves AND to it, or an average weighs what it adds less")
+    if beside.expect("AND") == AND_LEFT or beside.reads_all:
+        pytest.skip("EBCA leaves AND to it, or it takes something of every prompt itself")
     average = {**ONLY_AND, "composition": "average"}
     first, *more = beside.given("plain", on=True)["prompt"].split(" AND ")
     if more or not beside.repeats:
