@@ -49,7 +49,7 @@ class Neighbour:
     script: str = ""
     """The title of its script, as the API lists it."""
     extension: str = ""
-    """The end of its repository's address, where it has no script that is always there."""
+    """The end of its folder's name, where it has no script that is always there."""
     args: Sequence[Any] = ()
     """The script's arguments that switch it on."""
     job: Mapping[str, Any] = field(default_factory=dict)
@@ -255,13 +255,12 @@ def order(webui: WebUI, neighbour: Neighbour) -> str:
 def present(webui: WebUI) -> list[Neighbour]:
     """Those that the host has."""
     scripts = set(webui.get("/sdapi/v1/scripts")["txt2img"])
-    remotes = [each["remote"] for each in webui.get("/sdapi/v1/extensions")]
-    addresses = [remote.removesuffix("/").removesuffix(".git") for remote in remotes]
+    folders = [each["name"] for each in webui.get("/sdapi/v1/extensions")]
     return [
         each
         for each in NEIGHBOURS
         if (each.script and each.script.lower() in scripts)
-        or (each.extension and any(a.endswith(each.extension) for a in addresses))
+        or (each.extension and any(folder.endswith(each.extension) for folder in folders))
     ]
 
 
