@@ -76,7 +76,7 @@ class Neighbour:
 
     def given(self, case: str, *, on: bool) -> dict[str, Any]:
         """The fields of the job of a case, with this neighbour switched on or off."""
-        job = {**JOB, "steps": 3, "sampler_name": "Euler", **self.job, **CASES[case]}
+        job = {**JOB, "steps": 3, "sampler_name": "Euler", **CASES[case], **self.job}
         if on:
             first, *more = job["prompt"].split(" AND ")
             job["prompt"] = " AND ".join([self.prompt.format(first), *more])
@@ -112,7 +112,7 @@ def _incantation(name: str, values: Mapping[int, Any], **more: Any) -> Neighbour
 
 def _tiled(name: str, method: str, overlap: int, batch: int, **more: Any) -> Neighbour:
     args = [True, method, False, True, 128, 128, 16, 16, overlap, batch]
-    job = {"width": 192, "height": 192, "steps": 3}
+    job = {"width": 192, "height": 192, "hr_scale": 1.125}
     return Neighbour(f"Tiled Diffusion, {name}", "Tiled Diffusion", args=args, job=job, **more)
 
 
@@ -164,7 +164,7 @@ NEIGHBOURS = (
         "Tiled VAE",
         "Tiled VAE",
         args=[True, 256, 8, True, False, False, False],
-        job={"width": 256, "height": 256, "steps": 2},
+        job={"width": 256, "height": 256, "steps": 2, "hr_scale": 1.125},
     ),
     Neighbour("Neutral Prompt, without a keyword", "Neutral Prompt", acts=False),
     Neighbour(
