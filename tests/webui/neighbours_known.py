@@ -118,7 +118,20 @@ def _tiled(name: str, method: str, overlap: int, batch: int, **more: Any) -> Nei
 
 def _regions(mode: str, **more: Any) -> Neighbour:
     args = [True, False, "Matrix", "Columns", "Mask", "Prompt", "1,1", "0.2"]
-    args += [False, False, False, mode, [False], "0", "0", "0.4", None, "0", "0", False]
+    args += [
+        False,
+        False,
+        False,
+        mode,
+        ["disable convert 'AND' to 'BREAK'"],
+        "0",
+        "0",
+        "0.4",
+        None,
+        "0",
+        "0",
+        False,
+    ]
     prompt = "{} BREAK a green tree"
     return Neighbour(
         f"Regional Prompter, {mode}", "Regional Prompter", args=args, prompt=prompt, **more
