@@ -131,6 +131,42 @@ def test_a_layer_whose_own_forward_has_been_replaced_is_composed_as_a_whole(unet
             del module.forward
 
 
+@pytest.mark.parametrize("weight", [{"alpha": 0.5}, {"contrast": 1.3}])
+def test_what_a_replaced_forward_adds_is_not_weighed(unet, weight):
+    """ControlNet's IP-Adapters and NegPiP add to what comes from the text."""
+
+    def adding(module: nn.Module) -> Callable[..., Tensor]:
+        def forward(hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any) -> Tensor:
+            text = type(module).forward(module, hidden_states, encoder_hidden_states)
+            return text + 0.5 * hidden_states.flip(1)
+
+        return forward
+
+    for module in cross_attention(unet):
+        module.forward = adding(module)
+    alike = Edit(context=context(2)[1], **weight)
+    settings = Settings(gamma_attn=0, composition="average")
+    try:
+        expected = output_of(unet)
+        with apply_patch(unet, settings, edits=[alike], conditional_rows=[1]):
+            assert distance(output_of(unet), expected) < 1e-5
+    finally:
+        for module in cross_attention(unet):
+            del module.forward
+
+
+def test_a_forward_that_was_put_back_is_none(unet):
+    """ControlNet's IP-Adapters leave the class's own on every layer."""
+    expected = patched_output(unet)
+    for module in cross_attention(unet):
+        module.forward = module.forward
+    try:
+        assert torch.equal(patched_output(unet), expected)
+    finally:
+        for module in cross_attention(unet):
+            del module.forward
+
+
 @pytest.mark.parametrize("first", ["theirs", "ours"])
 def test_a_pre_hook_that_changes_the_input_of_to_k_counts_in_the_gradient(unet, first):
     changed = copy.deepcopy(unet)

@@ -36,7 +36,7 @@ class LayerCall:
     start: Tensor  # the context that the host handed in, [b, t, c]
     context: Tensor  # the one that the layer sees, [b, t, c]
     projections: Projections
-    extras: bool = False  # the host adds more than text to the heads' output (IP-Adapter)
+    extras: bool = False  # more than text may be in the heads' output (IP-Adapter, NegPiP)
     composed: bool = False
     _noted: dict[str, list[Tensor]] = field(default_factory=dict)
     _seen: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class LayerHooks:
         call = self._listener.arrive(self._layer, hidden, context)
         if call is None:
             return None
-        call.extras = bool(extras)
+        call.extras = bool(extras) or self._layer.replaced
         handed = (call.context, *extras) if extras else call.context
         if name:
             return args, {**kwargs, name: handed}

@@ -57,8 +57,12 @@ class Layer:
 
     @property
     def replaced(self) -> bool:
-        """Whether somebody has given this very module another forward than its class has."""
-        return "forward" in vars(self.module)
+        """Whether somebody has given this very module another forward than its class has.
+
+        Who takes his own off again may leave the class's behind (ControlNet's IP-Adapter).
+        """
+        own = vars(self.module).get("forward")
+        return own is not None and getattr(own, "__func__", None) is not type(self.module).forward
 
     def beta(self, width: int) -> float:
         """The scale on scores; `width` is h*d."""

@@ -184,6 +184,9 @@ class WebUI:
         headers = {"Content-Type": "application/json"}
         return self._call(urllib.request.Request(self._url + path, data, headers))
 
+    def delete(self, path: str) -> Any:
+        return self._call(urllib.request.Request(self._url + path, method="DELETE"))
+
     def _call(self, request: urllib.request.Request) -> Any:
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:

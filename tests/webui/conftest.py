@@ -1,12 +1,14 @@
 """The live WebUI, with a checkpoint loaded and its settings as they were before the suite."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from webui.client import RefusedError, WebUI
+from webui.neighbours_known import order, present
 
 CHECKPOINTS = {
     "sd1": "tiny-sd15",
@@ -97,9 +99,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "sampler": lambda host: host.names("samplers"),
         "scheduler": _schedulers,
         "attention": lambda host: host.choices("cross_attention_optimization"),
+        "neighbour": _neighbours,
     }
     for name in set(lists) & set(metafunc.fixturenames):
         metafunc.parametrize(name, lists[name](WebUI(URL)) if URL else ["of no host"])
+
+
+def _neighbours(host: WebUI) -> list[Any]:
+    """Those that the host has; the test's name tells the order of loading where it is known."""
+    return [pytest.param(each, id=f"{each.name} ({order(host, each)})") for each in present(host)]
 
 
 def _schedulers(host: WebUI) -> list[str]:
@@ -108,3 +116,42 @@ def _schedulers(host: WebUI) -> list[str]:
         return host.names("schedulers", "label")
     except RefusedError:
         return []
+
+
+# What only the extension in `testing_extension` can do
+
+
+@pytest.fixture
+def comments(host: WebUI) -> Callable[[], list[str] | None]:
+    """The lines under the last job's pictures; None where the host cannot tell."""
+
+    def comments() -> list[str] | None:
+        try:
+            return host.get("/ebca-testing/comments")
+        except RefusedError:
+            return None
+
+    return comments
+
+
+@pytest.fixture
+def no_faults(host: WebUI) -> Iterator[None]:
+    """None before the test and none after it."""
+    try:
+        host.delete("/ebca-testing/fault")
+    except RefusedError:
+        pytest.skip("the WebUI lacks tests/webui/testing_extension, by which faults come in")
+    yield
+    host.delete("/ebca-testing/fault")
+
+
+@pytest.fixture
+def fault(host: WebUI, no_faults: None) -> Callable[..., Callable[[], dict[str, Any]]]:
+    """fault(where, what, after=n) lets things go wrong at the n-th call of a function; what it
+    returns tells how often that was called."""
+
+    def fault(where: str, what: str, after: int = 1) -> Callable[[], dict[str, Any]]:
+        host.post("/ebca-testing/fault", {"where": where, "what": what, "after": after})
+        return lambda: host.get("/ebca-testing/fault")[0]
+
+    return fault

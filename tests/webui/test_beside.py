@@ -134,7 +134,7 @@ def test_a_prompt_and_itself_is_the_prompt_in_every_region(webui):
 
 
 def test_latent_couple_keeps_its_prompts(webui):
-    scripts = arguments(webui, "latent couple", Enabled=True)
+    scripts = arguments(webui, "latent couple extension", Enabled=True)
     prompt = f"a house AND {A} AND {B}"
     theirs = webui.txt2img(prompt=prompt, alwayson_scripts=scripts)
     left = webui.txt2img(prompt=prompt, **on(scripts, **ZERO))
