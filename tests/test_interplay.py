@@ -14,7 +14,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from ebca import Edit, Settings, apply_patch
+from ebca import Edit, Settings, apply_patch, compose
 
 EDITS = [Edit(context=encoding(9), alpha=0.7, gamma_attn=0.05)]
 GAMMAS = (0.03, 0.05)
@@ -131,8 +131,8 @@ def test_a_layer_whose_own_forward_has_been_replaced_is_composed_as_a_whole(unet
             del module.forward
 
 
-@pytest.mark.parametrize("weight", [{"alpha": 0.5}, {"contrast": 1.3}])
-def test_what_a_replaced_forward_adds_is_not_weighed(unet, weight):
+@pytest.mark.parametrize("kind", ["edit", "contrast"])
+def test_what_a_replaced_forward_adds_is_not_weighed(unet, kind):
     """ControlNet's IP-Adapters and NegPiP add to what comes from the text."""
 
     def adding(module: nn.Module) -> Callable[..., Tensor]:
@@ -144,11 +144,16 @@ def test_what_a_replaced_forward_adds_is_not_weighed(unet, weight):
 
     for module in cross_attention(unet):
         module.forward = adding(module)
-    alike = Edit(context=context(2)[1], **weight)
-    settings = Settings(gamma_attn=0, composition="average")
+    same = context(2)[1]
+    settings = Settings(gamma_attn=0, and_means="average", contrast=1.3, contrast_stop=1)
+    given = (
+        {"edits": [Edit(context=same, alpha=0.5)]}
+        if kind == "edit"
+        else {"prompt": compose("a cat and a dog"), "contexts": {"a cat": same, "a dog": same}}
+    )
     try:
         expected = output_of(unet)
-        with apply_patch(unet, settings, edits=[alike], conditional_rows=[1]):
+        with apply_patch(unet, settings, conditional_rows=[1], **given):
             assert distance(output_of(unet), expected) < 1e-5
     finally:
         for module in cross_attention(unet):
