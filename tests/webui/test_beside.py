@@ -157,14 +157,6 @@ def test_and_is_cacao_beside_neutral_prompt(webui):
     assert both.labels["compose"] == "cacao"
 
 
-def test_a_hires_pass_without_ebca_beside_neutral_prompt(webui):
-    arguments(webui, "neutral prompt")
-    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.7}
-    job = {"prompt": A, "hr_prompt": f"{A} AND {B}", **hires}
-    theirs = webui.txt2img(**job)
-    assert same(webui.txt2img(**job, ebca={**ZERO, "hires": "off"}), theirs)
-
-
 def test_its_own_keywords_stay_neutral_prompts(webui):
     arguments(webui, "neutral prompt")
     for prompt in (f"{A} AND_PERP {B}", f"[{A} AND {B}] AND {B}"):
