@@ -23,7 +23,7 @@ from ebca.webui.composing import ImagePrompt, read_prompts
 from ebca.webui.encoded import EncodedPrompts
 from ebca.webui.encoder import text_encoder
 from ebca.webui.projections import WebUIProjections
-from ebca.webui.words import token_weights
+from ebca.webui.words import find_words, token_weights
 
 
 class Pass:
@@ -42,7 +42,7 @@ class Pass:
     def run(self) -> Iterator[None]:
         """EBCA is on while the block runs."""
         p, methods, scope = self._p, self._methods, ExitStack()
-        prompts = EncodedPrompts(methods, self._mask(), self._read, self._weigh, _encode)
+        prompts = EncodedPrompts(methods, self._mask(), self._read, self._weigh, _encode, _find)
         given, get_conds = self._sampler.sampler_extra_args, p.get_conds
 
         def mains(cond: Any) -> Any:
@@ -128,6 +128,11 @@ def _encode(texts: Sequence[str]) -> list[Any]:
     prompts = prompt_parser.SdConditioning(texts, width=1024, height=1024)  # not in contexts
     encoded = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, 1)
     return [only.cond for (only,) in encoded]
+
+
+def _find(text: str, words: str) -> list[int]:
+    """Token indices of words in the context of a text."""
+    return find_words(_text_encoder(), text, words)
 
 
 def _text_encoder() -> Any:
