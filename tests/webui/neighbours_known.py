@@ -64,6 +64,8 @@ class Neighbour:
     that prompt, without EBCA either."""
     acts: bool = True
     """Whether it changes a picture when it is on."""
+    fails: Sequence[str] = ()
+    """Cases in which it fails without EBCA."""
     repeats: bool = True
     """Whether it makes the same picture twice without EBCA."""
     needs: str = ""
@@ -188,7 +190,12 @@ NEIGHBOURS = (
         says="Neutral Prompt",
     ),
     Neighbour("Neutral Prompt, CFG rescale", "Neutral Prompt", args=[0.7]),
-    _incantation("SEG", {0: True}),
+    _incantation(
+        "SEG",
+        {0: True},
+        job={"width": 128, "height": 128, "hr_scale": 1.25},
+        fails=["batch_cond_uncond off"],
+    ),
     _incantation("S-CFG", {4: True}),
     _incantation("PAG", {12: True, 13: 3.0}, expected=BUT),
     _incantation("CFG schedule", {16: True, 17: "Cosine"}),

@@ -95,12 +95,14 @@ def known(run, beside, memory):
 
 
 @pytest.fixture
-def beside(neighbour, has_ebca, listed):
+def beside(request, neighbour, has_ebca, listed):
     """The neighbour, on a host that has EBCA and what the neighbour needs."""
     if not has_ebca:
         pytest.skip("the WebUI has no EBCA: its pictures were only written down")
     if neighbour.needs and neighbour.needs not in listed:
         pytest.skip(f"the WebUI has no {neighbour.needs}, which {neighbour.name} needs")
+    if request.node.callspec.params.get("case") in neighbour.fails:
+        pytest.skip(f"{neighbour.name} fails here without EBCA")
     return neighbour
 
 
