@@ -213,7 +213,7 @@ NEIGHBOURS = (
         prompt="{}, (a green tree:-1.3)",
         reads_all=True,
     ),
-    Neighbour("Cutoff", "Cutoff", args=[True, "red, blue", 1.0]),
+    Neighbour("Cutoff", "Cutoff", args=[True, "red, yellow", 1.0], prompt="{}, a yellow house"),
     Neighbour(
         "Dynamic Thresholding",
         "Dynamic Thresholding (CFG Scale Fix)",
@@ -234,6 +234,7 @@ NEIGHBOURS = (
         "FreeU",
         "FreeU",
         args=[True, 0, 1, 0, "Version 2", 1.2, 0.9, 0.0, 0.5, 0.0, 1.0, 1.4, 0.2],
+        job={"width": 128, "height": 128, "hr_scale": 1.25},
     ),
     Neighbour(
         "Kohya Hires.fix",

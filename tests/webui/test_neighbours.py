@@ -204,7 +204,11 @@ def test_rows_are_told_apart(run, beside, case, prompt):
     def pair(ebca=None):
         return [first(run(prompted, each, on=True, ebca=ebca)) for each in ("plain", case)]
 
-    if not alike(*pair()):
+    try:
+        own = pair()
+    except RefusedError as error:
+        pytest.skip(f"it fails here without EBCA: {error.body[:80]}")
+    if not alike(*own):
         pytest.skip("without EBCA the two differ as well")
     one, other = pair(EBCA)
     assert alike(one, other), apart(one, other)
