@@ -205,6 +205,7 @@ NEIGHBOURS = (
         "ADetailer",
         args=[True, False, {"ad_model": "tiny-detector.pt", "ad_confidence": 0.0, "ad_mask_k": 1}],
         needs="tiny-detector.pt",
+        reads_all=True,
     ),
     Neighbour(
         "NegPiP",
