@@ -250,10 +250,16 @@ NEIGHBOURS = (
         "LoRA Block Weight",
         prompt="{} <lora:tiny-lora:1:lbw=OUTALL>",
         needs="tiny-lora",
+        reads_all=True,
     ),
     Neighbour(
-        "LyCORIS", extension="sd-webui-lycoris", prompt="{} <lyco:tiny-lokr:1>", needs="tiny-lokr"
+        "LyCORIS, LoKr and LoHa",
+        "LoRA Block Weight",
+        prompt="{} <lora:tiny-lokr:0.7> <lora:tiny-loha:0.7>",
+        needs="tiny-lokr",
+        reads_all=True,
     ),
+    Neighbour("LyCORIS, the extension", extension="sd-webui-lycoris", acts=False),
     Neighbour(
         "Latent Couple",
         "Latent Couple extension",
