@@ -63,7 +63,7 @@ class Pass:
         with scope:
             scope.callback(sampling.close)
             sampling.open()
-            scope.callback(neighbours.tell_reader, self._prompts)
+            scope.callback(neighbours.tell_reader, self._read_last)
             given["cond"] = mains(given["cond"])
             scope.enter_context(replaced(p, "get_conds", get_mains))
             script_callbacks.on_cfg_denoiser(sampling.announce)
@@ -109,6 +109,12 @@ class Pass:
         """Those of the pass under way, one for each image."""
         prompts: Sequence[str] = self._p.hr_prompts if self._p.is_hr_pass else self._p.prompts
         return prompts
+
+    @property
+    def _read_last(self) -> Sequence[str]:
+        """What the WebUI has read last: it reads the prompts of hires fix before both passes."""
+        prompts: Sequence[str] | None = getattr(self._p, "hr_prompts", None)
+        return prompts if prompts and getattr(self._p, "enable_hr", False) else self._p.prompts
 
     def _weigh(self, text: str) -> dict[int, float]:
         return token_weights(_text_encoder(), text, self._words) if self._words else {}
