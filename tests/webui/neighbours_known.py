@@ -230,7 +230,12 @@ NEIGHBOURS = (
     Neighbour("Agent Scheduler", extension="sd-webui-agent-scheduler", acts=False),
     Neighbour("Perturbed-Attention", extension="sd-perturbed-attention", acts=False),
     Neighbour("Prompt All in One", extension="sd-webui-prompt-all-in-one", acts=False),
-    Neighbour("Self Attention Guidance", "Self Attention Guidance", args=[True, 0.75, 1.0]),
+    Neighbour(
+        "Self Attention Guidance",
+        "Self Attention Guidance",
+        args=[True, 0.75, 1.0],
+        job={"width": 128, "height": 128, "hr_scale": 1.25},
+    ),
     Neighbour(
         "FreeU",
         "FreeU",

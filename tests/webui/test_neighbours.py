@@ -241,18 +241,18 @@ def test_after_an_error(run, known, fault, beside, after):
     as well."""
     off, other, ebca = known("plain"), known("plain", on=True), known("plain", ebca=EBCA)
 
-    def fails(where, ebca=None):
-        fault(where, "error", after=after)
+    def fails(ebca=None):
+        fault("modules.sd_samplers_cfg_denoiser:CFGDenoiser.forward", "error", after=after)
         with pytest.raises(RefusedError) as error:
             run(beside, "plain", on=True, ebca=ebca)
         assert error.value.status == 500
         return run(beside, "plain")
 
-    alone = fails("modules.sd_samplers_cfg_denoiser:CFGDenoiser.forward")
+    alone = fails()
     run(beside, "plain", on=True)  # which ends as it should, so that it clears up
     if not same(off, alone):
         pytest.skip("after an error it spoils the next picture, without EBCA")
-    assert same(off, fails("ebca.hosts.webui:WebUISampling._begin", EBCA))
+    assert same(off, fails(EBCA))
     assert same(ebca, run(beside, "plain", ebca=EBCA))
     if beside.repeats:
         assert same(other, run(beside, "plain", on=True))
