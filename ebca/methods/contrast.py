@@ -25,16 +25,16 @@ class Contrast(Method):
     contrast: float = setting(
         1.3,
         "How strongly to show every requested subject instead of only one. Too much shows some of"
-        " them twice. 0 is off.",
+        " them twice; 0 is off.",
         label="Strength of the subjects",
         neutral=0.0,
         legal=Range(0.0, 10.0, slider=(0.0, 2.0, 0.01)),
     )
     contrast_stop: float = setting(
         0.3,
-        "How far the picture may have come out of the noise when this ends: 0 is pure noise, 1 the"
-        " finished picture. The beginning decides what there is to see.",
-        label="Subjects until",
+        "When the strength of the subjects stops acting. It counts noise, not steps: 0 is pure"
+        " noise, 1 the finished picture. The beginning decides what there is to see.",
+        label="Strength of the subjects until",
         group="when",
         neutral=0.3,
         legal=FRACTION,
