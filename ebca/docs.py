@@ -9,18 +9,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ebca.settings import Declaration, Range, all_declarations
+from ebca.settings import Declaration, Range, all_declarations, declarations
 from ebca.settings.declaration import GROUPS
 from ebca.settings.infotext import written
-from ebca.settings.presets import DEFAULT, PRESETS
+from ebca.settings.page import PageSettings
+from ebca.settings.presets import PRESETS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "controls.md"
 _BEGIN, _END = "<!-- controls: written by python -m ebca.docs -->", "<!-- controls end -->"
 
 
 def controls_table(known: Sequence[Declaration] | None = None) -> str:
-    """Every setting in Markdown, in the accordion's groups, and the presets."""
-    return "\n".join([*_tables(known or list(all_declarations().values())), *_presets()])
+    """Every setting in Markdown, in the accordion's groups and order, and the presets."""
+    shown = known or [*declarations(PageSettings), *all_declarations().values()]
+    return "\n".join([*_tables(shown), *_presets()])
 
 
 def _tables(known: Sequence[Declaration]) -> Iterator[str]:
@@ -28,11 +30,11 @@ def _tables(known: Sequence[Declaration]) -> Iterator[str]:
         members = [each for each in known if each.group == group]
         if not members:
             continue
-        yield f"\n### {title or 'At first sight'}\n"
-        yield "| label | name | default | legal | what it does |"
+        yield f"\n### {title or 'In sight'}\n"
+        yield "| control | name | default | legal | what it does |"
         yield "|---|---|---|---|---|"
         for each in members:
-            default = f"`{written(each.default)}`" if each.default != "" else ""
+            default = f"`{_value(each.default)}`" if each.default != "" else "empty"
             yield f"| {each.label} | `{each.name}` | {default} | {_legal(each)} | {each.help} |"
 
 
@@ -49,8 +51,12 @@ def _presets() -> Iterator[str]:
     yield "| preset | what differs from the defaults |"
     yield "|---|---|"
     for name, values in PRESETS.items():
-        shown = ", ".join(f"`{key}` {written(value)}" for key, value in values.items())
-        yield f"| `{name}` | {shown or 'nothing: the defaults' if name != DEFAULT else 'nothing'} |"
+        shown = ", ".join(f"`{key}` {_value(value)}" for key, value in values.items())
+        yield f"| `{name}` | {shown or 'nothing: these are the defaults'} |"
+
+
+def _value(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else written(value)
 
 
 def page(text: str) -> str:

@@ -33,8 +33,8 @@ from ebca.core.trace import Trace
 from ebca.methods.method import At, Method, SeenRow
 
 UNMASKED_LAYER = (
-    "EBCA: the inpaint mask was not applied in layers whose size is none of the picture's: another"
-    " extension has changed it."
+    "EBCA: another extension changes the size of some layers; in those the inpaint mask was not"
+    " applied."
 )
 
 _ALL = slice(None)

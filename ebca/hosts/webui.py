@@ -28,8 +28,8 @@ from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
 from ebca.methods.method import Clock, Method
 
 UNMASKED_PIECE = (
-    "EBCA: the inpaint mask was not applied: another extension evaluates the picture in pieces, of"
-    " which nothing tells where they lie."
+    "EBCA: the inpaint mask was not applied: another extension makes the picture in pieces, and"
+    " EBCA cannot tell where each piece lies."
 )
 
 

@@ -119,63 +119,64 @@ class BCU(Method):
 
     gamma_attn: float = setting(
         0.002,
-        "How strongly each word is pulled towards the parts of the picture that look at it. More"
-        " brings out words that the picture ignores; too much breaks the picture.",
-        label="gamma_attn",
+        "The paper's update: how strongly to bring out words that the picture ignores. Too much"
+        " breaks the picture; 0 is off.",
+        label="Bring out words (gamma_attn)",
         neutral=0.0,
         legal=GAMMA,
     )
     gamma_norm: float = setting(
         0.0,
-        "How strongly words that dominate the picture are held back.",
-        label="gamma_norm",
+        "The paper's update: how strongly to hold back words that dominate the picture. Too much"
+        " breaks the picture; 0 is off.",
+        label="Hold back words (gamma_norm)",
         neutral=0.0,
         legal=GAMMA,
     )
     start: float = setting(
         0.0,
-        "When the update begins, as a part of the steps: 0 is the first step.",
-        label="Update from",
+        "When the paper's update begins: 0 is the first step, 0.5 half of the steps.",
+        label="Paper's update from",
         group="when",
         neutral=0.0,
         legal=FRACTION,
     )
     stop: float = setting(
         1.0,
-        "When the update ends, as a part of the steps: 1 is the last step.",
-        label="Update until",
+        "When the paper's update ends: 0.5 is half of the steps, 1 the last step.",
+        label="Paper's update until",
         group="when",
         neutral=1.0,
         legal=FRACTION,
     )
     formulation: str = setting(
         "reference",
-        "reference: as the authors' published code computes it, to which their step sizes belong."
-        " paper: the equations as printed.",
-        label="Formulation",
+        "reference: as the authors' code calculates it; their step sizes belong to it. paper: the"
+        " equations as printed.",
+        label="Formula of the update",
         group="update",
         neutral="reference",
         legal=("reference", "paper"),
     )
     update_unconditional: bool = setting(
         False,
-        "Also update the negative prompt, as the authors' code does.",
+        "Also apply the update to the negative prompt, as the authors' code does.",
         label="Update the negative prompt too",
         group="update",
         neutral=False,
     )
     scale_with_depth: bool = setting(
         True,
-        "Make the step sizes mean the same on SDXL as on SD1.5: multiply them by 16 / number of"
-        " attention layers.",
+        "The same values then mean about the same on SDXL, which has more attention layers than"
+        " SD1.5: they are multiplied by 16 / number of layers.",
         label="Same strength on every model",
         group="update",
         neutral=True,
     )
     max_relative_update: float = setting(
         0.0,
-        "The most that one update may change the prompt's encoding, as a part of its size. 0.02 is"
-        " careful, 0 is no limit.",
+        "The most that the update may change the prompt's encoding in one layer, as a share of its"
+        " size. 0.02 is careful, 0 is no limit.",
         label="Limit of one update (0 = none)",
         group="update",
         neutral=0.0,
@@ -183,9 +184,9 @@ class BCU(Method):
     )
     layers: str = setting(
         "all",
-        "Attention layers that update the prompt: all, or a list of down, mid, up, numbers and"
+        "In which attention layers the update acts: all, or a list of down, mid, up, numbers and"
         " ranges such as '0-3, 8, up'.",
-        label="Layers",
+        label="Attention layers",
         group="when",
         neutral="all",
         hint="all",
@@ -193,7 +194,7 @@ class BCU(Method):
     )
     mask: bool = setting(
         True,
-        "When inpainting, only the part that is repainted updates the prompt.",
+        "When inpainting, the update looks only at the part that is repainted.",
         label="Inpainting: only the repainted part counts",
         group="when",
         neutral=True,
@@ -201,23 +202,25 @@ class BCU(Method):
     )
     gamma_spread: float = setting(
         0.0,
-        "Moves the words of the prompt apart, whatever the picture shows. Not in the paper; it"
-        " never helped more than the rest.",
-        label="gamma_spread",
+        "How strongly to make the words of the prompt differ from each other. Not in the paper,"
+        " and of no use in the latest measurements.",
+        label="Move words apart (gamma_spread)",
         group="update",
         neutral=0.0,
         legal=Range(0.0, 1.0, slider=(0.0, 0.1, 0.0005)),
     )
     centered: bool = setting(
         True,
-        "Leave out of an update what it does to all words alike. Not in the paper.",
-        label="Centered updates",
+        "Leave out of the update what moves all words alike: it does not change which word a part"
+        " of the picture follows. Not in the paper.",
+        label="Leave out what moves all words alike",
         group="update",
         neutral=False,
     )
     edit_gamma_attn: float = setting(
         0.0,
-        "gamma_attn of the prompts after AND.",
+        "How strongly to bring out words of the prompts after AND that the picture ignores. 0 is"
+        " off.",
         label="gamma_attn after AND",
         group="and",
         neutral=0.0,
@@ -225,7 +228,8 @@ class BCU(Method):
     )
     edit_gamma_norm: float = setting(
         0.0,
-        "gamma_norm of the prompts after AND.",
+        "How strongly to hold back words of the prompts after AND that dominate the picture. 0 is"
+        " off.",
         label="gamma_norm after AND",
         group="and",
         neutral=0.0,
@@ -272,9 +276,9 @@ class BCU(Method):
     def tell(self, prompt: Prompt) -> str:
         if not any(self._sizes) or not prompt.main.strip():
             return ""
-        terms = ((self.gamma_attn, "brings out"), (self.gamma_norm, "holds back"))
+        terms = ((self.gamma_attn, "brings out ignored"), (self.gamma_norm, "holds back dominant"))
         done = " and ".join(f"{verb} words ({size:g})" for size, verb in terms if size)
-        return f"The paper's update {done or 'spreads words'}."
+        return f"The paper's update {done or 'moves words apart'}."
 
 
 @dataclass(frozen=True)

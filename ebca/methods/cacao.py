@@ -24,9 +24,9 @@ class Cacao(Method):
 
     and_means: str = setting(
         SUM,
-        "sum: every prompt after AND adds to the picture by its weight, at almost no cost. average:"
-        " the paper's way, every prompt takes a share from the others. webui: the WebUI's own AND,"
-        " which needs as much time again for every prompt.",
+        "sum: each prompt after AND is added by its weight, as the WebUI does it, but at little"
+        " cost. average: the paper's way, the prompts share the picture. webui: the WebUI's own"
+        " AND, which takes as much time again for each prompt.",
         label="What AND means",
         neutral=SUM,
         since="0.1.0",
@@ -34,7 +34,7 @@ class Cacao(Method):
     )
     edit_start: float = setting(
         0.0,
-        "When the prompts after AND begin to act, as a part of the steps.",
+        "When the prompts after AND begin to act: 0 is the first step, 0.5 half of the steps.",
         label="Prompts after AND from",
         group="and",
         neutral=0.0,
@@ -42,7 +42,7 @@ class Cacao(Method):
     )
     edit_stop: float = setting(
         1.0,
-        "When the prompts after AND stop acting, as a part of the steps.",
+        "When the prompts after AND stop acting: 0.5 is half of the steps, 1 the last step.",
         label="Prompts after AND until",
         group="and",
         neutral=1.0,
@@ -92,7 +92,7 @@ class Cacao(Method):
             for edit in prompt.edits
             if not edit.empty
         )
-        how = "Adds" if self.and_means == SUM else "Averages with"
+        how = "Adds" if self.and_means == SUM else "Averages with what comes"
         return f"{how} after AND: {shown}."
 
     def _window(self, edit: Edit) -> tuple[float, float]:

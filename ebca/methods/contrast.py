@@ -34,8 +34,8 @@ class Contrast(Method):
     )
     contrast_stop: float = setting(
         0.3,
-        "How far the picture may have come out of the noise when this ends: 0 is pure noise, 1 the"
-        " finished picture. The beginning decides what there is to see.",
+        "When the contrast stops. It counts noise, not steps: 0 is pure noise, 1 the finished"
+        " picture.",
         label="Contrast until",
         group="subjects",
         neutral=0.3,

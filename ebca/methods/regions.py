@@ -73,9 +73,9 @@ class OwnPlaces(Method):
     )
     regions_stop: float = setting(
         0.7,
-        "How far the picture may have come out of the noise when this ends: 0 is pure noise, 1 the"
-        " finished picture.",
-        label="Subjects until",
+        "When the strength of the subjects stops acting. It counts noise, not steps: 0 is pure"
+        " noise, 1 the finished picture. The end only paints what is there.",
+        label="Strength of the subjects until",
         group="subjects",
         neutral=0.7,
         since="0.2.0",

@@ -38,8 +38,8 @@ class Words:
 
     subjects: str = setting(
         "",
-        "What the prompt must show, as it stands there: 'cat, red hat'. Leave it empty to use what"
-        " was found.",
+        "What the picture must show, in the prompt's own words: 'cat, red hat'. Leave it empty and"
+        " EBCA finds the subjects itself.",
         label="Subjects",
         neutral="",
         hint="as found in the prompt",
@@ -49,9 +49,9 @@ class Words:
         default="",
         hash=False,
         metadata={
-            "help": "How strongly gamma_attn acts on single words of the prompt: 'crown:2.5, red"
-            " hat:1.5'. 0 takes it off a word.",
-            "label": "Token weights",
+            "help": "Makes gamma_attn stronger or weaker for single words of the prompt:"
+            " 'crown:2.5, red hat:1.5'; 0 leaves a word out. This is not the prompt's (crown:1.2).",
+            "label": "Words to bring out more or less",
             "group": "update",
             "neutral": "",
             "hint": "crown:2.5, red hat:1.5",

@@ -12,19 +12,19 @@ from ebca.settings.presets import CUSTOM, DEFAULT, PRESETS
 class PageSettings:
     """What is set of a job beside the methods."""
 
-    enabled: bool = setting(False, "Whether EBCA takes part at all.", label="EBCA", neutral=False)
+    enabled: bool = setting(False, "Switches EBCA on.", label="EBCA", neutral=False)
     preset: str = setting(
         DEFAULT,
-        "Starting values. Choosing one sets the controls below, which you can then change.",
+        "Starting values. Choosing one sets the controls; change them afterwards as you like.",
         label="Preset",
         neutral=DEFAULT,
         legal=(CUSTOM, *PRESETS),
     )
     hires: str = setting(
         "same",
-        "With hires fix. same: in both passes. off: in the first pass only. only: in the hires"
-        " pass only.",
-        label="Hires fix",
+        "Where EBCA acts with hires fix. same: in both passes. off: in the first pass only. only:"
+        " in the hires pass only.",
+        label="With hires fix",
         group="when",
         neutral="same",
         legal=("same", "off", "only"),

@@ -24,7 +24,7 @@ def check_model(settings: Settings, other_unet: Any) -> None:
     """Raise SettingsError or NoCrossAttentionError if the model cannot be used; `other_unet` is
     what the WebUI's settings have in the UNet's place."""
     if other_unet is not None:
-        legal = "None: this one cannot be hooked"
+        legal = "None: EBCA cannot work inside this one"
         raise SettingsError("the setting SD Unet", other_unet.label, legal)
     layers = find_layers(unet())
     for method in settings.methods:

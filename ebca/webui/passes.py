@@ -86,13 +86,13 @@ class Pass:
             told.update(infotext.label("mask", "partly"))
         if sampling.gave_back:
             p.comment(
-                "EBCA: another extension evaluates the UNet with prompts of its own, so that AND"
-                " was left to the WebUI and EBCA did nothing more."
+                "EBCA: another extension brought prompts of its own, so EBCA stopped and AND was"
+                " left to the WebUI."
             )
         elif sampling.strange_evaluations:
             p.comment(
-                f"EBCA: another extension evaluated the UNet {sampling.strange_evaluations} times"
-                " with rows of its own, which EBCA left as they were."
+                "EBCA: another extension ran the model by itself"
+                f" {sampling.strange_evaluations} times; EBCA took no part in that."
             )
 
     def _mask(self) -> Tensor | None:

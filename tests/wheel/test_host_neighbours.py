@@ -361,7 +361,7 @@ def test_strange_evaluations_beside_the_webuis_own_are_left_alone(host: Host) ->
     with evaluating(lambda given: torch.cat([given.text_cond, given.text_uncond]) * 0.5):
         beside = host.txt2img([{**AVERAGE, **UPDATE}], prompt=BOTH)
     assert torch.equal(beside.pictures, expected.pictures)
-    assert any("3 times with rows of its own" in comment for comment in beside.comments)
+    assert any("ran the model by itself 3 times" in comment for comment in beside.comments)
     assert beside.parameters["EBCA and_means"] == "average"
 
 
