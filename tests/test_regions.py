@@ -166,6 +166,22 @@ def test_on_a_unet_the_first_evaluation_is_seen_and_the_second_one_changed(unet)
     assert torch.equal(third, evaluate(unet, latent(2), context(2), timestep=200))
 
 
+def test_with_a_mask_a_unet_is_changed_where_it_is_repainted_and_no_comparison_reads_a_tensor(unet):
+    mask = torch.zeros(8, 8)
+    mask[:, 4:] = 1.0
+    with apply_patch(
+        unet,
+        ONLY,
+        prompt=compose("a cat and a dog"),
+        contexts=ALONE,
+        conditional_rows=[1],
+        mask=mask,
+    ):
+        first, second = (evaluate(unet, latent(2), context(2), timestep=900) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert not torch.allclose(first[1], second[1], atol=1e-4)
+
+
 def test_images_of_a_batch_have_regions_of_their_own(unet):
     prompts = ["a cat and a dog", "a frog", "a dog and a cat"]
     contexts = {**ALONE, "a frog": encoding(seed=5)}

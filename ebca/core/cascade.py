@@ -88,7 +88,7 @@ class Plan:
     @property
     def idle(self) -> bool:
         """Whether nothing is done."""
-        return self.mix == PLAIN and not (self.main or self.negative)
+        return self.mix.is_plain and not (self.main or self.negative)
 
 
 def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
@@ -195,7 +195,7 @@ class Cascade:
         self.moving = list(self._moving(context))
         alike: dict[tuple[object, ...], list[int]] = {}
         for index, row in enumerate(self.evaluation.rows):
-            if row.conditional and self.plans[row.image].mix != PLAIN:
+            if row.conditional and not self.plans[row.image].mix.is_plain:
                 alike.setdefault(self._likeness(row.image), []).append(index)
         self.mixed = [self._mixed(members, context) for members in alike.values()]
 

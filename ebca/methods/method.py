@@ -95,6 +95,11 @@ class Mix:
     main: float | Tensor = 1.0
     branches: tuple[Branch, ...] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the host's own output."""
+        return not self.branches and not isinstance(self.main, Tensor) and self.main == 1.0
+
     def __add__(self, other: Mix) -> Mix:
         """Both at once: each is a change of the plain output, and changes add up."""
         return Mix(self.main + other.main - 1.0, self.branches + other.branches)
