@@ -50,7 +50,7 @@ SIZES: dict[str, dict[str, Any]] = {
 """diffusers' configurations of the UNets whose cost is measured; `tiny` is for a quick look."""
 
 _PAPER = Settings(**PRESETS["paper: multi-concept"])
-_OFF = Settings(gamma_attn=0.0, contrast=0.0)
+_OFF = Settings(gamma_attn=0.0, regions=0.0)
 _TWO_SUBJECTS = compose("a cat and a dog")
 STOCK = "stock"
 _TOKENS = 77

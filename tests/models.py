@@ -6,7 +6,7 @@ from torch import Tensor
 
 CONTEXT_WIDTH = 24
 TOKENS = 7
-PAPER = {"gamma_spread": 0.0, "centered": False, "and_means": "average"}
+PAPER = {"gamma_spread": 0.0, "centered": False, "and_means": "average", "regions": 0.0}
 """What leaves an update to the paper's terms."""
 LAYERS = 7  # cross-attention layers of `tiny_unet`: 2 down, 1 mid, 4 up
 

@@ -2,16 +2,17 @@
 
 import ast
 import inspect
+import sys
 from pathlib import Path
 
 import ebca
 
 PACKAGE = Path(ebca.__file__).parent
-CORE = {
-    "attention", "bcu", "cacao", "cascade", "composition", "energy", "engine", "layers",
-    "prompts", "settings", "trace", "visit",
-}  # fmt: skip
-PURE = ["attention", "energy", "bcu", "cacao"]
+ORDER = ["settings", "subjects", "prompts", "core", "methods", "hosts", "session"]
+"""What the package is made of, in the order in which it may be imported. Of the core, attention,
+energies and layers come before the methods; what follows an evaluation comes after them."""
+
+BEFORE_METHODS = {"attention", "energy", "layers"}
 HOST_FREE = ["infotext", "options", "words"]  # of the extension
 WEBUI_ONLY = {"gradio", "modules", "modules_forge", "backend", "ldm_patched", "ldm", "sgm"}
 
@@ -34,56 +35,34 @@ def parameters(function: object) -> list[tuple[str, object, bool]]:
 
 
 def test_signatures_are_stable():
-    assert [(name, default) for name, default, _ in parameters(ebca.Settings)][:-5] == [
-        ("gamma_attn", 0.002),
-        ("gamma_norm", 0.0),
-        ("start", 0.0),
-        ("stop", 1.0),
-        ("formulation", "reference"),
-        ("update_unconditional", False),
-        ("scale_with_depth", True),
-        ("max_relative_update", None),
-        ("layers", "all"),
-    ]
-    last = ["token_weights", "mask", "gamma_spread", "centered", "composition"]
-    assert [name for name, *_ in parameters(ebca.Settings)][-5:] == last
-    assert [getattr(ebca.Settings(), name) for name in last] == [
-        {},
-        True,
-        0.0,
-        True,
-        "sum",
-    ]
-    assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-2] == [
+    assert list(ebca.Settings()) == [
+        "subjects", "token_weights", "contrast", "contrast_stop", "gamma_attn", "gamma_norm",
+        "start", "stop", "formulation", "update_unconditional", "scale_with_depth",
+        "max_relative_update", "layers", "mask", "gamma_spread", "centered", "edit_gamma_attn",
+        "edit_gamma_norm", "and_means", "edit_start", "edit_stop",
+    ]  # fmt: skip
+    assert [(name, default) for name, default, _ in parameters(ebca.Edit)][:-1] == [
         ("prompt", None),
         ("context", None),
         ("alpha", 1.0),
-        ("gamma_attn", 0.0),
-        ("gamma_norm", 0.0),
-        ("start", 0.0),
-        ("stop", 1.0),
+        ("gamma_attn", None),
+        ("gamma_norm", None),
+        ("start", None),
+        ("stop", None),
     ]
-    assert [name for name, *_ in parameters(ebca.Edit)][-2:] == ["token_weights", "contrast"]
     assert parameters(ebca.apply_patch) == [
         ("model", None, False),
         ("settings", None, False),
+        ("prompt", None, True),
         ("edits", (), True),
         ("conditional_rows", None, True),
         ("mask", None, True),
         ("trace", None, True),
         ("reference", None, True),
+        ("contexts", None, True),
     ]
     assert parameters(ebca.remove_patch) == [("model", None, False)]
-    assert parameters(ebca.compose) == [
-        ("prompt", None, False),
-        ("gamma_attn", 0.0, True),
-        ("gamma_norm", 0.0, True),
-        ("start", 0.0, True),
-        ("stop", 1.0, True),
-        ("contrast", 0.0, True),
-        ("contrast_stop", 0.3, True),
-        ("things", "", True),
-    ]
+    assert [name for name, *_ in parameters(ebca.compose)] == ["prompt", "edit"]
 
 
 def imports(path: Path, *, at_run_time: bool = True) -> set[str]:
@@ -112,46 +91,49 @@ def own(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imports(path) if name.startswith("ebca.")}
 
 
-def core(name: str) -> Path:
-    return PACKAGE / f"{name}.py"
-
-
-def test_settings_import_neither_torch_nor_anything_of_the_package():
-    assert "torch" not in roots(core("settings"))
-    assert not own(core("settings"))
-
-
-def test_the_core_imports_torch_and_nothing_of_a_host():
-    for name in sorted(CORE):
-        foreign = roots(core(name)) - {"ebca", "torch"} - set(_standard_library())
-        assert not foreign, f"{name} imports {foreign}"
-        outside = own(core(name)) - CORE - {"plots"}  # trace.plot draws only when asked to
-        assert not outside, f"{name} imports {outside}"
+def files(name: str) -> list[Path]:
+    """Of a part of the package, a folder or a module."""
+    return sorted((PACKAGE / name).glob("*.py")) or [PACKAGE / f"{name}.py"]
 
 
 def _standard_library() -> frozenset[str]:
-    import sys
-
     return frozenset(sys.stdlib_module_names)
 
 
+def test_settings_subjects_and_prompts_import_nothing_but_each_other():
+    for name in ("settings", "subjects", "prompts"):
+        for path in files(name):
+            assert not roots(path) - {"ebca"} - _standard_library(), path
+
+
+def test_the_core_and_the_methods_import_torch_and_nothing_of_a_host():
+    for path in files("core") + files("methods"):
+        foreign = roots(path) - {"ebca", "torch"} - _standard_library()
+        assert not foreign, f"{path} imports {foreign}"
+
+
 def test_no_arrow_points_back():
-    """settings, energy -> bcu, cacao -> the engine -> session <- hosts"""
-    order = [{"settings"}, set(PURE), {"composition", "cascade", "layers", "trace", "visit"},
-             {"engine"}, {"hosts"}, {"session"}]  # fmt: skip
-    for level, names in enumerate(order):
-        later = set().union(*order[level + 1 :])
-        for name in names:
-            files = sorted((PACKAGE / name).glob("*.py")) if name == "hosts" else [core(name)]
-            for path in files:
-                assert not own(path) & later, f"{path.name} imports {own(path) & later}"
+    for level, name in enumerate(ORDER):
+        later = set(ORDER[level + 1 :])
+        for path in files(name):
+            mine = own(path)
+            if name == "core" and path.stem not in BEFORE_METHODS:
+                mine -= {"methods"}
+            if path.stem == "values":  # asks for the methods when a Settings is made
+                mine -= {"prompts", "methods"}
+            assert not mine & later, f"{path} imports {mine & later}"
+
+
+def test_the_engine_and_the_hosts_know_no_method_by_name():
+    for path in files("core") + files("hosts"):
+        named = {name for name in imports(path) if name.startswith("ebca.methods.")}
+        assert all(name.startswith("ebca.methods.method") for name in named), path
 
 
 def test_the_maths_knows_only_tensors():
-    for name in PURE:
-        assert own(core(name)) <= set(PURE)
-        assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(ast.parse(
-            core(name).read_text(encoding="utf-8"))))  # fmt: skip
+    for name in ("attention", "energy"):
+        tree = ast.parse((PACKAGE / "core" / f"{name}.py").read_text(encoding="utf-8"))
+        assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
 
 
 def extension() -> list[Path]:
@@ -195,9 +177,10 @@ def test_what_needs_no_webui_imports_none():
 
 
 def test_the_import_walk_sees_what_it_should():
-    assert {"torch", "ebca"} <= roots(core("engine"))
-    assert {"energy", "attention"} <= own(core("bcu"))
-    assert "torch" in {n.split(".")[0] for n in imports(core("settings"), at_run_time=False)}
+    assert {"torch", "ebca"} <= roots(PACKAGE / "core" / "engine.py")
+    assert {"core", "settings"} <= own(PACKAGE / "methods" / "bcu.py")
+    prompt = PACKAGE / "prompts" / "prompt.py"
+    assert "torch" in {n.split(".")[0] for n in imports(prompt, at_run_time=False)}
 
 
 def test_the_changelog_names_this_version() -> None:

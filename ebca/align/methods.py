@@ -25,6 +25,7 @@ PATCHED = ("bcu", "cacao", "both")
 
 _STILL = {
     "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "centered": False, "contrast": 0.0,
+    "regions": 0.0,
 }  # fmt: skip
 _OFF = Settings(**_STILL)
 _ALPHA = Range(0.0, 100.0)

@@ -93,7 +93,8 @@ class Plan:
 
 def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
     """When it is, for a method and an image."""
-    return Moment(evaluation.clock, evaluation.memories.of(method, image.number))
+    memory = evaluation.memories.of(method, image.number)
+    return Moment(evaluation.clock, memory, evaluation.guidance)
 
 
 @dataclass

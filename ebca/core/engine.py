@@ -16,12 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from ebca.core.attention import attend, merge_heads, split_heads
-from ebca.core.cascade import Cascade, DriftingContext, MixedRows, Rows, Steps, as_rows, moment_of
+from ebca.core.cascade import (
+    Cascade,
+    DriftingContext,
+    MixedRows,
+    Rows,
+    Steps,
+    as_rows,
+    level_size,
+    moment_of,
+)
 from ebca.core.evaluation import Evaluation
 from ebca.core.hooks import LayerCall, LayerHooks
 from ebca.core.layers import Layer, Projections, find_layers
 from ebca.core.trace import Trace
-from ebca.methods.method import At, Method
+from ebca.methods.method import At, Method, SeenRow
 
 UNMASKED_LAYER = (
     "EBCA: another extension changes the size of some layers; in those the inpaint mask was not"
@@ -249,11 +258,19 @@ class Engine:
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""
         evaluation, call = self._active_cascade.evaluation, look.call
+        images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
+        if not images:  # the WebUI may evaluate the others by themselves
+            return
         rows = _conditional(evaluation, call.hidden.device)
         at = look.at(call.context[rows], call.key[rows], rows, None)
-        images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
         moments = [moment_of(method, image, evaluation) for image in images]
-        method.see(at, [image.prompt for image in images], moments)
+        method.see(
+            at,
+            [
+                SeenRow(image.prompt, moment, image.tokens, image.mask)
+                for image, moment in zip(images, moments, strict=True)
+            ],
+        )
 
     @property
     def _active_cascade(self) -> Cascade:
@@ -281,6 +298,8 @@ class _Look:
         return At(
             self.call.layer,
             self._layers,
+            self._cascade.evaluation.size,
+            level_size(self._cascade.evaluation.size, self.call.query.shape[1]),
             self.call.query[rows],
             key,
             context,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ class Image:
 
     `contexts` (text -> encoding [t, c]) has every text that a method named. `token_weights`
     (token index of the main context -> factor on gamma_attn). `mask` [h, w] in latent pixels: 1
-    where the image is repainted. `number` tells images apart whose prompts are the same.
+    where the image is repainted. `number` tells images apart whose prompts are the same;
+    `tokens(words)` gives the indices of words in the main context.
     """
 
     prompt: Prompt = field(default_factory=Prompt)
@@ -33,6 +34,7 @@ class Image:
     token_weights: Mapping[int, float] = field(default_factory=dict)
     mask: Tensor | None = None
     number: int = 0
+    tokens: Callable[[str], Sequence[int]] = lambda words: ()
 
     def context(self, source: Source) -> Tensor:
         """The encoding [t, c] of what a branch attends to."""
@@ -57,7 +59,7 @@ class Evaluation:
     """One UNet evaluation as its host describes it.
 
     `rows` names every row of the batch in order, `images` what the rows' image indices refer to;
-    `size` is the latent's (h, w).
+    `size` is the latent's (h, w), `guidance` the guidance scale (CFG) if it is known.
     """
 
     rows: Sequence[Row]
@@ -65,3 +67,4 @@ class Evaluation:
     clock: Clock
     size: tuple[int, int]
     memories: Memories = field(default_factory=Memories)
+    guidance: float | None = None

@@ -75,7 +75,9 @@ class Pipeline:
             own, rows = _with_own_masks(own, rows, call.sample)
         height, width = call.sample.shape[-2:]
         clock = Clock(lambda: self._time(call))
-        return Evaluation(rows, own, clock, (height, width), self._remembered())
+        guidance = getattr(self._pipe, "guidance_scale", None)
+        memories = self._remembered()
+        return Evaluation(rows, own, clock, (height, width), memories, guidance)
 
     def _conditional(self, batch: int) -> list[bool]:
         pipe = self._pipe
@@ -152,18 +154,20 @@ class Pipeline:
 
 
 def _weighed(pipe: Any, image: Image, word_weights: Sequence[tuple[str, float]]) -> Image:
-    """With factors on the tokens of words. Raises SettingsError for words that are not there."""
-    if not word_weights:
-        return image
-    text = image.prompt.main
-    tokens = pipe.tokenizer(text, truncation=True).input_ids
-    weights = dict(image.token_weights)
-    for words, factor in word_weights:
+    """With the places of words, and factors on the tokens of some. Raises SettingsError for words
+    with factors that are not there."""
+    text, weights = image.prompt.main, dict(image.token_weights)
+
+    def places(words: str) -> list[int]:
+        tokens = pipe.tokenizer(text, truncation=True).input_ids
         wanted = pipe.tokenizer(words, add_special_tokens=False).input_ids
-        if not (indices := list(find_tokens(wanted, tokens))):
+        return list(find_tokens(wanted, tokens))
+
+    for words, factor in word_weights:
+        if not (indices := places(words)):
             raise SettingsError("token_weights", words, f"words of the prompt {text.strip()!r}")
         weights.update(dict.fromkeys(indices, factor))
-    return dataclasses.replace(image, token_weights=weights)
+    return dataclasses.replace(image, token_weights=weights, tokens=places)
 
 
 def _with_own_masks(

@@ -187,7 +187,9 @@ class WebUISampling:
             uncond = contexts_in(self._announced.text_uncond)
             self._known.learn(len(conditional), rest[: len(cond.batch)], uncond)
         size = (sample.shape[-2], sample.shape[-1])
-        return Evaluation(rows, images, Clock(lambda: self._time(level)), size, self._memories)
+        guidance = self._sampler.sampler_extra_args.get("cond_scale")
+        clock = Clock(lambda: self._time(level))
+        return Evaluation(rows, images, clock, size, self._memories, guidance)
 
     def _end(self, _inner: nn.Module, _args: Any, _output: Any) -> None:
         self._own = None

@@ -6,6 +6,7 @@ from ebca.methods.bcu import BCU
 from ebca.methods.cacao import Cacao
 from ebca.methods.contrast import Contrast
 from ebca.methods.method import Method
+from ebca.methods.regions import OwnPlaces
 
-METHODS: tuple[type[Method], ...] = (Contrast, BCU, Cacao)
+METHODS: tuple[type[Method], ...] = (OwnPlaces, BCU, Cacao, Contrast)
 """In the order in which their settings are shown."""

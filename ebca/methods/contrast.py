@@ -23,19 +23,21 @@ class Contrast(Method):
     """The settings of the contrast, and what the engine asks of it."""
 
     contrast: float = setting(
-        1.3,
-        "How strongly to show every requested subject instead of only one. Too much shows some of"
-        " them twice; 0 is off.",
-        label="Strength of the subjects",
+        0.0,
+        "An older way to show every subject: moves the whole picture away from each of them alone,"
+        " and shows more of them twice. 0 is off.",
+        label="Contrast",
+        group="subjects",
         neutral=0.0,
+        was=(("0.1.0", 1.3),),
         legal=Range(0.0, 10.0, slider=(0.0, 2.0, 0.01)),
     )
     contrast_stop: float = setting(
         0.3,
-        "When the strength of the subjects stops acting. It counts noise, not steps: 0 is pure"
-        " noise, 1 the finished picture. The beginning decides what there is to see.",
-        label="Strength of the subjects until",
-        group="when",
+        "When the contrast stops. It counts noise, not steps: 0 is pure noise, 1 the finished"
+        " picture.",
+        label="Contrast until",
+        group="subjects",
         neutral=0.3,
         legal=FRACTION,
     )

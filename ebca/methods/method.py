@@ -59,10 +59,12 @@ class Moment:
     """When an evaluation happens, and what was seen before it.
 
     memory: what the method's `remember` gave for this image.
+    guidance: the guidance scale (CFG), if the host tells it.
     """
 
     clock: Clock
     memory: Any = None
+    guidance: float | None = None
 
     def in_steps(self, start: float, stop: float) -> bool:
         """Whether the window [start, stop) of this run's steps is open."""
@@ -114,6 +116,8 @@ class At:
 
     layer: Layer
     layers: int  # of the UNet
+    latent: tuple[int, int]  # (h, w) of the picture
+    size: tuple[int, int] | None  # (h, w) of the layer; None if it is no level of the latent's
     query: Tensor
     key: Tensor
     context: Tensor
@@ -121,6 +125,20 @@ class At:
     token_weights: Tensor | None
     mask: Callable[[], Tensor | None]
     pull_back: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SeenRow:
+    """One conditional row of a layer that a method looks at.
+
+    `tokens(words)` gives the indices of the words in the main context, none if they are not
+    there. `mask` [h, w] in latent pixels is 1 where the image is repainted.
+    """
+
+    prompt: Prompt
+    moment: Moment
+    tokens: Callable[[str], Sequence[int]]
+    mask: Tensor | None = None
 
 
 class Step(Hashable, Protocol):
@@ -182,8 +200,8 @@ class Method:
         """What is kept of one image during one sampling; None for nothing."""
         return None
 
-    def see(self, at: At, prompts: Sequence[Prompt], moments: Sequence[Moment]) -> None:
-        """Look at a layer, once `sees` said so: prompts and moments of the rows of `at`."""
+    def see(self, at: At, rows: Sequence[SeenRow]) -> None:
+        """Look at a layer, once `sees` said so; `rows` are those of `at`."""
 
     def sees(self, moment: Moment) -> bool:
         """Whether it wants to see the layers of an evaluation."""

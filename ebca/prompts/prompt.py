@@ -77,7 +77,8 @@ class Edit:
 class Prompt:
     """What one image is asked to be at one step.
 
-    `subjects` are what the main prompt asks to see as separate things: none, or two and more.
+    `subjects` are what the main prompt asks to see as separate things: none, or two and more;
+    `nouns` what each of them is in a word.
     `single` is false for a part of what its image is asked for (a prompt joined by the WebUI's
     own AND, which has a row of its own).
     """
@@ -85,10 +86,12 @@ class Prompt:
     main: str = ""
     edits: tuple[Edit, ...] = ()
     subjects: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
     single: bool = True
 
-    def with_subjects(self, subjects: tuple[str, ...]) -> Prompt:
-        return dataclasses.replace(self, subjects=subjects)
+    def with_subjects(self, subjects: Mapping[str, str]) -> Prompt:
+        """The same with subjects and their nouns."""
+        return dataclasses.replace(self, subjects=tuple(subjects), nouns=tuple(subjects.values()))
 
 
 def checked_token_weights(weights: object) -> Mapping[int, float]:

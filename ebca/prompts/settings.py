@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ebca.prompts.prompt import checked_token_weights
 from ebca.prompts.words import has_words, read_list, read_word_weights
 from ebca.settings.checks import SettingsError, check_text
 from ebca.settings.declaration import check_settings, setting
-from ebca.subjects import find_subjects
+from ebca.subjects import read_subjects
 
 
 def _check_token_weights(value: Any) -> Any:
@@ -24,6 +25,11 @@ def _check_subjects(value: Any) -> str:
     if len(read_list(check_text("subjects", value))) == 1:
         raise SettingsError("subjects", value, "two or more, such as 'cat, red hat', or none")
     return str(value)
+
+
+@lru_cache(maxsize=256)
+def _found(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((subject.text, subject.noun) for subject in read_subjects(text))
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,13 @@ class Words:
         """The subjects that the user named."""
         return read_list(self.subjects)
 
-    def subjects_of(self, text: str) -> tuple[str, ...]:
-        """Those of a main prompt: of the named ones those that it has, or else as found; none if
-        they are fewer than two."""
+    def subjects_of(self, text: str) -> dict[str, str]:
+        """Those of a main prompt with their nouns: of the named ones those that it has, or else
+        as found; none if they are fewer than two."""
         if not self.named:
-            return find_subjects(text)
-        there = tuple(each for each in self.named if has_words(text, each))
-        return there if len(there) > 1 else ()
+            return dict(_found(text))
+        there = [each for each in self.named if has_words(text, each)]
+        return {each: each.split()[-1] for each in there} if len(there) > 1 else {}
 
     @property
     def word_weights(self) -> list[tuple[str, float]]:

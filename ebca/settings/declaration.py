@@ -23,6 +23,7 @@ from ebca.settings.checks import (
 
 GROUPS = {
     "sight": "",
+    "subjects": "Subjects: details",
     "update": "The paper's update: details",
     "and": "Prompts after AND",
     "when": "When and where",

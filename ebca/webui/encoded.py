@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -39,12 +40,14 @@ class EncodedPrompts:
         read: Callable[[Any], Sequence[ImagePrompt]],
         weigh: Weigh,
         encode: Callable[[Sequence[str]], Sequence[Any]],
+        find: Callable[[str, str], Sequence[int]],
     ) -> None:
         """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` gives the
         texts that belong to an encoded batch, `weigh` the factors on the tokens of a text,
-        `encode` texts as the WebUI does, by the model in use."""
+        `encode` texts as the WebUI does, by the model in use, `find` the token indices of words
+        in a text."""
         self._methods, self._mask, self._read, self._weigh = methods, mask, read, weigh
-        self._encode = encode
+        self._encode, self._find = encode, find
         self._whole: dict[int, _Whole] = {}
         self._made: dict[tuple[int, ...], list[Image]] = {}
 
@@ -104,7 +107,13 @@ class EncodedPrompts:
             if text.absorbed
         }
         return [
-            Image(prompt, {**contexts, **own}, self._weigh(prompt.main), self._mask)
+            Image(
+                prompt,
+                {**contexts, **own},
+                self._weigh(prompt.main),
+                self._mask,
+                tokens=partial(self._find, prompt.main),
+            )
             for prompt in text.prompts(step, self._weigh)
         ]
 

@@ -23,7 +23,7 @@ from ebca.webui.composing import ImagePrompt, read_prompts
 from ebca.webui.encoded import EncodedPrompts
 from ebca.webui.encoder import text_encoder
 from ebca.webui.projections import WebUIProjections
-from ebca.webui.words import token_weights
+from ebca.webui.words import find_words, token_weights
 
 
 class Pass:
@@ -42,7 +42,7 @@ class Pass:
     def run(self) -> Iterator[None]:
         """EBCA is on while the block runs."""
         p, methods, scope = self._p, self._methods, ExitStack()
-        prompts = EncodedPrompts(methods, self._mask(), self._read, self._weigh, _encode)
+        prompts = EncodedPrompts(methods, self._mask(), self._read, self._weigh, _encode, _find)
         given, get_conds = self._sampler.sampler_extra_args, p.get_conds
 
         def mains(cond: Any) -> Any:
@@ -65,7 +65,7 @@ class Pass:
         with scope:
             scope.callback(sampling.close)
             sampling.open()
-            scope.callback(neighbours.tell_reader, self._prompts)
+            scope.callback(neighbours.tell_reader, self._read_last)
             given["cond"] = mains(given["cond"])
             scope.enter_context(replaced(p, "get_conds", get_mains))
             script_callbacks.on_cfg_denoiser(sampling.announce)
@@ -113,6 +113,12 @@ class Pass:
         prompts: Sequence[str] = self._p.hr_prompts if self._p.is_hr_pass else self._p.prompts
         return prompts
 
+    @property
+    def _read_last(self) -> Sequence[str]:
+        """What the WebUI has read last: it reads the prompts of hires fix before both passes."""
+        prompts: Sequence[str] | None = getattr(self._p, "hr_prompts", None)
+        return prompts if prompts and getattr(self._p, "enable_hr", False) else self._p.prompts
+
     def _weigh(self, text: str) -> dict[int, float]:
         return token_weights(_text_encoder(), text, self._words) if self._words else {}
 
@@ -122,6 +128,11 @@ def _encode(texts: Sequence[str]) -> list[Any]:
     prompts = prompt_parser.SdConditioning(texts, width=1024, height=1024)  # not in contexts
     encoded = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, 1)
     return [only.cond for (only,) in encoded]
+
+
+def _find(text: str, words: str) -> list[int]:
+    """Token indices of words in the context of a text."""
+    return find_words(_text_encoder(), text, words)
 
 
 def _text_encoder() -> Any:

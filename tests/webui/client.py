@@ -30,7 +30,7 @@ JOB = {
 }
 """What a job is where a test does not say otherwise."""
 
-PAPER = {"gamma_spread": 0, "centered": False, "and_means": "average", "contrast": 0}
+PAPER = {"gamma_spread": 0, "centered": False, "and_means": "average", "contrast": 0, "regions": 0}
 ON = {"gamma_attn": 0.03, "gamma_norm": 0.02, **PAPER}
 """Step sizes that every checkpoint of the suite notices within few steps."""
 
@@ -44,7 +44,7 @@ _BRIEF = {
     "infotext": None,
 }
 
-SUM = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0, "contrast": 0}
+SUM = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0, "contrast": 0, "regions": 0}
 ZERO = {**SUM, "and_means": "average"}
 
 _LABEL = re.compile(r'(EBCA(?: \w+)?): ("(?:\\.|[^\\"])*"|[^,]*)')

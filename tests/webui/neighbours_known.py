@@ -64,6 +64,8 @@ class Neighbour:
     that prompt, without EBCA either."""
     acts: bool = True
     """Whether it changes a picture when it is on."""
+    fails: Sequence[str] = ()
+    """Cases in which it fails without EBCA."""
     repeats: bool = True
     """Whether it makes the same picture twice without EBCA."""
     needs: str = ""
@@ -188,7 +190,12 @@ NEIGHBOURS = (
         says="Neutral Prompt",
     ),
     Neighbour("Neutral Prompt, CFG rescale", "Neutral Prompt", args=[0.7]),
-    _incantation("SEG", {0: True}),
+    _incantation(
+        "SEG",
+        {0: True},
+        job={"width": 128, "height": 128, "hr_scale": 1.25},
+        fails=["batch_cond_uncond off"],
+    ),
     _incantation("S-CFG", {4: True}),
     _incantation("PAG", {12: True, 13: 3.0}, expected=BUT),
     _incantation("CFG schedule", {16: True, 17: "Cosine"}),
@@ -198,6 +205,7 @@ NEIGHBOURS = (
         "ADetailer",
         args=[True, False, {"ad_model": "tiny-detector.pt", "ad_confidence": 0.0, "ad_mask_k": 1}],
         needs="tiny-detector.pt",
+        reads_all=True,
     ),
     Neighbour(
         "NegPiP",
@@ -206,7 +214,7 @@ NEIGHBOURS = (
         prompt="{}, (a green tree:-1.3)",
         reads_all=True,
     ),
-    Neighbour("Cutoff", "Cutoff", args=[True, "red, blue", 1.0]),
+    Neighbour("Cutoff", "Cutoff", args=[True, "red, yellow", 1.0], prompt="{}, a yellow house"),
     Neighbour(
         "Dynamic Thresholding",
         "Dynamic Thresholding (CFG Scale Fix)",
@@ -222,11 +230,17 @@ NEIGHBOURS = (
     Neighbour("Agent Scheduler", extension="sd-webui-agent-scheduler", acts=False),
     Neighbour("Perturbed-Attention", extension="sd-perturbed-attention", acts=False),
     Neighbour("Prompt All in One", extension="sd-webui-prompt-all-in-one", acts=False),
-    Neighbour("Self Attention Guidance", "Self Attention Guidance", args=[True, 0.75, 1.0]),
+    Neighbour(
+        "Self Attention Guidance",
+        "Self Attention Guidance",
+        args=[True, 0.75, 1.0],
+        job={"width": 128, "height": 128, "hr_scale": 1.25},
+    ),
     Neighbour(
         "FreeU",
         "FreeU",
         args=[True, 0, 1, 0, "Version 2", 1.2, 0.9, 0.0, 0.5, 0.0, 1.0, 1.4, 0.2],
+        job={"width": 128, "height": 128, "hr_scale": 1.25},
     ),
     Neighbour(
         "Kohya Hires.fix",
@@ -241,10 +255,16 @@ NEIGHBOURS = (
         "LoRA Block Weight",
         prompt="{} <lora:tiny-lora:1:lbw=OUTALL>",
         needs="tiny-lora",
+        reads_all=True,
     ),
     Neighbour(
-        "LyCORIS", extension="sd-webui-lycoris", prompt="{} <lyco:tiny-lokr:1>", needs="tiny-lokr"
+        "LyCORIS, LoKr and LoHa",
+        "LoRA Block Weight",
+        prompt="{} <lora:tiny-lokr:0.7> <lora:tiny-loha:0.7>",
+        needs="tiny-lokr",
+        reads_all=True,
     ),
+    Neighbour("LyCORIS, the extension", extension="sd-webui-lycoris", acts=False),
     Neighbour(
         "Latent Couple",
         "Latent Couple extension",

@@ -125,8 +125,8 @@ def test_a_list_of_0_1_0_is_read_in_its_own_order(webui, fields, compose):
 
 def test_a_key_wins_over_the_preset(webui):
     labels = webui.txt2img(ebca={"preset": "paper: stylise", "gamma_attn": 0.04}, steps=1).labels
-    assert labels["gamma_attn"] == "0.04"
-    assert labels["edit_start"] == "0.2"
+    del labels["version"]
+    assert labels == {"": "on", "preset": "paper: stylise", "gamma_attn": "0.04"}
 
 
 def test_whole_numbers_are_numbers(webui):

@@ -26,7 +26,7 @@ BAD = [
     ("layers", "sideways", "down, mid, up"),
     ("layers", "", "down, mid, up"),
     ("layers", "3-1", "down, mid, up"),
-    ("layers", 3, "a text"),
+    ("layers", 3, "down, mid, up"),
     ("layers", "0-99", "0-15"),
     ("token_weights", ["red"], "a text"),
     ("and_means", "mix", "sum, average, webui"),

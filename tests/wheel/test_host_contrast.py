@@ -11,7 +11,7 @@ from test_host_off import PICTURE, same
 
 from ebca import Settings
 
-STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0}
+STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "regions": 0.0}
 CONTRAST = {**STILL, "contrast": 0.66, "contrast_stop": 1.0}
 NONE = {**STILL, "contrast": 0.0}
 PROMPT = "a cat and a dog"

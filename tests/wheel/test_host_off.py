@@ -13,7 +13,7 @@ from ebca.version import VERSION
 from ebca.webui.options import fields
 
 ON = {"enabled": True, "gamma_attn": 0.1}
-NULL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "contrast": 0.0}
+NULL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "regions": 0.0}
 PICTURE = Image.effect_noise((64, 64), 80).convert("RGB")
 JOBS: dict[str, dict[str, Any]] = {
     "txt2img": {},

@@ -1,0 +1,215 @@
+"""Regions: every subject its own place. Not in the paper.
+
+    out = attn(Q, C_main) + c ( attn(Q, C_main) - mean_{l != j} attn(Q, C_l) )
+          for pixels in the region of subject j,     c = regions * 5.2 / guidance scale
+
+A picture of `a cat and a dog` fails by showing one of them twice, or something between them. C_l
+encodes subject l alone; inside the region of one subject the output moves away from the *others*.
+
+The regions are snapped, not optimised: in the first evaluation the attention to the subjects'
+nouns tells where the picture begins to show each; the partition (`ebca.methods.partitions`) that
+agrees best with that is kept to the end. The strength follows the guidance scale, which multiplies
+what it does. It ends at a noise level: late steps paint what there is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ebca.core.attention import split_heads
+from ebca.methods.method import PLAIN, At, Branch, Method, Mix, Moment, SeenRow, Source
+from ebca.methods.partitions import best_partition, partitions
+from ebca.methods.places import place_of
+from ebca.prompts.prompt import Prompt
+from ebca.settings.checks import FRACTION, Range
+from ebca.settings.declaration import check_settings, setting
+
+STRENGTH = 5.2
+"""c times the guidance scale, at `regions` 1: measured at 4 and 7, see docs/alignment.md."""
+
+_LEAST_GUIDANCE = 3.0
+"""Below this guidance scale the strength grows no more."""
+
+_USUAL_GUIDANCE = 7.0
+_BEST_PIXELS = 256
+"""Of all levels of a UNet, maps of about 16 x 16 tell best what is where."""
+
+MOST_SUBJECTS = 8
+
+
+@dataclass
+class Regions:
+    """What is remembered of one image: the maps of its first evaluation, then the regions."""
+
+    maps: Tensor | None = None  # [k, n] at `level`
+    level: tuple[int, int] = (0, 0)
+    latent: tuple[int, int] = (0, 0)
+    mask: Tensor | None = None
+    weights: list[Tensor] = field(default_factory=list)  # [h, w] of each subject's branch
+    everywhere: Tensor | None = None  # [h, w]: what is divided
+
+    @property
+    def known(self) -> bool:
+        return bool(self.weights)
+
+
+@dataclass(frozen=True)
+class OwnPlaces(Method):
+    """The settings of the regions, and what the engine asks of them."""
+
+    regions: float = setting(
+        1.0,
+        "How strongly to show every requested subject, each in a place of its own. 0 is off.",
+        label="Strength of the subjects",
+        neutral=0.0,
+        since="0.2.0",
+        legal=Range(0.0, 10.0, slider=(0.0, 2.0, 0.05)),
+    )
+    regions_stop: float = setting(
+        0.7,
+        "When the strength of the subjects stops acting. It counts noise, not steps: 0 is pure"
+        " noise, 1 the finished picture. The end only paints what is there.",
+        label="Strength of the subjects until",
+        group="subjects",
+        neutral=0.7,
+        since="0.2.0",
+        legal=FRACTION,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def active(self) -> bool:
+        return self.regions > 0.0 and self.regions_stop > 0.0
+
+    @property
+    def uses_mask(self) -> bool:
+        return True
+
+    def acts_on(self, prompt: Prompt) -> bool:
+        return bool(self._subjects(prompt))
+
+    def texts(self, prompt: Prompt) -> tuple[Source, ...]:
+        return self._subjects(prompt)
+
+    def remember(self) -> Regions:
+        return Regions()
+
+    def sees(self, moment: Moment) -> bool:
+        return not moment.memory.known and moment.in_noise(0.0, self.regions_stop)
+
+    def see(self, at: At, rows: Sequence[SeenRow]) -> None:
+        """Add up the maps of the layers of the level that tells most."""
+        if at.size is None or not _tells_most(at):
+            return
+        for index, row in enumerate(rows):
+            memory: Regions = row.moment.memory
+            subjects = self._subjects(row.prompt)
+            if not subjects or memory.known:
+                continue
+            maps = noun_maps(at, index, nouns_of(row))
+            if memory.level != at.size:
+                memory.maps, memory.level = None, at.size
+            memory.maps = maps if memory.maps is None else memory.maps + maps
+            memory.latent, memory.mask = at.latent, row.mask
+
+    def mix(self, prompt: Prompt, moment: Moment) -> Mix:
+        subjects, memory = self._subjects(prompt), moment.memory
+        if not subjects or not moment.in_noise(0.0, self.regions_stop):
+            return PLAIN
+        if not memory.known:
+            if memory.maps is None or len(memory.maps) != len(subjects):
+                return PLAIN  # this is the evaluation that is seen
+            settle(memory, prompt, subjects)
+        if len(memory.weights) != len(subjects):
+            return PLAIN  # the prompt's schedule has changed what there is to see
+        guidance = moment.guidance or _USUAL_GUIDANCE
+        strength = self.regions * STRENGTH / max(guidance, _LEAST_GUIDANCE)
+        everywhere = memory.everywhere
+        main = 1.0 + strength if everywhere is None else 1.0 + strength * everywhere
+        return Mix(
+            main,
+            tuple(
+                Branch(-strength * weight, subject)
+                for subject, weight in zip(subjects, memory.weights, strict=True)
+            ),
+        )
+
+    def tell(self, prompt: Prompt) -> str:
+        if not self.active or not prompt.single or not prompt.main.strip():
+            return ""
+        if subjects := self._subjects(prompt):
+            return "Will try to show all of: " + ", ".join(f"“{each}”" for each in subjects) + "."
+        return "Fewer than two subjects found. If there are more, name them in Subjects."
+
+    def _subjects(self, prompt: Prompt) -> tuple[str, ...]:
+        return prompt.subjects[:MOST_SUBJECTS] if self.active and prompt.single else ()
+
+
+def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
+    """Choose the regions by the maps, for good."""
+    assert memory.maps is not None
+    maps, count = memory.maps, len(subjects)
+    mask = None if memory.mask is None else _resized(memory.mask, memory.level)
+    places = torch.tensor([place_of(prompt.main, each) for each in subjects]).to(maps)
+    parts = partitions(memory.level, count, mask).to(maps)
+    turn, order = best_partition(maps, parts, places, memory.level)
+    whole = None if memory.mask is None else _resized(memory.mask, memory.latent)
+    fine = partitions(memory.latent, count, whole).to(maps)
+    regions = fine.index_select(0, turn[None])[0].index_select(0, order)  # [k, n]
+    others = (regions.sum(0) - regions) / (count - 1)
+    memory.weights = list(others.view(count, *memory.latent))
+    memory.everywhere = None if whole is None else whole.to(maps)
+
+
+def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
+    """How much each pixel of a row attends to each subject's noun, [k, n], each with mean 1."""
+    heads, beta = at.layer.heads, at.layer.beta(at.key.shape[-1])
+    query = split_heads(at.query[row : row + 1], heads)[0].float()
+    key = split_heads(at.key[row : row + 1], heads)[0].float()
+    share = (beta * query @ key.mT).softmax(-1).mean(0)  # [n, t]
+    maps = torch.stack(
+        [
+            share[:, list(tokens)].sum(-1) if tokens else share.new_ones(len(share))
+            for tokens in nouns
+        ]
+    )
+    return maps / maps.mean(-1, keepdim=True).clamp(min=1e-8)
+
+
+def nouns_of(row: SeenRow) -> list[list[int]]:
+    """Token indices of each subject's noun in the main prompt: within the subject's own words if
+    they stand together, else anywhere."""
+    found = []
+    for place, subject in enumerate(row.prompt.subjects[:MOST_SUBJECTS]):
+        noun = row.prompt.nouns[place] if row.prompt.nouns else subject.split()[-1]
+        own, anywhere = row.tokens(subject), row.tokens(noun)
+        found.append([index for index in anywhere if index in own] or [*anywhere] or [*own])
+    return found
+
+
+def _tells_most(at: At) -> bool:
+    """Whether no other level of the latent is nearer to the number of pixels that tells most."""
+    height, width = at.latent
+    here, sizes = at.query.shape[1], []
+    while height * width > 1:
+        sizes.append(height * width)
+        height, width = -(-height // 2), -(-width // 2)
+
+    def far(pixels: int) -> float:
+        return abs(math.log(pixels / _BEST_PIXELS))
+
+    return far(here) <= min(map(far, sizes[:3] or [here])) + 1e-9
+
+
+def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """A mask [h, w] in another size."""
+    how = "area" if size[0] * size[1] < mask.numel() else "nearest"
+    return F.interpolate(mask.float()[None, None], size=size, mode=how)[0, 0]

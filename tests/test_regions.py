@@ -1,0 +1,205 @@
+"""Every subject its own place: partitions, maps, and what becomes of them on a whole UNet."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from models import context, encoding, evaluate, latent, noise
+
+from ebca import Settings, apply_patch, compose
+from ebca.methods.method import PLAIN, Clock, Moment
+from ebca.methods.partitions import TURNS, best_partition, partitions
+from ebca.methods.places import place_of
+from ebca.methods.regions import OwnPlaces, Regions
+from ebca.prompts import Prompt
+
+sizes = st.tuples(st.integers(4, 17), st.integers(4, 17))
+
+
+@given(sizes, st.integers(2, 8))
+def test_every_pixel_is_of_one_part_and_parts_have_their_shares(size, count):
+    parts = partitions(size, count)
+    pixels = size[0] * size[1]
+    assert parts.shape == (TURNS, count, pixels)
+    assert torch.equal(parts.sum(1), torch.ones(TURNS, pixels))
+    shares = [0.4, 0.3, 0.3] if count == 3 else [1 / count] * count
+    counted = parts.sum(-1) / pixels
+    assert (counted - torch.tensor(shares)).abs().max() <= 2.5 / pixels + 0.5 / min(size)
+
+
+@given(sizes, st.integers(2, 5))
+def test_only_what_is_repainted_is_divided(size, count):
+    mask = torch.zeros(size)
+    mask[: size[0] // 2 + 1, 1:] = 1.0
+    parts = partitions(size, count, mask)
+    assert torch.equal(parts.sum(1), mask.flatten().expand(TURNS, -1))
+
+
+def blobs(size: tuple[int, int], *spots: tuple[int, int]) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
+    maps = torch.stack([(-((y - a) ** 2 + (x - b) ** 2) / 8.0).exp().flatten() for a, b in spots])
+    return maps / maps.mean(-1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "spots",
+    [
+        [(4, 1), (4, 10)],
+        [(4, 10), (4, 1)],
+        [(0, 5), (7, 5)],
+        [(0, 0), (7, 11)],
+        [(4, 1), (1, 10), (7, 10)],
+        [(7, 10), (4, 1), (1, 10)],
+        [(1, 1), (1, 10), (7, 1), (7, 10)],
+    ],
+)
+def test_subjects_get_the_parts_in_which_they_begin_to_be(spots):
+    size = (9, 13)
+    maps, parts = blobs(size, *spots), partitions(size, len(spots))
+    turn, order = best_partition(maps, parts, torch.zeros(len(spots), 2), size)
+    for subject, (y, x) in enumerate(spots):
+        assert parts[turn][order[subject]].view(size)[y, x] == 1.0
+
+
+def test_what_the_prompt_says_goes_before_what_the_maps_say():
+    size = (8, 8)
+    maps, parts = blobs(size, (4, 1), (4, 6)), partitions(size, 2)
+    places = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    turn, order = best_partition(maps, parts, places, size)
+    assert parts[turn][order[0]].view(size)[4, 6] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject", "place"),
+    [
+        ("a cat on the left, a dog on the right", "a cat", (-1, 0)),
+        ("a cat on the left, a dog on the right", "a dog", (1, 0)),
+        ("on the left a cat, on the right a dog", "a dog", (1, 0)),
+        ("a red cube on top of a blue sphere", "a red cube", (0, -1)),
+        ("a red cube on top of a blue sphere", "a blue sphere", (0, 1)),
+        ("a cat (under:1.2) a table", "a cat", (0, 1)),
+        ("a cat and a dog", "a cat", (0, 0)),
+        ("a cat and a dog", "a cow", (0, 0)),
+        ("a cat and a dog on the left", "a cat", (0, 0)),
+    ],
+)
+def test_where_the_prompt_says_that_a_subject_is(prompt, subject, place):
+    assert place_of(prompt, subject) == place
+
+
+PROMPT = Prompt("a cat and a dog", subjects=("a cat", "a dog"), nouns=("cat", "dog"))
+
+
+def remembered(**more: object) -> Regions:
+    maps = blobs((8, 8), (4, 1), (4, 6))
+    return Regions(maps=maps, level=(8, 8), latent=(16, 24), **more)
+
+
+def at(denoised: float, memory: Regions, guidance: float | None = 4.0) -> Moment:
+    return Moment(Clock(lambda: (0.9, denoised)), memory, guidance)
+
+
+def test_away_from_the_others_in_the_region_of_one():
+    method, memory = OwnPlaces(), remembered()
+    mix = method.mix(PROMPT, at(0.1, memory))
+    cat, dog = mix.branches
+    assert (cat.source, dog.source) == ("a cat", "a dog")
+    assert mix.main == pytest.approx(1 + 5.2 / 4)
+    assert cat.weight.shape == (16, 24)
+    torch.testing.assert_close(cat.weight + dog.weight, torch.full((16, 24), -5.2 / 4))
+    assert cat.weight[8, 2] == 0.0  # its own region
+    assert dog.weight[8, 2] == pytest.approx(-5.2 / 4)
+
+
+@pytest.mark.parametrize(
+    ("guidance", "strength"), [(7, 5.2 / 7), (4, 1.3), (1, 5.2 / 3), (None, 5.2 / 7)]
+)
+def test_the_strength_follows_the_guidance(guidance, strength):
+    mix = OwnPlaces().mix(PROMPT, at(0.1, remembered(), guidance))
+    assert mix.main == pytest.approx(1 + strength)
+
+
+def test_regions_are_kept_and_end_at_a_noise_level():
+    method, memory = OwnPlaces(), remembered()
+    first = method.mix(PROMPT, at(0.1, memory))
+    memory.maps = blobs((8, 8), (0, 0), (7, 7))
+    second = method.mix(PROMPT, at(0.6, memory))
+    assert torch.equal(first.branches[0].weight, second.branches[0].weight)
+    assert method.mix(PROMPT, at(0.7, memory)) == PLAIN
+    assert not method.sees(at(0.1, memory))
+    assert not method.sees(at(0.9, remembered()))
+
+
+def test_without_two_subjects_nothing_is_done_or_seen():
+    method = OwnPlaces()
+    assert method.mix(Prompt("a cat"), at(0.1, Regions())) == PLAIN
+    assert not method.acts_on(Prompt("a cat"))
+    assert not OwnPlaces(regions=0.0).acts_on(PROMPT)
+
+
+def test_nothing_outside_a_mask_is_changed():
+    mask = torch.zeros(16, 24)
+    mask[:, 12:] = 1.0
+    mix = OwnPlaces().mix(PROMPT, at(0.1, remembered(mask=mask)))
+    assert torch.equal(mix.main[:, :12], torch.ones(16, 12))
+    assert all(not branch.weight[:, :12].any() for branch in mix.branches)
+    assert mix.branches[0].weight[:, 12:].any()
+
+
+ALONE = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
+ONLY = Settings(gamma_attn=0.0)
+
+
+def test_on_a_unet_the_first_evaluation_is_seen_and_the_second_one_changed(unet):
+    off = evaluate(unet, latent(2), context(2), timestep=900)
+    with apply_patch(
+        unet, ONLY, prompt=compose("a cat and a dog"), contexts=ALONE, conditional_rows=[1]
+    ):
+        first, second, third = (
+            evaluate(unet, latent(2), context(2), timestep=time) for time in (900, 900, 200)
+        )
+    assert torch.equal(first, off)
+    assert torch.equal(second[0], off[0])
+    assert not torch.allclose(second[1], off[1], atol=1e-3)
+    assert torch.equal(third, evaluate(unet, latent(2), context(2), timestep=200))
+
+
+def test_images_of_a_batch_have_regions_of_their_own(unet):
+    prompts = ["a cat and a dog", "a frog", "a dog and a cat"]
+    contexts = {**ALONE, "a frog": encoding(seed=5)}
+
+    def second(prompt: object, rows: list[int]) -> torch.Tensor:
+        sample, text = latent(3)[rows], context(3)[rows]
+        with apply_patch(unet, ONLY, prompt=prompt, contexts=contexts):
+            evaluate(unet, sample, text, timestep=900)
+            return evaluate(unet, sample, text, timestep=900)
+
+    batch = second(compose(prompts), [0, 1, 2])
+    for image, prompt in enumerate(prompts):
+        alone = second(compose(prompt), [image])
+        torch.testing.assert_close(batch[[image]], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_the_maps_are_the_attention_to_the_nouns():
+    """Each with mean 1, so that a loud word is no larger than a quiet one."""
+    from ebca.core.layers import Layer
+    from ebca.methods.method import At
+    from ebca.methods.regions import noun_maps
+
+    class Module(torch.nn.Module):
+        heads, scale = 2, 0.5
+
+    query, key = noise(1, 12, 8), noise(1, 5, 8, seed=1)
+    layer = Layer(Module(), "attn2", "mid", 0)
+    seen = At(layer, 1, (3, 4), (3, 4), query, key, key, key[0], None, lambda: None, lambda u: u)
+    maps = noun_maps(seen, 0, [[1], [2, 3], []])
+    heads = [
+        (0.5 * query[0, :, part] @ key[0, :, part].T).softmax(-1)
+        for part in (slice(0, 4), slice(4, 8))
+    ]
+    share = sum(heads) / 2
+    expected = torch.stack([share[:, 1], share[:, 2] + share[:, 3], torch.ones(12)])
+    torch.testing.assert_close(maps, expected / expected.mean(-1, keepdim=True))
+    assert math.isclose(float(maps.mean()), 1.0, rel_tol=1e-5)
