@@ -87,15 +87,15 @@ def test_a_grid_is_all_combinations():
     assert [method.kind for method in found] == ["off", "bcu", "bcu", "bcu", "bcu", "core-and"]
     (usual,) = methods(["bcu"], Settings(), [])
     assert usual.label == "bcu gamma_attn=0.002 gamma_norm=0"
-    assert (usual.settings.contrast, usual.settings.contrast_stop) == (1.3, 0.3)
-    assert found[2].settings.contrast == 0.0
+    assert (usual.settings.regions, usual.settings.regions_stop) == (1.0, 0.7)
+    assert found[2].settings.regions == 0.0
     (still,) = methods(["bcu"], Settings(), read_grid(["gamma_attn=0", "contrast=0.4"]))
     assert (still.settings.gamma_attn, still.settings.contrast) == (0.0, 0.4)
     both = methods(["cacao", "off"], Settings(), read_grid(["composition=sum,average"]))
     labels = ["cacao and_means=sum", "cacao and_means=average", "off"]
     assert [method.label for method in both] == labels
     assert (
-        found[2].label == "bcu contrast=0 gamma_attn=0.002 gamma_norm=0"
+        found[2].label == "bcu regions=0 gamma_attn=0.002 gamma_norm=0"
         " max_relative_update=0 layers=down,mid centered=False"
     )
 
@@ -106,8 +106,8 @@ def test_a_label_tells_every_field_of_the_grid():
 
     steps = "gamma_attn=0.002 gamma_norm=0"
     assert labels("bcu", "contrast=0.66,1.3", "layers=all") == [
-        f"bcu contrast=0.66 {steps} layers=all",
-        f"bcu contrast=1.3 {steps} layers=all",
+        f"bcu regions=0 {steps} layers=all contrast=0.66",
+        f"bcu regions=0 {steps} layers=all contrast=1.3",
     ]
     caps = [f"bcu {steps} max_relative_update={cap}" for cap in ("0", "0.02")]
     assert labels("bcu", "max_relative_update=none,0.02") == caps
@@ -117,10 +117,10 @@ def test_a_label_tells_every_field_of_the_grid():
 
 
 def test_the_same_method_under_two_names_is_one_column():
-    command = ["align", "--methods", "bcu", "--grid", "contrast=1.3", "--against", "bcu"]
+    command = ["align", "--methods", "bcu", "--grid", "regions=1", "--against", "bcu"]
     (one,) = chosen_methods(build_parser().parse_args(command))
     assert one == Method("bcu", Settings())
-    assert " contrast=1.3 " in one.label
+    assert " regions=1 " in one.label
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ebca import Settings, SettingsError, apply_patch, methods
 from ebca.__main__ import main
 from ebca.docs import controls_table
 from ebca.infotext import read_parameters
-from ebca.methods.method import At, Branch, Method, Mix, Moment
+from ebca.methods.method import At, Branch, Method, Mix, Moment, SeenRow
 from ebca.prompts import Prompt
 from ebca.settings import Range, all_declarations
 from ebca.settings.declaration import check_settings, setting
@@ -111,10 +111,10 @@ class Memory(Method):
     def sees(self, moment: Moment) -> bool:
         return len(moment.memory) < 3
 
-    def see(self, at: At, prompts: list[Prompt], moments: list[Moment]) -> None:
-        for row, (prompt, moment) in enumerate(zip(prompts, moments, strict=True)):
-            assert at.query[row].shape[1] == at.key[row].shape[1]
-            moment.memory.append((prompt.main, at.layer.index))
+    def see(self, at: At, rows: list[SeenRow]) -> None:
+        for index, row in enumerate(rows):
+            assert at.query[index].shape[1] == at.key[index].shape[1]
+            row.moment.memory.append((row.prompt.main, at.layer.index))
 
 
 def test_what_a_method_sees_it_remembers_for_one_sampling(unet, monkeypatch):

@@ -116,6 +116,8 @@ def test_a_picture_of_0_1_0_pastes_as_it_was_made() -> None:
         "token_weights": "crown:2.5, red hat:1.5",
         "and_means": "average",
         "subjects": "crown, red hat",
+        "contrast": 1.3,
+        "regions": 0.0,
     }
 
 
@@ -124,21 +126,21 @@ def test_what_did_not_exist_when_a_picture_was_made_is_off_in_it() -> None:
         "gamma_attn": 0.01,
         "gamma_norm": 0.02,
         "and_means": "webui",
-        "contrast": 0.0,
+        "regions": 0.0,
         "centered": False,
     }
 
 
 def test_a_setting_that_is_newer_than_a_picture_is_neutral_in_it() -> None:
-    newer = dataclasses.replace(KNOWN["contrast"], since="99.0.0")
-    known = {**KNOWN, "contrast": newer}
-    assert read({"EBCA": "on", "EBCA version": VERSION}, known)[1]["contrast"] == 0.0
+    newer = dataclasses.replace(KNOWN["regions"], since="99.0.0")
+    known = {**KNOWN, "regions": newer}
+    assert read({"EBCA": "on", "EBCA version": VERSION}, known)[1]["regions"] == 0.0
 
 
 def test_a_default_that_has_changed_is_the_old_one_in_old_pictures() -> None:
     changed = dataclasses.replace(KNOWN["contrast"], was=(("0.1.5", 0.5), ("0.2.0", 0.7)))
     known = {**KNOWN, "contrast": changed}
-    for version, value in {"0.1.0": 0.5, "0.2.0": 0.7, "0.2.1": 1.3}.items():
+    for version, value in {"0.1.0": 0.5, "0.2.0": 0.7, "0.2.1": 0.0}.items():
         assert read({"EBCA": "on", "EBCA version": version}, known)[1]["contrast"] == value
 
 

@@ -119,24 +119,27 @@ def test_token_weights_find_their_words(tmp_path: Path) -> None:
     assert (crown != car).any()
 
 
-def test_the_contrast_is_on_for_several_things_and_ends_where_it_is_told(tmp_path: Path) -> None:
+def test_regions_and_contrast_act_on_several_subjects_and_end_where_they_are_told(
+    tmp_path: Path,
+) -> None:
     def made(name: str, prompt: str, *more: str) -> np.ndarray:
         still = ("--gamma-attn", "0", "--gamma-spread", "0")
         assert generate(tmp_path / name, prompt, *still, *more) == 0
         return pixels(tmp_path / name / "00000-0.png")
 
     two, one = "a red car and a blue crown", "a red car"
-    none = ("--contrast", "0")
-    named = ("--contrast", "1.3", "--contrast-stop", "0.3")
+    none = ("--regions", "0")
+    named = ("--regions", "1", "--regions-stop", "0.7")
+    contrast = ("--preset", "contrast")
     assert (made("default", two) == made("named", two, *named)).all()
     assert (made("on", two) != made("off", two, *none)).any()
-    assert (made("long", two, "--contrast-stop", "1") != made("on again", two)).any()
-    assert (made("never", two, "--contrast-stop", "0") == made("off again", two, *none)).all()
+    assert (made("long", two, *contrast, "--contrast-stop", "1") != made("c", two, *contrast)).any()
+    assert (made("never", two, "--regions-stop", "0") == made("off again", two, *none)).all()
     assert (made("one", one) == made("one off", one, *none)).all()
-    tags = "red car, blue crown"
+    tags = "rotes auto, blaue krone"  # not English: nothing is found
     assert (made("tags", tags) == made("tags off", tags, *none)).all()
     assert (made("named", tags, "--things", tags) != made("tags again", tags)).any()
-    for bad in (["--contrast", "-1"], ["--contrast-stop", "2"], ["--subjects", "red car"]):
+    for bad in (["--regions", "-1"], ["--contrast-stop", "2"], ["--subjects", "red car"]):
         assert main(["generate", two, *bad, "--out", str(tmp_path / "bad")]) == 2
     assert not (tmp_path / "bad").exists()
 

@@ -69,7 +69,7 @@ def test_mixes_add_up_as_changes_of_the_plain_output():
 )
 def test_a_contrast_ends_at_a_noise_level_whatever_the_steps_are(moment, acts):
     prompt = Prompt("a cat and a dog", subjects=("a cat", "a dog"))
-    assert (Contrast(contrast_stop=0.3).mix(prompt, moment) != PLAIN) == acts
+    assert (Contrast(contrast=1.0, contrast_stop=0.3).mix(prompt, moment) != PLAIN) == acts
 
 
 def test_the_windows_of_the_paper_are_of_the_steps_whatever_the_noise_is():
@@ -85,15 +85,15 @@ def test_nobody_asks_for_the_time_without_a_window():
 
     prompt = Prompt("a cat and a dog", edits([0.5]), ("a cat", "a dog"))
     moment = Moment(Clock(read))
-    for method in Settings(contrast_stop=1.0).methods:
+    for method in Settings(contrast=1.0, contrast_stop=1.0, regions=0.0).methods:
         method.mix(prompt, moment)
         method.step("main", moment)
 
 
 def test_a_part_of_the_hosts_own_and_has_no_subjects_of_its_own():
     prompt = Prompt("a cat and a dog", subjects=("a cat", "a dog"), single=False)
-    assert Contrast().mix(prompt, at(0.0)) == PLAIN
-    assert Contrast().texts(prompt) == ()
+    assert Contrast(contrast=1.0).mix(prompt, at(0.0)) == PLAIN
+    assert Contrast(contrast=1.0).texts(prompt) == ()
 
 
 def test_what_an_edit_says_itself_goes_before_the_settings():
@@ -157,5 +157,5 @@ def test_methods_say_what_they_do_in_a_sentence():
     told = [method.tell(prompt) for method in Settings().methods]
     assert "Will try to show all of: “a cat”, “a dog”." in told
     assert "Adds after AND: “text 0” +0.5." in told
-    assert Contrast().tell(Prompt("a cat")).startswith("Fewer than two subjects")
+    assert Contrast(contrast=1.0).tell(Prompt("a cat")).startswith("Fewer than two subjects")
     assert Contrast(contrast=0.0).tell(prompt) == ""

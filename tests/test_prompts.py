@@ -158,10 +158,13 @@ def test_a_list_of_words_is_read_without_emphasis_and_each_once(text):
 
 def test_subjects_that_are_named_go_before_those_that_are_found():
     tags = "masterpiece, (Cat:1.2), red\n(hat), a tree"
-    assert Settings(subjects="cat, red hat").words.subjects_of(tags) == ("cat", "red hat")
-    assert Settings(subjects="cat, bird").words.subjects_of(tags) == ()
+    assert Settings(subjects="cat, red hat").words.subjects_of(tags) == {
+        "cat": "cat",
+        "red hat": "hat",
+    }
+    assert Settings(subjects="cat, bird").words.subjects_of(tags) == {}
     three = Settings(subjects="dog, cat, bird").words
-    assert [three.subjects_of(text) for text in ("a cat, dog", "dog", "cat, bird, dog")] == [
+    assert [tuple(three.subjects_of(text)) for text in ("a cat, dog", "dog", "cat, bird, dog")] == [
         ("dog", "cat"), (), ("dog", "cat", "bird"),
     ]  # fmt: skip
 

@@ -18,6 +18,7 @@ NAMES = [
     "update_unconditional", "scale_with_depth", "max_relative_update", "layers", "token_weights",
     "and_means", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
     "gamma_spread", "centered", "contrast", "contrast_stop", "subjects",
+    "regions", "regions_stop",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if field.is_number]
 CHOICES = [name for name, field in FIELDS.items() if field.choices]

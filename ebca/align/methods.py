@@ -104,8 +104,8 @@ def _value(name: str, text: str) -> Any:
 def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
     """Every method of `kinds` under every point of the grid where it makes a difference.
 
-    A point that names a step size names them all: the others are zero, as is the contrast, and the
-    update is not centered.
+    A point that names a step size names them all: the others are zero, as are the regions and the
+    contrast, and the update is not centered. One that names the contrast has it without regions.
     """
     found: dict[str, Method] = {}
     for kind in kinds:
@@ -120,6 +120,8 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
     changes = {name: value for name, value in point.items() if name != "alpha"}
     names_steps = any(name.startswith("gamma") for name in changes)
+    if "contrast" in changes:  # instead of the regions
+        changes = {"regions": 0.0, **changes}
     settings = base.replace(**({**_STILL, **changes} if names_steps else changes))
     if kind not in UPDATING:
         settings = _OFF.replace(and_means=settings.and_means)

@@ -126,6 +126,6 @@ def check_settings(holder: Any) -> None:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """`0.2.1` as something that can be compared; what cannot be read counts as the first one."""
+    """`0.2.1` as something that can be compared; empty if it cannot be read."""
     numbers = version.split("+")[0].split(".")
-    return tuple(map(int, numbers)) if all(part.isdigit() for part in numbers) else (0, 1, 0)
+    return tuple(map(int, numbers)) if all(part.isdigit() for part in numbers) else ()

@@ -70,7 +70,8 @@ def is_label(label: str) -> bool:
 
 def _usual(known: Mapping[str, Declaration], preset: str, version: str) -> dict[str, Any]:
     """What settings are in a preset of a version."""
-    defaults = {name: each.default_of(release(version)) for name, each in known.items()}
+    which = release(version) or release(VERSION)
+    defaults = {name: each.default_of(which) for name, each in known.items()}
     return {**defaults, **{n: v for n, v in PRESETS.get(preset, {}).items() if n in known}}
 
 

@@ -29,12 +29,14 @@ FIELDS = [
     "contrast",
     "contrast_stop",
     "subjects",
+    "regions",
+    "regions_stop",
 ]
 
 PRESETS = {
     "custom": {},
     "multi-concept": {"gamma_attn": 0.002, "gamma_norm": 0, "gamma_spread": 0},
-    "contrast": {"gamma_attn": 0, "gamma_spread": 0, "contrast": 1.3},
+    "contrast": {"gamma_attn": 0, "regions": 0, "contrast": 1.3},
     "paper: multi-concept": {"gamma_attn": 0.01, "gamma_norm": 0.02, "centered": False},
     "paper: inpainting": {"gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},
     "paper: compose / edit": {"gamma_attn": 0, "edit_gamma_attn": 0.0005, "edit_start": 0.3},
@@ -65,7 +67,7 @@ def test_it_is_off_by_default(webui, fields):
 
 
 def test_missing_keys_take_the_defaults(webui):
-    one, two = {"gamma_attn": 0.03}, {"gamma_attn": 0.03, "contrast": 1.3, "layers": "all"}
+    one, two = {"gamma_attn": 0.03}, {"gamma_attn": 0.03, "regions": 1, "layers": "all"}
     assert same(webui.txt2img(ebca=one), webui.txt2img(ebca=two))
 
 
@@ -115,7 +117,8 @@ def test_a_list_of_0_1_0_is_read_in_its_own_order(webui, fields, compose):
     means = "average" if compose == "cacao" else "webui"
     new = {**fields, "enabled": True, **ON, "and_means": means, "contrast": 0.7}
     old = {**new, "composition": "average", "contrast": new.pop("contrast")}
-    order = ["compose" if name == "and_means" else name for name in FIELDS]
+    old_names = [name for name in FIELDS if not name.startswith("regions")]
+    order = ["compose" if name == "and_means" else name for name in old_names]
     order.insert(order.index("contrast"), "composition")
     values = [{**old, "compose": compose}[name] for name in order]
     prompt = "a red car and a blue crown AND a green hat :0.5"

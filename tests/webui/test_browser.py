@@ -53,6 +53,8 @@ UNUSUAL = {
     "contrast": 0.27,
     "contrast_stop": 0.45,
     "subjects": "blue crown, car",
+    "regions": 0.65,
+    "regions_stop": 0.55,
 }
 """A value for every field, none of them a default."""
 
@@ -102,7 +104,7 @@ def test_a_new_user_sees_six_controls_and_opening_enables(webui: WebUIPage) -> N
     tab.enable()
     assert tab.enabled
     visible = {name for name in fields() if name != "enabled" and tab.control(name).is_visible()}
-    shown = {"preset", "subjects", "contrast", "gamma_attn", "gamma_norm", "and_means"}
+    shown = {"preset", "subjects", "regions", "gamma_attn", "gamma_norm", "and_means"}
     assert visible == shown
     tab.unfold()
     assert all(tab.control(name).is_visible() for name in fields())

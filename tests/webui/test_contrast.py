@@ -17,11 +17,11 @@ def test_a_contrast_is_what_it_would_be_written_out(any_webui, zero):
     assert differ(contrasted, any_webui.txt2img(prompt=PROMPT))
 
 
-def test_it_is_on_by_default(webui):
+def test_it_is_a_preset(webui):
     job = {"prompt": PROMPT}
-    default = webui.txt2img(ebca={}, **job)
-    assert same(default, webui.txt2img(ebca={"contrast": 1.3, "contrast_stop": 0.3}, **job))
-    assert differ(default, webui.txt2img(ebca={"contrast": 0}, **job))
+    preset = webui.txt2img(ebca={"preset": "contrast"}, **job)
+    assert same(preset, webui.txt2img(ebca={**SUM, "contrast": 1.3, "contrast_stop": 0.3}, **job))
+    assert differ(preset, webui.txt2img(**job))
     assert same(webui.txt2img(ebca={**ZERO, "contrast": 1, "contrast_stop": 0}), webui.txt2img())
 
 

@@ -30,6 +30,8 @@ UNUSUAL = {
     "contrast": 0.27,
     "contrast_stop": 0.45,
     "subjects": "blue crown, car",
+    "regions": 0.6,
+    "regions_stop": 0.55,
 }
 """Every field away from its default."""
 
@@ -121,12 +123,12 @@ def test_what_a_job_says_itself_wins_over_its_infotext(webui):
 
 OLD = {  # forms of earlier versions -> what they mean now
     "EBCA enabled: True, EBCA gamma_attn: 0.03, EBCA gamma_norm: 0.02, EBCA compose: cacao, EBCA"
-    " gone: 3": {"gamma_attn": 0.03, "gamma_norm": 0.02, "contrast": 0, "centered": False},
+    " gone: 3": {"gamma_attn": 0.03, "gamma_norm": 0.02, "regions": 0, "centered": False},
     "EBCA enabled: True, EBCA preset: multi-concept, EBCA gamma_attn: 0.03, EBCA compose: cacao,"
     " EBCA composition: average, EBCA centered: True, EBCA contrast: 1.1, EBCA contrast_stop: 0.4,"
     ' EBCA things: "red car, crown"': {
         "gamma_attn": 0.03, "and_means": "average", "contrast": 1.1, "contrast_stop": 0.4,
-        "subjects": "red car, crown",
+        "regions": 0, "subjects": "red car, crown",
     },
 }  # fmt: skip
 

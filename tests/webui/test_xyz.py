@@ -80,6 +80,8 @@ AXES = {
     "hires": ["same", "off", "only"],
     "gamma_spread": [0, 0.05],
     "centered": [True, False],
+    "regions": [0, 0.5],
+    "regions_stop": [0, 0.5],
     "contrast": [0, 0.4],
     "contrast_stop": [0, 0.5],
     "subjects": ["red car, crown", "red, blue, car"],
@@ -89,7 +91,7 @@ AXES = {
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 24
+    assert len(fields) == 26
 
 
 @pytest.mark.parametrize("field", AXES)

@@ -14,7 +14,7 @@ from host import Host
 from test_host_off import same
 from torch import Tensor, nn
 
-ZERO = {"gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "contrast": 0.0}
+ZERO = {"gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "regions": 0.0}
 AVERAGE = {"enabled": True, **ZERO, "composition": "average"}
 UPDATE = {"enabled": True, "gamma_attn": 0.1, "gamma_norm": 0.1}
 TWICE = "a cat AND a cat :0.5"
