@@ -17,12 +17,12 @@ def shown(text: str, subjects: tuple[str, ...]) -> dict[str, bool]:
 
 def test_subjects_are_pressed_and_come_first_and_every_other_word_is_there_once():
     assert shown("tree, a (red:1.2) car, tree and crown", ("a red car", "crown")) == {
-        "a red car": True, "crown": True, "tree": False, "and": False,
+        "a red car": True, "crown": True, "tree": False,
     }  # fmt: skip
 
 
 def test_subjects_that_the_prompt_does_not_have_are_not_there():
-    assert shown("a cat", ("cat", "dog")) == {"cat": True, "a": False}
+    assert shown("a cat", ("cat", "dog")) == {"cat": True}
 
 
 @pytest.mark.parametrize("text", ["", " , ", "()", ":1.2"])

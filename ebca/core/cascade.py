@@ -94,7 +94,7 @@ class Plan:
 def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
     """When it is, for a method and an image."""
     memory = evaluation.memories.of(method, image.number)
-    return Moment(evaluation.clock, memory, evaluation.guidance)
+    return Moment(evaluation.clock, memory, evaluation.guidance, evaluation.whole)
 
 
 @dataclass

@@ -59,7 +59,8 @@ class Evaluation:
     """One UNet evaluation as its host describes it.
 
     `rows` names every row of the batch in order, `images` what the rows' image indices refer to;
-    `size` is the latent's (h, w), `guidance` the guidance scale (CFG) if it is known.
+    `size` is the latent's (h, w), `guidance` the guidance scale (CFG) if it is known,
+    `whole` is false where it is a piece of the picture.
     """
 
     rows: Sequence[Row]
@@ -68,3 +69,4 @@ class Evaluation:
     size: tuple[int, int]
     memories: Memories = field(default_factory=Memories)
     guidance: float | None = None
+    whole: bool = True

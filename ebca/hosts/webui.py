@@ -27,6 +27,10 @@ from ebca.hosts.slices import place
 from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
 from ebca.methods.method import Clock, Method
 
+PIECES = (
+    "EBCA: the strength of the subjects did nothing: another extension makes the picture in pieces."
+)
+
 UNMASKED_PIECE = (
     "EBCA: the inpaint mask was not applied: another extension makes the picture in pieces, and"
     " EBCA cannot tell where each piece lies."
@@ -209,7 +213,11 @@ class WebUISampling:
             self._leave_alone()
             return None
         self.evaluations += 1
-        return dataclasses.replace(batch, rows=rows, size=size, images=self._at(size, batch))
+        whole = size == batch.size
+        if not whole and any(method.needs_whole for method in self._methods):
+            self.said.add(PIECES)
+        images = self._at(size, batch)
+        return dataclasses.replace(batch, rows=rows, size=size, images=images, whole=whole)
 
     def _leave_alone(self) -> None:
         """An evaluation of another extension's. In the place of the WebUI's own it would lack what

@@ -122,6 +122,7 @@ class BCU(Method):
         "The paper's update: how strongly to bring out words that the picture ignores. Too much"
         " breaks the picture; 0 is off.",
         label="Bring out words (gamma_attn)",
+        new_row=True,
         neutral=0.0,
         legal=GAMMA,
     )

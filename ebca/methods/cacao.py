@@ -28,6 +28,7 @@ class Cacao(Method):
         " cost. average: the paper's way, the prompts share the picture. webui: the WebUI's own"
         " AND, which takes as much time again for each prompt.",
         label="What AND means",
+        new_row=True,
         neutral=SUM,
         since="0.1.0",
         legal=(SUM, AVERAGE, HOSTS_OWN),

@@ -60,11 +60,13 @@ class Moment:
 
     memory: what the method's `remember` gave for this image.
     guidance: the guidance scale (CFG), if the host tells it.
+    whole: whether it is the whole picture, and not a piece of it.
     """
 
     clock: Clock
     memory: Any = None
     guidance: float | None = None
+    whole: bool = True
 
     def in_steps(self, start: float, stop: float) -> bool:
         """Whether the window [start, stop) of this run's steps is open."""
@@ -173,6 +175,11 @@ class Method:
     @property
     def uses_mask(self) -> bool:
         """Whether it wants to know which part of the picture is repainted."""
+        return False
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether it does nothing where another extension makes the picture in pieces."""
         return False
 
     def acts_on(self, prompt: Prompt) -> bool:

@@ -67,6 +67,7 @@ class OwnPlaces(Method):
         1.0,
         "How strongly to show every requested subject, each in a place of its own. 0 is off.",
         label="Strength of the subjects",
+        new_row=True,
         neutral=0.0,
         since="0.2.0",
         legal=Range(0.0, 10.0, slider=(0.0, 2.0, 0.05)),
@@ -93,6 +94,10 @@ class OwnPlaces(Method):
     def uses_mask(self) -> bool:
         return True
 
+    @property
+    def needs_whole(self) -> bool:
+        return True
+
     def acts_on(self, prompt: Prompt) -> bool:
         return bool(self._subjects(prompt))
 
@@ -103,7 +108,8 @@ class OwnPlaces(Method):
         return Regions()
 
     def sees(self, moment: Moment) -> bool:
-        return not moment.memory.known and moment.in_noise(0.0, self.regions_stop)
+        fresh = moment.whole and not moment.memory.known
+        return fresh and moment.in_noise(0.0, self.regions_stop)
 
     def see(self, at: At, rows: Sequence[SeenRow]) -> None:
         """Add up the maps of the layers of the level that tells most."""
@@ -122,7 +128,7 @@ class OwnPlaces(Method):
 
     def mix(self, prompt: Prompt, moment: Moment) -> Mix:
         subjects, memory = self._subjects(prompt), moment.memory
-        if not subjects or not moment.in_noise(0.0, self.regions_stop):
+        if not subjects or not moment.whole or not moment.in_noise(0.0, self.regions_stop):
             return PLAIN
         if not memory.known:
             if memory.maps is None or len(memory.maps) != len(subjects):

@@ -74,7 +74,7 @@ def _read(prompt: str, edit: dict[str, Any]) -> Prompt:
     if others:
         check_main_weight(*main)
     edits = tuple(
-        Edit(other.text, None, other.weight / main.weight, **edit)
+        Edit(other.text.strip(), None, other.weight / main.weight, **edit)
         for other in others
         if other.text.strip()
     )

@@ -41,6 +41,7 @@ class Declaration:
         before the setting existed (`since`).
     legal: the range of a number, the choices of a text, or None.
     was: (last version, default) of earlier defaults, oldest first.
+    new_row: whether its control begins a row of the accordion.
     check: gives the value as it is kept, where range or choices do not say it all; raises
         SettingsError.
     """
@@ -55,6 +56,7 @@ class Declaration:
     legal: Range | tuple[str, ...] | None = None
     hint: str = ""
     flag: str = ""
+    new_row: bool = False
     was: tuple[tuple[str, Any], ...] = ()
     check: Callable[[Any], Any] | None = None
 

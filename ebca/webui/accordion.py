@@ -78,11 +78,15 @@ def _members(group: str) -> list[Declaration]:
 
 def _controls(tab: str, group: str) -> dict[str, Any]:
     """The controls of a group, side by side."""
-    made, members = {}, _members(group)
-    for first in range(0, len(members), _PAIR):
+    rows: list[list[Declaration]] = []
+    for each in _members(group):
+        if not rows or each.new_row or len(rows[-1]) == _PAIR:
+            rows.append([])
+        rows[-1].append(each)
+    made = {}
+    for row in rows:
         with gr.Row():
-            for each in members[first : first + _PAIR]:
-                made[each.name] = _control(tab, each)
+            made |= {each.name: _control(tab, each) for each in row}
     return made
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from ebca.prompts.words import has_words, plain
+from ebca.subjects.grammar import ENGLISH
 
 _WORD = re.compile(r"[^\W_][\w'-]*")
 _MOST = 300
@@ -17,11 +18,12 @@ _MOST = 300
 
 
 def chips(text: str, subjects: Sequence[str]) -> str:
-    """HTML of the buttons for the main prompt `text`, of which `subjects` are pressed."""
+    """HTML of the buttons for the main prompt `text`, of which `subjects` are pressed. Small words
+    (`and`, `the`) have none."""
     there = [each for each in subjects if has_words(text, each)]
     taken = {word.lower() for each in there for word in _WORD.findall(each)}
     words = dict.fromkeys(_WORD.findall(plain(text)))
-    others = [word for word in words if word.lower() not in taken][:_MOST]
+    others = [w for w in words if w.lower() not in taken and w.lower() not in ENGLISH][:_MOST]
     if not there and not others:
         return ""
     pressed = [_chip(each, True, "Click to leave it out.") for each in there]

@@ -226,6 +226,7 @@ NEIGHBOURS = (
         "Dynamic Prompts v2.17.1",
         args=[True],
         prompt="{}, {{2$$a green tree|a house|a boat}}",
+        reads_all=True,
     ),
     Neighbour("Agent Scheduler", extension="sd-webui-agent-scheduler", acts=False),
     Neighbour("Perturbed-Attention", extension="sd-perturbed-attention", acts=False),

@@ -219,7 +219,7 @@ def test_rows_are_told_apart(run, beside, case, prompt):
 
 @pytest.mark.parametrize("why", ["a value", "the prompt"])
 def test_after_a_refusal(run, known, beside, why):
-    off, other, ebca = known("plain"), known("plain", on=True), known("plain", ebca=EBCA)
+    off, other, ebca = known("plain"), run(beside, "plain", on=True), known("plain", ebca=EBCA)
     if why == "a value":
         bad = {"ebca": {"gamma_attn": 99}}
     elif beside.expect("AND") == AND_LEFT:
@@ -239,7 +239,7 @@ def test_after_a_refusal(run, known, beside, why):
 def test_after_an_error(run, known, fault, beside, after):
     """An error in the middle of a job of both; unless the neighbour alone spoils the next picture
     as well."""
-    off, other, ebca = known("plain"), known("plain", on=True), known("plain", ebca=EBCA)
+    off, other, ebca = known("plain"), run(beside, "plain", on=True), known("plain", ebca=EBCA)
 
     def fails(ebca=None):
         fault("modules.sd_samplers_cfg_denoiser:CFGDenoiser.forward", "error", after=after)
