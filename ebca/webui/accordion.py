@@ -83,7 +83,7 @@ def _controls(tab: str, group: str) -> dict[str, Any]:
         if not rows or each.new_row or len(rows[-1]) == _PAIR:
             rows.append([])
         rows[-1].append(each)
-    made = {}
+    made: dict[str, Any] = {}
     for row in rows:
         with gr.Row():
             made |= {each.name: _control(tab, each) for each in row}
