@@ -22,11 +22,12 @@ from ebca.settings.declaration import check_settings, setting
 class Contrast(Method):
     """The settings of the contrast, and what the engine asks of it."""
 
+    # labels other than 0.1.0's: the WebUI keeps a user's old defaults by the label
     contrast: float = setting(
         0.0,
         "An older way to show every subject: moves the whole picture away from each of them alone,"
         " and shows more of them twice. 0 is off.",
-        label="Contrast",
+        label="Contrast, the older way",
         group="subjects",
         neutral=0.0,
         was=(("0.1.0", 1.3),),
@@ -36,7 +37,7 @@ class Contrast(Method):
         0.3,
         "When the contrast stops. It counts noise, not steps: 0 is pure noise, 1 the finished"
         " picture.",
-        label="Contrast until",
+        label="Contrast, the older way, until",
         group="subjects",
         neutral=0.3,
         legal=FRACTION,
