@@ -153,10 +153,10 @@ def _generate(options: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
-    from ebca.generate import Job, ModelError, load_pipeline, run
+    from ebca.generate import ModelError, PictureRequest, load_pipeline, run
 
-    names = {field.name for field in dataclasses.fields(Job)} - {"settings"}
-    job = Job(
+    names = {field.name for field in dataclasses.fields(PictureRequest)} - {"settings"}
+    job = PictureRequest(
         settings=settings,
         **{name: getattr(options, name) for name in names - {"cfg"}},
         cfg=options.cfg if options.cfg is not None else 7.5 if options.model else 4.0,

@@ -30,7 +30,7 @@ class ModelError(Exception):
 
 
 @dataclass(frozen=True)
-class Job:
+class PictureRequest:
     """What to generate. Sizes are in pixels; None means the model's own."""
 
     prompt: str
@@ -103,7 +103,7 @@ def _is_xl(file: Path) -> bool:
         raise ModelError(f"{str(file)!r} is not a .safetensors file: {error}") from error
 
 
-def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[Path]:
+def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) -> Iterator[Path]:
     """Make the pictures of `job` and yield the path of each file written.
 
     `progress(done, total)` is called after each denoising step. Raises SettingsError before
@@ -151,7 +151,9 @@ def run(pipe: Any, job: Job, progress: Callable[[int, int], None]) -> Iterator[P
 class _Painter:
     """Calls the pipeline of the job's kind: text to image, image to image, or inpainting."""
 
-    def __init__(self, pipe: Any, job: Job, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]
+    ) -> None:
         import diffusers
 
         self.pipe, self._job, self._progress = pipe, job, progress

@@ -377,7 +377,7 @@ def test_a_mask_that_fits_no_level_is_left_out_and_that_is_said(unet):
     try:
         with (
             apply_patch(unet, STRONG, mask=torch.ones(8, 8)),
-            pytest.warns(UserWarning, match="mask was not applied in layers"),
+            pytest.warns(UserWarning, match="the inpaint mask was not applied"),
         ):
             assert torch.isfinite(evaluate(unet, latent(1), context(1))).all()
     finally:

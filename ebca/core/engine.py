@@ -145,15 +145,15 @@ class Engine:
         call = self._call
         return call if call is not None and call.layer is layer else None
 
-    def compose_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor:
+    def mix_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor:
         """The heads' output [b, n, h*d] with the conditional rows mixed."""
-        call.composed = True
+        call.mixed = True
         return self._mix(call, heads_out, lambda heads: heads)
 
     def depart(self, call: LayerCall, output: Tensor) -> Tensor:
         """A layer is done: mix now if its heads were not seen, then take the steps."""
-        if not call.composed:
-            call.composed = True
+        if not call.mixed:
+            call.mixed = True
             output = self._mix(call, output, lambda heads: _project_out(call, heads))
         self._advance(call)
         self._call = None

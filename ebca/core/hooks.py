@@ -37,7 +37,7 @@ class LayerCall:
     context: Tensor  # the one that the layer sees, [b, t, c]
     projections: Projections
     extras: bool = False  # more than text may be in the heads' output (IP-Adapter, NegPiP)
-    composed: bool = False
+    mixed: bool = False
     _noted: dict[str, list[Tensor]] = field(default_factory=dict)
     _seen: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     _only_recorded: dict[str, nn.Module] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Listener(Protocol):
 
     def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> LayerCall | None: ...
     def current_call(self, layer: Layer) -> LayerCall | None: ...
-    def compose_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor: ...
+    def mix_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor: ...
     def depart(self, call: LayerCall, output: Tensor) -> Tensor: ...
 
 
@@ -121,7 +121,7 @@ class LayerHooks:
             linear = layer.linear(name)
             yield partial(linear.register_forward_hook, prepend=True), see, False
             yield linear.register_forward_hook, note, False
-        yield layer.output[0].register_forward_pre_hook, self._compose, False
+        yield layer.output[0].register_forward_pre_hook, self._mix_heads, False
         yield module.register_forward_hook, self._depart, False
 
     def _arrive(
@@ -157,17 +157,17 @@ class LayerHooks:
 
         return see, note
 
-    def _compose(self, linear: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    def _mix_heads(self, linear: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         call = self._listener.current_call(self._layer)
         expected = call and call.hidden.shape[:2] == args[0].shape[:2]
-        if call is None or call.composed or not expected:
+        if call is None or call.mixed or not expected:
             return None
         if self._layer.replaced:
             return None  # it may put out several pictures' worth (Regional Prompter's regions)
         if self._layer.output[0] is not linear:
             return None  # inside a wrapper (LoRA), whose other parts would not see the average
-        composed = self._listener.compose_heads(call, args[0])
-        return None if composed is args[0] else (composed, *args[1:])
+        mixed = self._listener.mix_heads(call, args[0])
+        return None if mixed is args[0] else (mixed, *args[1:])
 
     def _depart(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         call = self._listener.current_call(self._layer)

@@ -13,10 +13,10 @@ from ebca.core.layers import find_layers
 from ebca.methods.cacao import HOSTS_OWN
 from ebca.methods.method import Method
 from ebca.settings import Settings, SettingsError
-from ebca.webui.composing import ImagePrompt, missing_subjects, read_prompts
 from ebca.webui.encoder import text_encoder
 from ebca.webui.neighbours import owner_of_and
 from ebca.webui.options import Options
+from ebca.webui.prompts import ImagePrompt, missing_subjects, read_prompts
 from ebca.webui.words import check_words
 
 

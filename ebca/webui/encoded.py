@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ebca.core.evaluation import Image
 from ebca.methods.method import Method
-from ebca.webui.composing import ImagePrompt, Weigh
+from ebca.webui.prompts import ImagePrompt, Weigh
 from ebca.webui.words import CHUNK
 
 

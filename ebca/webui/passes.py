@@ -19,10 +19,10 @@ from ebca.methods.method import Method
 from ebca.settings import Settings
 from ebca.webui import infotext, neighbours
 from ebca.webui.checking import unet
-from ebca.webui.composing import ImagePrompt, read_prompts
 from ebca.webui.encoded import EncodedPrompts
 from ebca.webui.encoder import text_encoder
 from ebca.webui.projections import WebUIProjections
+from ebca.webui.prompts import ImagePrompt, read_prompts
 from ebca.webui.words import find_words, token_weights
 
 

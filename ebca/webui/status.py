@@ -15,9 +15,9 @@ from ebca.prompts.words import read_list
 from ebca.settings import SettingsError
 from ebca.subjects import find_subjects
 from ebca.webui.chips import chips
-from ebca.webui.composing import describe, read_prompts
 from ebca.webui.encoder import text_encoder
 from ebca.webui.options import Options, options_of
+from ebca.webui.prompts import describe, read_prompts
 from ebca.webui.words import check_words
 
 _OFF = "Off: tick the box beside the title to use EBCA."

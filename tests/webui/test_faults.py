@@ -24,7 +24,7 @@ POINTS = {
     "a layer is reached": "ebca.core.hooks:LayerHooks._arrive",
     "a linear is called": "ebca.core.hooks:LayerCall.see",
     "a linear has been called": "ebca.core.hooks:LayerCall.note",
-    "heads are mixed": "ebca.core.hooks:LayerHooks._compose",
+    "heads are mixed": "ebca.core.hooks:LayerHooks._mix_heads",
     "a layer is left": "ebca.core.hooks:LayerHooks._depart",
     "an evaluation begins": "ebca.core.engine:Engine._begin",
     "an evaluation ends": "ebca.core.engine:Engine._end",

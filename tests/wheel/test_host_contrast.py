@@ -138,7 +138,7 @@ NONE_FOUND = "Fewer than two subjects found."
 )
 @pytest.mark.usefixtures("host")
 def test_the_line_tells_what_was_found(prompt: str, subjects: str, told: str) -> None:
-    from ebca.webui.composing import describe
+    from ebca.webui.prompts import describe
 
     line = describe(prompt, Settings(subjects=subjects))
     assert told in line
