@@ -74,7 +74,7 @@ def test_core_and_with_steps_of_zero_is_bit_identical_to_off(host: Host) -> None
 def test_the_window_ends_where_the_schedule_has_come_to(host: Host) -> None:
     late = host.txt2img([{**ON, "start": 0.5, "regions": 0.0}], steps=4)
     assert [any(call.changed()) for call in late.calls] == [False, False, True, True]
-    early = host.txt2img([{**ON, "stop": 0.5}], steps=4, sampler_name="Heun")
+    early = host.txt2img([{**ON, "stop": 0.5, "regions": 0.0}], steps=4, sampler_name="Heun")
     assert [any(call.changed()) for call in early.calls] == [True] * 3 + [False] * 4
 
 
