@@ -41,7 +41,7 @@ def test_every_case_evaluates_the_rows_that_it_says():
     for case in bench.cases().values():
         assert bench.evaluate(case).seconds > 0
     hook.remove()
-    assert rows == [2, 2, 2, 2, 2, 2, 3, 2, 2]
+    assert rows[::2] == rows[1::2] == [2, 2, 2, 2, 2, 2, 3, 2, 2]
 
 
 def test_the_cases_do_what_their_names_say():
@@ -51,7 +51,8 @@ def test_the_cases_do_what_their_names_say():
     sample, text = latent(4), torch.randn(4, 77, 32)
     for name, case in cases.items():
         with case.patch(), torch.no_grad():
-            outputs[name] = bench.unet(sample, 900, text).sample if case.rows == 2 else None
+            for _ in range(2 if case.rows == 2 else 0):  # regions are seen in the first one
+                outputs[name] = bench.unet(sample, 900, text).sample
     assert torch.equal(outputs[STOCK], outputs["EBCA off"])
     assert torch.equal(outputs[STOCK][:2], outputs["BCU"][:2])
     assert not torch.equal(outputs[STOCK][2:], outputs["BCU"][2:])

@@ -165,7 +165,7 @@ class Engine:
         groups = self._active_cascade.mixed
         extra: Tensor | None = None
         if groups and call.extras:  # only what comes from the text is mixed
-            value = call.project("to_v", call.context)
+            value = call.project("to_v", self._projections.inputs(call.context)[1])
             text = finish(self._attend(call.layer, call.query, call.key, value))
             output, extra = text, output - text
         self._project_branches(call)
