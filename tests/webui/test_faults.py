@@ -140,12 +140,12 @@ def _job(crowd):
 def test_after_an_error(webui, fault, crowd, nothing_left, point, what, which):
     job, where = _job(crowd), POINTS[point]
     told = fault(where, what, after=call(fault, webui, where, job, which))
-    if point in SWALLOWED:
+    try:
         webui.txt2img(**job, ebca=EBCA)
-    else:
-        with pytest.raises(RefusedError) as error:
-            webui.txt2img(**job, ebca=EBCA)
-        assert error.value.status == 500
+    except RefusedError as error:
+        assert error.status == 500
+    else:  # in a neighbour's own evaluation, in a callback, the WebUI logs it too
+        assert point in SWALLOWED or crowd
     assert not told()["waiting"]
 
 
