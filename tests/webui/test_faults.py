@@ -140,12 +140,13 @@ def _job(crowd):
 def test_after_an_error(webui, fault, crowd, nothing_left, point, what, which):
     job, where = _job(crowd), POINTS[point]
     told = fault(where, what, after=call(fault, webui, where, job, which))
+    status = 200
     try:
         webui.txt2img(**job, ebca=EBCA)
     except RefusedError as error:
-        assert error.status == 500
-    else:  # in a neighbour's own evaluation, in a callback, the WebUI logs it too
-        assert point in SWALLOWED or crowd
+        status = error.status
+    # a neighbour evaluates the model in callbacks, where the WebUI logs errors as well
+    assert status in ({200, 500} if point in SWALLOWED or crowd else {500})
     assert not told()["waiting"]
 
 
