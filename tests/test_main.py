@@ -123,7 +123,7 @@ def test_regions_and_contrast_act_on_several_subjects_and_end_where_they_are_tol
     tmp_path: Path,
 ) -> None:
     def made(name: str, prompt: str, *more: str) -> np.ndarray:
-        still = ("--gamma-attn", "0", "--gamma-spread", "0")
+        still = ("--gamma-attn", "0", "--steps", "4")
         assert generate(tmp_path / name, prompt, *still, *more) == 0
         return pixels(tmp_path / name / "00000-0.png")
 
