@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source
+from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source, tell_subjects
 from ebca.prompts.prompt import Prompt
 from ebca.settings.checks import FRACTION, Range
 from ebca.settings.declaration import check_settings, setting
@@ -66,9 +66,7 @@ class Contrast(Method):
     def tell(self, prompt: Prompt) -> str:
         if not self.active or not prompt.single or not prompt.main.strip():
             return ""
-        if subjects := self._subjects(prompt):
-            return "Will try to show all of: " + ", ".join(f"“{each}”" for each in subjects) + "."
-        return "Fewer than two subjects found. If there are more, name them in Subjects."
+        return tell_subjects(self._subjects(prompt))
 
     def _subjects(self, prompt: Prompt) -> tuple[str, ...]:
         return prompt.subjects if self.active and prompt.single else ()

@@ -164,6 +164,13 @@ MAIN, NEGATIVE = "main", "negative"
 """Whose context a step may be for besides an `Edit`'s: the main and the negative prompt."""
 
 
+def tell_subjects(subjects: Sequence[str]) -> str:
+    """The sentence on the subjects that a method acts on."""
+    if not subjects:
+        return "Fewer than two subjects found. If there are more, name them in Subjects."
+    return "Will try to show all of: " + ", ".join(f"“{each}”" for each in subjects) + "."
+
+
 class Method:
     """The base of all methods: one that does nothing."""
 

@@ -23,7 +23,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ebca.core.attention import split_heads
-from ebca.methods.method import PLAIN, At, Branch, Method, Mix, Moment, SeenRow, Source
+from ebca.methods.method import (
+    PLAIN,
+    At,
+    Branch,
+    Method,
+    Mix,
+    Moment,
+    SeenRow,
+    Source,
+    tell_subjects,
+)
 from ebca.methods.partitions import best_partition, partitions
 from ebca.methods.places import place_of
 from ebca.prompts.prompt import Prompt
@@ -151,9 +161,7 @@ class OwnPlaces(Method):
     def tell(self, prompt: Prompt) -> str:
         if not self.active or not prompt.single or not prompt.main.strip():
             return ""
-        if subjects := self._subjects(prompt):
-            return "Will try to show all of: " + ", ".join(f"“{each}”" for each in subjects) + "."
-        return "Fewer than two subjects found. If there are more, name them in Subjects."
+        return tell_subjects(self._subjects(prompt))
 
     def _subjects(self, prompt: Prompt) -> tuple[str, ...]:
         return prompt.subjects[:MOST_SUBJECTS] if self.active and prompt.single else ()
