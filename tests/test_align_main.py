@@ -100,6 +100,11 @@ def test_a_grid_is_all_combinations():
     )
 
 
+def test_on_is_what_is_installed_whatever_the_grid_says():
+    (on,) = methods(["on"], Settings(), read_grid(["gamma_attn=0.01,0.02"]))
+    assert (on.label, on.settings) == ("on", Settings())
+
+
 def test_a_label_tells_every_field_of_the_grid():
     def labels(kind, *axes):
         return [method.label for method in methods([kind], Settings(), read_grid(axes))]

@@ -8,6 +8,9 @@ import torch
 from models import CONTEXT_WIDTH, PAPER, TOKENS, context, distance, encoding, evaluate, latent
 
 from ebca import Edit, NoCrossAttentionError, Settings, SettingsError, apply_patch, compose
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Image
+from ebca.hosts.unet import BareUNet
 
 STRONG = Settings(0.03, 0.05, and_means="average")
 OFF = Settings(0.0, 0.0, **PAPER, contrast=0.0)
@@ -383,3 +386,16 @@ def test_a_mask_that_fits_no_level_is_left_out_and_that_is_said(unet):
     finally:
         merging.remove()
         undoing.remove()
+
+
+def test_a_second_unet_with_fewer_layers_than_are_named_updates_those_that_it_has(unet):
+    """As a refiner may be, in the middle of sampling."""
+    methods = Settings(0.03, 0.05, layers="1-2, 90", regions=0).methods
+    text, off = context(2), evaluate(unet, latent(2), context(2))
+    host = BareUNet(unet, methods, [Image()], [1])
+    engine = Engine(unet, methods, host.describe)
+    engine.install()
+    try:
+        assert distance(evaluate(unet, latent(2), text), off) > 1e-3
+    finally:
+        engine.remove()

@@ -65,7 +65,7 @@ def add_align(commands: Any) -> Any:
         " be there is named after | or else by a, an, the")  # fmt: skip
     add("--seeds", type=int, default=1, help="seeds a prompt of the file (default %(default)s)")
     add("--seed", type=int, default=0, help="the first seed (default %(default)s)")
-    add("--methods", nargs="+", default=["off", "bcu"], metavar="METHOD", help=", ".join(KINDS))
+    add("--methods", nargs="+", default=["off", "on"], metavar="METHOD", help=", ".join(KINDS))
     add("--grid", nargs="+", default=[], metavar="FIELD=A,B", help="settings to try, e.g."
         " gamma_attn=0.002,0.005 layers=all,down+mid; all combinations. Where it names a step size,"
         " those that it does not name are 0")  # fmt: skip

@@ -14,14 +14,15 @@ from ebca.settings.legacy import RENAMED
 KINDS = {
     "off": "the main prompt, nothing else",
     "joint": "everything in one prompt, nothing else",
-    "bcu": "everything in one prompt, with BCU and contrast",
+    "on": "everything in one prompt, with EBCA as it is installed, whatever the grid",
+    "bcu": "everything in one prompt, with EBCA as it is installed or as the grid says",
     "cacao": "joined by AND, composed by CACAO without BCU",
-    "both": "joined by AND, composed by CACAO with BCU and contrast",
+    "both": "joined by AND, composed by CACAO, with EBCA as it is installed or as the grid says",
     "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
 }
-UPDATING = ("bcu", "both")
+UPDATING = ("on", "bcu", "both")
 COMPOSING = ("cacao", "both", "core-and")
-PATCHED = ("bcu", "cacao", "both")
+PATCHED = ("on", "bcu", "cacao", "both")
 
 _STILL = {
     "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "centered": False, "contrast": 0.0,
@@ -61,7 +62,8 @@ class Method:
     def label(self) -> str:
         """A short name: the kind, the step sizes, and what else is named or not the default."""
         usual = Method(self.kind, Settings()).facts()
-        shown = {*self.named, *(_ALWAYS_SHOWN if self.kind in UPDATING else ())}
+        steps = _ALWAYS_SHOWN if self.kind in UPDATING and self.kind != "on" else ()
+        shown = {*self.named, *steps}
         parts = [
             f"{name}={_shown(value)}"
             for name, value in self.facts().items()
@@ -118,6 +120,8 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
 
 
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
+    if kind == "on":
+        return Method(kind, Settings())
     changes = {name: value for name, value in point.items() if name != "alpha"}
     names_steps = any(name.startswith("gamma") for name in changes)
     if "contrast" in changes:  # instead of the regions

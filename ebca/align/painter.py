@@ -80,7 +80,9 @@ class Painter:
         trace = Trace() if traced else None
         with ExitStack() as stack:
             texts = [case.prompt(method.kind) for case in cases]
-            negatives = [case.negative if method.kind in ("joint", "bcu") else "" for case in cases]
+            negatives = [
+                case.negative if method.kind in ("joint", "on", "bcu") else "" for case in cases
+            ]
             if method.kind == "core-and":
                 texts = stack.enter_context(core_and(pipe, texts, method.alpha))
             elif method.kind in PATCHED:

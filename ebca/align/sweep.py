@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ebca.align.cases import Case
 from ebca.align.judges import Judge
-from ebca.align.methods import Method
+from ebca.align.methods import UPDATING, Method
 from ebca.align.painter import Painter, Pictures, Sampling
 from ebca.align.store import Store, key_of
 
@@ -66,7 +66,7 @@ class Sweep:
                 for start in range(0, len(group), self.batch):
                     part = tuple(group[start : start + self.batch])
                     keys = tuple(self.key(case, method) for case in part)
-                    traced = first and self.energies and method.kind in ("bcu", "both")
+                    traced = first and self.energies and method.kind in UPDATING
                     self._batches.append(Batch(method, part, keys, traced))
                     first = False
 
