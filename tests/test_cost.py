@@ -10,7 +10,7 @@ from models import LAYERS, PAPER, context, encoding, latent
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ebca import Edit, Settings, apply_patch
+from ebca import Edit, Settings, apply_patch, compose
 from ebca.core.layers import find_layers
 from ebca.generate import load_pipeline
 
@@ -185,6 +185,21 @@ def test_a_pipeline_knows_its_progress_without_reading_the_device(scheduler):
     with apply_patch(pipe, Settings(gamma_attn=0.01, start=0.25, stop=0.75)):
         patched = run(pipe)
     assert patched.total() > stock.total()
+    assert {name: patched[name] for name in SYNCHRONISING} == {
+        name: stock[name] for name in SYNCHRONISING
+    }
+
+
+@pytest.mark.diffusers
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of diffusers, about its own names
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of its schedulers
+def test_regions_are_chosen_without_reading_the_device():
+    pipe = load_pipeline(None, None, "cpu", torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    stock = run(pipe)
+    with apply_patch(pipe, prompt=compose("a cat and a dog")):
+        patched = run(pipe)
+    assert patched["argmax"] > stock["argmax"]  # they were chosen
     assert {name: patched[name] for name in SYNCHRONISING} == {
         name: stock[name] for name in SYNCHRONISING
     }
