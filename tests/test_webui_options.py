@@ -200,6 +200,7 @@ def test_a_list_of_0_1_0_is_read_in_its_own_order(compose: str, means: str) -> N
     values = {**OLD_LIST, "compose": compose, "contrast_stop": 0.7}
     made = read_arguments([values[name] for name in LIST_OF_0_1], {}).settings
     assert (made.and_means, made.contrast, made.contrast_stop) == (means, 0.5, 0.7)
+    assert made.regions == 0.0  # which it did not know
     short = [values[name] for name in LIST_OF_0_1[:13]]
     assert read_arguments(short, {}).settings.and_means == {"cacao": "sum"}.get(compose, means)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ebca.settings import Declaration, Settings, SettingsError, all_declarations, declarations
+from ebca.settings.declaration import release
 from ebca.settings.legacy import LIST_OF_0_1, RENAMED, is_list_of_0_1, modern
 from ebca.settings.page import PageSettings
 from ebca.settings.presets import preset_values
@@ -66,9 +67,16 @@ def read_arguments(arguments: Sequence[Any], axes: Mapping[str, Any]) -> Options
     axes = modern(axes)
     if arguments and isinstance(arguments[0], Mapping):
         return read_object({**modern(arguments[0]), **axes})
-    order = LIST_OF_0_1 if is_list_of_0_1(arguments) else tuple(fields())
-    values = {**modern(dict(zip(order, arguments, strict=False))), **axes}
+    values = {**_by_name(arguments), **axes}
     if values.get("enabled", False) is False:
         return Options()  # closed is closed, whatever was typed into it
     changed = preset_values(axes["preset"]) if "preset" in axes else {}
     return options_of({**values, **changed, **axes})
+
+
+def _by_name(arguments: Sequence[Any]) -> dict[str, Any]:
+    """A list's values by field. In one of 0.1.0 what has come since is neutral."""
+    if not is_list_of_0_1(arguments):
+        return dict(zip(fields(), arguments, strict=False))
+    newer = {n: each.neutral for n, each in fields().items() if release(each.since) > (0, 1, 0)}
+    return {**newer, **modern(dict(zip(LIST_OF_0_1, arguments, strict=False)))}

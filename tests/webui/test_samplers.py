@@ -5,7 +5,7 @@ import pytest
 from webui.client import ON, PROMPT, ZERO, alike, differ, same
 
 FULL, FIRST, LAST = ON, {**ON, "stop": 0.5}, {**ON, "start": 0.5}
-FAR = {"gamma_attn": 0.2, "gamma_norm": 0.02, "contrast": 0}
+FAR = {"gamma_attn": 0.2, "gamma_norm": 0.02, "regions": 0}
 """For windows at the end, where a step is small."""
 
 
