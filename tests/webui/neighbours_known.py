@@ -22,7 +22,7 @@ BUT = "works, but"
 AND_LEFT = "AND is left to it"
 """The other composes, and EBCA says so; it may still update the contexts of all rows."""
 
-ONLY_AND = {"gamma_attn": 0, "gamma_norm": 0, "contrast": 0}
+ONLY_AND = {"gamma_attn": 0, "gamma_norm": 0, "regions": 0}
 """EBCA with nothing to do but AND."""
 
 EBCA = {"gamma_attn": 0.03, "gamma_norm": 0.02}
