@@ -45,7 +45,7 @@ def build(tab: str) -> Accordion:
                 made |= _controls(tab, group)
                 line = gr.HTML(elem_id=_elem_id(tab, "line"), elem_classes=["ebca-line"])
                 continue
-            with gr.Accordion(title, open=False, elem_id=_elem_id(tab, group)):
+            with gr.Accordion(title, open=False, elem_id=_elem_id(tab, f"group_{group}")):
                 made |= _controls(tab, group)
         page = gr.Textbox(visible=False, elem_id=_elem_id(tab, "page"))
         tell = gr.Button("Tell", visible=False, elem_id=_elem_id(tab, "tell"))

@@ -150,7 +150,7 @@ class Tab:
         for group in filter(GROUPS.get, GROUPS):
             some = next(name for name, each in fields().items() if each.group == group)
             if not self.control(some).is_visible():
-                self.control(group).locator("> .label-wrap").click()
+                self.control(f"group_{group}").locator("> .label-wrap").click()
 
     def set(self, field: str, value: Any) -> None:
         control = self.control(field)
