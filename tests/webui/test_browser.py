@@ -125,7 +125,8 @@ def test_every_control_has_a_tooltip_and_a_label_of_its_own(webui: WebUIPage, na
 
 def test_pasting_an_infotext_restores_every_control(unusual: Tab) -> None:
     infotext = unusual.generate()
-    assert all(f"EBCA {name}: " in infotext for name in fields() if name != "enabled")
+    as_the_preset = {"enabled", "centered"}
+    assert all(f"EBCA {name}: " in infotext for name in set(fields()) - as_the_preset)
     unusual.find("#{}_prompt textarea").evaluate("box => box.scrollIntoView()")
     for name in ("gamma_attn", "start", "token_weights", "subjects", "and_means", "mask", "preset"):
         unusual.set(name, DEFAULTS[name])
@@ -196,6 +197,7 @@ def test_values_beyond_the_sliders_are_restored(txt2img: Tab) -> None:
 def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPage) -> None:
     clean = webui.pixels(txt2img) if txt2img.generate() else b""
     txt2img.enable()
+    txt2img.unfold()
     txt2img.set("token_weights", "tree:2")
     message = "EBCA: token_weights is 'tree', but must be words of the prompt, as they stand there."
     assert message in txt2img.generate()
