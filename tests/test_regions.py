@@ -139,6 +139,16 @@ def test_without_two_subjects_nothing_is_done_or_seen():
     assert not OwnPlaces(regions=0.0).acts_on(PROMPT)
 
 
+def test_a_piece_of_the_picture_is_neither_seen_nor_changed():
+    method, memory = OwnPlaces(), remembered()
+    piece = Moment(Clock(lambda: (0.9, 0.1)), memory, 4.0, whole=False)
+    assert method.needs_whole
+    assert method.mix(PROMPT, piece) == PLAIN
+    assert not memory.known
+    assert not method.sees(Moment(Clock(lambda: (0.0, 0.0)), Regions(), 4.0, whole=False))
+    assert method.mix(PROMPT, at(0.1, memory)) != PLAIN
+
+
 def test_nothing_outside_a_mask_is_changed():
     mask = torch.zeros(16, 24)
     mask[:, 12:] = 1.0

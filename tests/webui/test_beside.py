@@ -204,6 +204,18 @@ def test_the_number_of_tiles_at_once_does_not_matter(webui):
     assert alike(pictures[0], pictures[2])
 
 
+def test_subjects_get_no_regions_in_tiles_and_the_job_says_so(webui, comments):
+    regions = {"regions": 1, "gamma_attn": 0, "contrast": 0}
+    prompt = f"{A} and {B}"
+    job = {**SIZE, "prompt": prompt, "steps": 4}
+    assert differ(webui.txt2img(**job, ebca=regions), webui.txt2img(**job))
+    scripts = tiled(webui)
+    theirs = webui.txt2img(**job, alwayson_scripts=scripts)
+    assert same(webui.txt2img(**job, **on(scripts, **regions)), theirs)
+    if (lines := comments()) is not None:
+        assert any("in pieces" in line for line in lines), lines
+
+
 def larger(picture, times):
     return np.kron(picture, np.ones((times, times, 1)[: picture.ndim], np.uint8))
 
