@@ -8,6 +8,7 @@ with ebca.apply_patch(pipe, prompt=prompt):
 """
 
 from ebca.core.layers import NoCrossAttentionError
+from ebca.core.maps import Maps
 from ebca.core.trace import Trace
 from ebca.prompts import Composed, Edit, compose
 from ebca.session import Patch, apply_patch, remove_patch
@@ -19,6 +20,7 @@ __version__ = VERSION
 __all__ = [
     "Composed",
     "Edit",
+    "Maps",
     "NoCrossAttentionError",
     "Patch",
     "Settings",

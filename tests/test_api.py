@@ -20,7 +20,7 @@ WEBUI_ONLY = {"gradio", "modules", "modules_forge", "backend", "ldm_patched", "l
 def test_all_is_sorted_and_true():
     assert ebca.__all__ == sorted(ebca.__all__)
     assert ebca.__all__ == [
-        "Composed", "Edit", "NoCrossAttentionError", "Patch", "Settings", "SettingsError",
+        "Composed", "Edit", "Maps", "NoCrossAttentionError", "Patch", "Settings", "SettingsError",
         "Trace", "apply_patch", "compose", "remove_patch",
     ]  # fmt: skip
     assert all(hasattr(ebca, name) for name in ebca.__all__)

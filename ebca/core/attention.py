@@ -21,6 +21,15 @@ def merge_heads(apart: Tensor) -> Tensor:
     return apart.transpose(1, 2).flatten(2)
 
 
+def attention_share(query: Tensor, key: Tensor, beta: float) -> Tensor:
+    """How much each pixel attends to each token, mean over heads: softmax_t(beta query key^T).
+
+    query [..., h, n, d], key [..., h, t, d]; returns [..., n, t] in fp32, each row with sum 1.
+    Holds [..., h, n, t] while it runs, so give it few pixels at a time.
+    """
+    return (beta * query.float() @ key.float().mT).softmax(-1).mean(-3)
+
+
 def attend(
     query: Tensor, key: Tensor, value: Tensor, beta: float, bias: Tensor | None = None
 ) -> Tensor:

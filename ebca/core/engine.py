@@ -29,6 +29,7 @@ from ebca.core.cascade import (
 from ebca.core.evaluation import Evaluation
 from ebca.core.hooks import LayerCall, LayerHooks
 from ebca.core.layers import Layer, Projections, find_layers
+from ebca.core.maps import Maps
 from ebca.core.trace import Trace
 from ebca.methods.method import At, Method, SeenRow
 
@@ -80,6 +81,7 @@ class Engine:
         self._projections = projections or Projections()
         self._cascade: Cascade | None = None
         self._call: LayerCall | None = None
+        self._watched = False  # whether the trace follows the evaluation under way
         self._hooks = ExitStack()
 
     # Installing and removing
@@ -111,10 +113,11 @@ class Engine:
         if evaluation is None:
             return
         cascade = Cascade(evaluation, self.methods)
-        if self.trace is not None or not cascade.idle:
+        self._watched = self.trace is not None and self.trace.begin(
+            evaluation, [plan.mix for plan in cascade.plans]
+        )
+        if self._watched or not cascade.idle:
             self._cascade = cascade
-            if self.trace is not None:
-                self.trace.begin()
 
     def _end(self, unet: nn.Module, _args: Any, _output: Any) -> None:
         if self._cascade is not None and not self._cascade.started:
@@ -123,6 +126,8 @@ class Engine:
                 " layers with the expected rows (a compiled UNet must be compiled after patching).",
                 stacklevel=2,
             )
+        elif self._cascade is not None and self.trace is not None:
+            self.trace.end()
         self._cascade = self._call = None
 
     # One layer, as told by its hooks
@@ -135,6 +140,8 @@ class Engine:
             return None
         if not cascade.started or layer is cascade.first:
             cascade.begin(context, layer)
+            if self.trace is not None:
+                self.trace.restart()
         self._call = LayerCall(
             layer, hidden, context, cascade.main.current(context), self._projections
         )
@@ -233,7 +240,12 @@ class Engine:
         cascade, layer = self._active_cascade, call.layer
         moves = cascade.moves and layer is not self.layers[-1]  # none would see its update
         seeing = cascade.seeing
-        if not moves and not seeing and self.trace is None:
+        trace = self.trace if self._watched else None
+        if trace is not None and trace.maps is not None:
+            self._map(trace.maps, call)
+        if trace is not None and not trace.energies:
+            trace = None
+        if not moves and not seeing and trace is None:
             return
         with torch.autocast(call.hidden.device.type, enabled=False):
             look = _Look(self, call, cascade)
@@ -243,17 +255,27 @@ class Engine:
                 at = look.at(call.context[group.rows], call.key[group.rows], group.rows,
                              group.token_weights)  # fmt: skip
                 taken = _take(group.steps, at, cascade.main, call.start, group.rows)
-                if self.trace is not None:
-                    self.trace.record(at, cascade.evaluation.clock.progress, taken)
+                if trace is not None:
+                    trace.record(at, cascade.evaluation.clock.progress, taken)
             for mixed_rows in cascade.mixed if moves else ():
                 for stack in mixed_rows.stacks:
                     if stack.steps:
                         at = look.at(stack.current, stack.key, mixed_rows.rows, stack.token_weights)
                         _take(stack.steps, at, stack.context, stack.start, _ALL)
-            if self.trace is not None and not (moves and cascade.moving):
+            if trace is not None and not (moves and cascade.moving):
                 rows = _conditional(cascade.evaluation, call.hidden.device)
                 at = look.at(call.context[rows], call.key[rows], rows, None)
-                self.trace.record(at, cascade.evaluation.clock.progress, None)
+                trace.record(at, cascade.evaluation.clock.progress, None)
+
+    def _map(self, maps: Maps, call: LayerCall) -> None:
+        """Let the maps see the conditional rows of a layer."""
+        evaluation = self._active_cascade.evaluation
+        size = level_size(evaluation.size, call.hidden.shape[1])
+        if size is None or not maps.wants(call.layer, size):
+            return
+        rows = _conditional(evaluation, call.hidden.device)
+        with torch.autocast(call.hidden.device.type, enabled=False):
+            maps.see(call.layer, size, call.query[rows], call.key[rows])
 
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""

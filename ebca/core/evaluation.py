@@ -26,7 +26,8 @@ class Image:
     `contexts` (text -> encoding [t, c]) has every text that a method named. `token_weights`
     (token index of the main context -> factor on gamma_attn). `mask` [h, w] in latent pixels: 1
     where the image is repainted. `number` tells images apart whose prompts are the same;
-    `tokens(words)` gives the indices of words in the main context.
+    `tokens(words)` gives the indices of words in the main context. `part_of` is the place in the
+    batch of the picture of which several images are parts, where a host joins prompts by itself.
     """
 
     prompt: Prompt = field(default_factory=Prompt)
@@ -35,6 +36,12 @@ class Image:
     mask: Tensor | None = None
     number: int = 0
     tokens: Callable[[str], Sequence[int]] = lambda words: ()
+    part_of: int | None = None
+
+    @property
+    def picture(self) -> int:
+        """The place of its picture in the batch."""
+        return self.number if self.part_of is None else self.part_of
 
     def context(self, source: Source) -> Tensor:
         """The encoding [t, c] of what a branch attends to."""

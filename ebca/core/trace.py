@@ -1,11 +1,12 @@
-"""Energies collected along the way, and their picture.
+"""What was seen along the way: energies and their picture, and maps of the attention.
 
-Give a `Trace` to `apply_patch` and read it after sampling. Collecting is for looking, not for
-production: it evaluates the energies that the update itself never needs.
+Give a `Trace` to `apply_patch` and read it after sampling. Collecting energies is for looking, not
+for production: the update itself never needs them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from ebca.core.attention import split_heads
 from ebca.core.energy import PRIOR_BETA, conditional_energy, prior_energy
+from ebca.core.evaluation import Evaluation
 from ebca.core.layers import Layer
-from ebca.methods.method import At
+from ebca.core.maps import Maps
+from ebca.methods.method import At, Mix
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,33 @@ class Record:
 
 @dataclass
 class Trace:
-    """All records of a sampling, in order. Tensors stay on their device until they are read."""
+    """All records of a sampling, in order. Tensors stay on their device until they are read.
+
+    energies: whether they are recorded. maps: collects where the model put the words, if given.
+    """
 
     records: list[Record] = field(default_factory=list)
     formulation: str = "reference"
+    energies: bool = True
+    maps: Maps | None = None
     _evaluation: int = -1
 
-    def begin(self) -> None:
-        """An evaluation begins."""
+    def begin(self, evaluation: Evaluation, mixes: Sequence[Mix]) -> bool:
+        """An evaluation begins, in which methods make `mixes` of its images. Returns whether it is
+        to be followed."""
         self._evaluation += 1
+        mapped = self.maps is not None and self.maps.begin(evaluation, mixes)
+        return self.energies or mapped
+
+    def restart(self) -> None:
+        """The evaluation under way begins at its first layer again."""
+        if self.maps is not None:
+            self.maps.restart()
+
+    def end(self) -> None:
+        """The evaluation has come to its end."""
+        if self.maps is not None:
+            self.maps.end()
 
     def record(self, at: At, progress: float, update: Tensor | None) -> None:
         """Take down one layer: its inputs, and the update [b, t, c] that was taken.

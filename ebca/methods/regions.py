@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ebca.core.attention import split_heads
+from ebca.core.attention import attention_share, split_heads
 from ebca.methods.method import (
     PLAIN,
     At,
@@ -36,7 +36,7 @@ from ebca.methods.method import (
 )
 from ebca.methods.partitions import best_partition, partitions
 from ebca.methods.places import place_of
-from ebca.prompts.prompt import Prompt
+from ebca.prompts.prompt import Prompt, noun_tokens
 from ebca.settings.checks import FRACTION, Range
 from ebca.settings.declaration import check_settings, setting
 
@@ -130,7 +130,7 @@ class OwnPlaces(Method):
             subjects = self._subjects(row.prompt)
             if not subjects or memory.known:
                 continue
-            maps = noun_maps(at, index, nouns_of(row))
+            maps = noun_maps(at, index, noun_tokens(row.prompt, row.tokens)[:MOST_SUBJECTS])
             if memory.level != at.size:
                 memory.maps, memory.level = None, at.size
             memory.maps = maps if memory.maps is None else memory.maps + maps
@@ -186,9 +186,9 @@ def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
 def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
     """How much each pixel of a row attends to each subject's noun, [k, n], each with mean 1."""
     heads, beta = at.layer.heads, at.layer.beta(at.key.shape[-1])
-    query = split_heads(at.query[row : row + 1], heads)[0].float()
-    key = split_heads(at.key[row : row + 1], heads)[0].float()
-    share = (beta * query @ key.mT).softmax(-1).mean(0)  # [n, t]
+    query = split_heads(at.query[row : row + 1], heads)[0]
+    key = split_heads(at.key[row : row + 1], heads)[0]
+    share = attention_share(query, key, beta)  # [n, t]
     maps = torch.stack(
         [
             share[:, list(tokens)].sum(-1) if tokens else share.new_ones(len(share))
@@ -196,17 +196,6 @@ def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
         ]
     )
     return maps / maps.mean(-1, keepdim=True).clamp(min=1e-8)
-
-
-def nouns_of(row: SeenRow) -> list[list[int]]:
-    """Token indices of each subject's noun in the main prompt: within the subject's own words if
-    they stand together, else anywhere."""
-    found = []
-    for place, subject in enumerate(row.prompt.subjects[:MOST_SUBJECTS]):
-        noun = row.prompt.nouns[place] if row.prompt.nouns else subject.split()[-1]
-        own, anywhere = row.tokens(subject), row.tokens(noun)
-        found.append([index for index in anywhere if index in own] or [*anywhere] or [*own])
-    return found
 
 
 def _tells_most(at: At) -> bool:

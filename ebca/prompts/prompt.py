@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -92,6 +92,17 @@ class Prompt:
     def with_subjects(self, subjects: Mapping[str, str]) -> Prompt:
         """The same with subjects and their nouns."""
         return dataclasses.replace(self, subjects=tuple(subjects), nouns=tuple(subjects.values()))
+
+
+def noun_tokens(prompt: Prompt, tokens: Callable[[str], Sequence[int]]) -> list[list[int]]:
+    """Token indices of each subject's noun in the main prompt: within the subject's own words if
+    they stand together, else anywhere. `tokens(words)` finds words there."""
+    found = []
+    for place, subject in enumerate(prompt.subjects):
+        noun = prompt.nouns[place] if prompt.nouns else subject.split()[-1]
+        own, anywhere = tokens(subject), tokens(noun)
+        found.append([index for index in anywhere if index in own] or [*anywhere] or [*own])
+    return found
 
 
 def checked_token_weights(weights: object) -> Mapping[int, float]:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from ebca.settings.checks import TOKEN_WEIGHT, SettingsError, check_number
+from ebca.subjects.grammar import ENGLISH
 
 _MARKS = re.compile(r"[()\[\]{}\\]|:\s*[\d.]+")
 """The WebUI's emphasis."""
+_WORD = re.compile(r"[^\W_][\w'-]*")
 
 
 def plain(text: str) -> str:
@@ -24,6 +26,12 @@ def has_words(text: str, words: str) -> bool:
 def read_list(text: str) -> tuple[str, ...]:
     """Read `cat, red hat` as ("cat", "red hat"); each once."""
     return tuple(dict.fromkeys(filter(None, map(plain, text.split(",")))))
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of a prompt in order, each once, without small ones (`and`, `the`)."""
+    words = dict.fromkeys(_WORD.findall(plain(text)))
+    return [each for each in words if each.lower() not in ENGLISH]
 
 
 def missing_words(texts: Collection[str], words: Sequence[str]) -> list[str]:

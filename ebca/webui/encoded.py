@@ -87,8 +87,8 @@ class EncodedPrompts:
         key = (id(cond), *(_place(part.schedules, step) for image in batch for part in image))
         if key not in self._made:
             made = [
-                image
-                for text, parts in zip(whole.texts, batch, strict=True)
+                dataclasses.replace(image, part_of=picture)
+                for picture, (text, parts) in enumerate(zip(whole.texts, batch, strict=True))
                 for image in self._image(text, parts, step, whole.contexts)
             ]
             self._made[key] = [

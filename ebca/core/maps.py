@@ -1,0 +1,310 @@
+"""Maps of the attention: where in the picture the model put each subject or word.
+
+    share(n, w) = mean over heads h of  sum over tokens t of w of  softmax_t(beta q_n . k_t)
+
+That is how much of what a pixel takes from the text it takes from the word w, from 0 to 1. It is
+averaged over layers and over the evaluations of a sampling, for each picture by itself. Sums are
+kept at 1/16 of the picture (1/32 of a large one), [words, h, w]; the attention of a layer itself
+is looked at in pieces and dropped. Beside that: what the methods mixed into the attention, where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ebca.core.attention import attention_share, split_heads
+from ebca.core.evaluation import Evaluation, Image
+from ebca.core.layers import Layer, check_layers, names_layer
+from ebca.methods.method import Mix
+from ebca.prompts.prompt import noun_tokens
+from ebca.prompts.words import telling_words
+from ebca.settings.checks import check_choice
+
+WHEN = ("all", "early", "late")
+"""Of the steps: all, the first third (where the layout is decided), the last third."""
+
+MOST_WORDS = 8
+_FINEST, _COARSEST = 64 * 64, 16 * 16
+"""Pixels of a map: at most so many at 1/16 of a picture, and not fewer where it can be finer."""
+
+_AT_ONCE = 2**24
+"""Numbers of an attention that are held at once: 64 MiB."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Used:
+    """What the methods mixed into the attention under a name: another text's attention.
+
+    weight: the mean over the evaluations that were seen, as a number, or as [h, w] on the CPU
+    where it differs from place to place.
+    """
+
+    name: str
+    weight: float | Tensor
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of one picture: the share of each of `words` in `maps` [words, h, w], from 0
+    to 1, on the CPU; what was `used`; in how many `evaluations`."""
+
+    words: tuple[str, ...]
+    maps: Tensor
+    used: tuple[Used, ...]
+    evaluations: int
+
+
+Words = tuple[str, tuple[int, ...]]
+"""A caption and the token indices that it stands for."""
+
+
+@dataclass
+class _Sum:
+    """Maps of some rows, [rows, words, h, w], added up over evaluations."""
+
+    maps: Tensor
+    evaluations: int = 1
+
+
+@dataclass
+class _Under:
+    """The evaluation under way."""
+
+    pictures: tuple[int, ...]  # of the conditional rows
+    words: tuple[tuple[Words, ...], ...]
+    mixes: Sequence[Mix]
+    grid: Size
+    tokens: Tensor | None = None  # [rows, t, words], 1 where a token is of a word
+    maps: Tensor | None = None
+    layers: int = 0
+
+
+@dataclass
+class Maps:
+    """Collects maps while it is in a `Trace`; `seen` gives them.
+
+    words: what to look for: words of the prompt; or captions with token indices of the main
+        context, which a bare UNet needs. If empty: the prompt's subjects by their nouns, or, where
+        it has fewer than two, its words.
+    when: one of `WHEN`.
+    layers: as in the setting `layers`; if empty, those that see the picture at 1/16 and 1/32,
+        which tell most.
+    """
+
+    words: Sequence[str] | Mapping[str, Sequence[int]] = ()
+    when: str = "all"
+    layers: str = ""
+    _sums: dict[tuple[object, ...], _Sum] = field(default_factory=dict, init=False, repr=False)
+    _used: dict[tuple[int, str], float | Tensor] = field(default_factory=dict, init=False)
+    _counts: dict[int, int] = field(default_factory=dict, init=False)
+    _found: dict[tuple[object, ...], tuple[Words, ...]] = field(default_factory=dict, init=False)
+    _under: _Under | None = field(default=None, init=False, repr=False)
+    _progress: float = field(default=-1.0, init=False)
+
+    def __post_init__(self) -> None:
+        check_choice("when", self.when, WHEN)
+        if self.layers:
+            check_layers(self.layers)
+
+    # What is told by the engine
+
+    def begin(self, evaluation: Evaluation, mixes: Sequence[Mix]) -> bool:
+        """An evaluation begins, with the mix of each of its images; whether it is looked at.
+
+        Not, if it is a piece of a picture: nothing tells which.
+        """
+        self._under = None
+        rows = [row.image for row in evaluation.rows if row.conditional]
+        if not rows or not evaluation.whole or not self._in_time(evaluation):
+            return False
+        images = [evaluation.images[index] for index in rows]
+        self._under = _Under(
+            tuple(image.picture for image in images),
+            tuple(self._words_of(image) for image in images),
+            [mixes[index] for index in rows],
+            grid_of(evaluation.size),
+        )
+        return True
+
+    def restart(self) -> None:
+        """The evaluation begins again at its first layer."""
+        if self._under is not None:
+            self._under.maps, self._under.layers = None, 0
+
+    def wants(self, layer: Layer, size: Size) -> bool:
+        """Whether a layer that sees the picture as `size` (h, w) counts."""
+        if self._under is None:
+            return False
+        if self.layers:
+            return names_layer(self.layers, layer)
+        grid = self._under.grid
+        return size in (grid, _half(grid))
+
+    def see(self, layer: Layer, size: Size, query: Tensor, key: Tensor) -> None:
+        """Add a layer's maps: query [b, n, h*d] and key [b, t, h*d] of the conditional rows."""
+        under = self._under
+        if under is None:
+            return
+        if under.tokens is None or under.tokens.shape[1] != key.shape[1]:
+            under.tokens = _indicator(under.words, key)
+        maps = word_maps(query, key, layer.heads, layer.beta(key.shape[-1]), under.tokens)
+        maps = _resized(maps.mT.reshape(*maps.mT.shape[:2], *size), under.grid)
+        under.maps = maps if under.maps is None else under.maps + maps
+        under.layers += 1
+
+    def end(self) -> None:
+        """The evaluation is done: what it showed counts."""
+        under, self._under = self._under, None
+        if under is None or under.maps is None:
+            return
+        key = (under.pictures, under.words, under.grid)
+        maps, kept = under.maps / under.layers, self._sums.get(key)
+        if kept is None:
+            self._sums[key] = _Sum(maps)
+        else:
+            kept.maps, kept.evaluations = kept.maps + maps, kept.evaluations + 1
+        for picture in set(under.pictures):
+            self._counts[picture] = self._counts.get(picture, 0) + 1
+        for picture, mix in zip(under.pictures, under.mixes, strict=True):
+            for name, weight in _named(mix):
+                before = self._used.get((picture, name), 0.0)
+                self._used[picture, name] = before + weight
+
+    # What is asked afterwards
+
+    @property
+    def pictures(self) -> list[int]:
+        """The places in the batch of which something was seen."""
+        return sorted(self._counts)
+
+    def seen(self, picture: int = 0) -> Seen:
+        """What was seen of a picture of the batch. Raises KeyError if nothing was."""
+        total: dict[str, Tensor] = {}
+        counts: dict[str, int] = {}
+        sizes = [each.maps.shape[-2:] for each in self._sums.values()]
+        height, width = max(sizes, default=(1, 1))
+        for caption, maps, count in self._of(picture):
+            fitting = _resized(maps[None, None], (height, width))[0, 0]
+            total[caption] = total[caption] + fitting if caption in total else fitting
+            counts[caption] = counts.get(caption, 0) + count
+        evaluations = self._counts[picture]
+        means = [(total[caption] / counts[caption]).cpu() for caption in total]
+        used = [
+            Used(name, (weight / evaluations).cpu())
+            if isinstance(weight, Tensor)
+            else Used(name, weight / evaluations)
+            for (whose, name), weight in self._used.items()
+            if whose == picture
+        ]
+        shown = torch.stack(means) if means else torch.zeros(0, height, width)
+        return Seen(tuple(total), shown, tuple(used), evaluations)
+
+    def _of(self, picture: int) -> Iterator[tuple[str, Tensor, int]]:
+        """(caption, sum of maps, number of evaluations) of a picture's rows and words."""
+        for (pictures, words, _), kept in self._sums.items():
+            assert isinstance(pictures, tuple)
+            assert isinstance(words, tuple)
+            for row, whose in enumerate(pictures):
+                for place, (caption, _tokens) in enumerate(words[row] if whose == picture else ()):
+                    yield caption, kept.maps[row, place].float(), kept.evaluations
+
+    # Time and words
+
+    def _in_time(self, evaluation: Evaluation) -> bool:
+        """Whether it counts; of late ones, the latest do where there are no later ones."""
+        if self.when == "all":
+            return True
+        progress = evaluation.clock.progress
+        if self.when == "early":
+            return progress < 1 / 3 - 1e-9
+        if progress < 2 / 3 - 1e-9 and progress != self._progress:
+            self._sums.clear()
+            self._used.clear()
+            self._counts.clear()
+        self._progress = progress
+        return True
+
+    def _words_of(self, image: Image) -> tuple[Words, ...]:
+        """What is looked for in an image: found once for each prompt."""
+        key = (image.prompt.main, image.prompt.subjects)
+        if key not in self._found:
+            words = (each for each in self._captioned(image) if each[1])
+            self._found[key] = tuple(words)[:MOST_WORDS]
+        return self._found[key]
+
+    def _captioned(self, image: Image) -> list[Words]:
+        if isinstance(self.words, Mapping):
+            return [(caption, tuple(tokens)) for caption, tokens in self.words.items()]
+        prompt = image.prompt
+        if not self.words and prompt.subjects:
+            nouns = noun_tokens(prompt, image.tokens)
+            return [
+                (words, tuple(each)) for words, each in zip(prompt.subjects, nouns, strict=True)
+            ]
+        wanted = self.words or telling_words(prompt.main)
+        return [(words, tuple(image.tokens(words))) for words in wanted]
+
+
+def word_maps(query: Tensor, key: Tensor, heads: int, beta: float, tokens: Tensor) -> Tensor:
+    """The share of each word, [b, n, words], of query [b, n, h*d] and key [b, t, h*d], where
+    `tokens` [b, t, words] is 1 for a token of a word. Looks at few pixels at a time."""
+    apart = split_heads(key, heads)
+    pixels = max(1, _AT_ONCE // (apart.shape[0] * heads * apart.shape[2]))
+    pieces = (
+        attention_share(split_heads(piece, heads), apart, beta) @ tokens
+        for piece in torch.split(query, pixels, dim=1)
+    )
+    return torch.cat(list(pieces), dim=1)
+
+
+def grid_of(latent: Size) -> Size:
+    """(h, w) of the maps of a picture whose latent is of a size: 1/16 of the picture; 1/32 of a
+    large and 1/8 of a small one."""
+    sizes = [latent, _half(latent), _half(_half(latent))]
+    grid = sizes[2] if _pixels(sizes[1]) > _FINEST else sizes[1]
+    return latent if _pixels(grid) < _COARSEST and _pixels(latent) <= _FINEST else grid
+
+
+def _half(size: Size) -> Size:
+    """The next level of a UNet."""
+    return -(-size[0] // 2), -(-size[1] // 2)
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def _indicator(words: Sequence[Sequence[Words]], key: Tensor) -> Tensor:
+    """[rows, t, words]: 1 where a token is of a word, for a key [rows, t, *]."""
+    most = max(map(len, words))
+    tokens = torch.zeros(len(words), key.shape[1], most)
+    for row, captioned in enumerate(words):
+        for place, (_, indices) in enumerate(captioned):
+            tokens[row, [index for index in indices if index < key.shape[1]], place] = 1.0
+    return tokens.to(key.device)
+
+
+def _resized(maps: Tensor, size: Size) -> Tensor:
+    """Maps [b, k, h, w] in another size."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    if _pixels(size) < maps.shape[-1] * maps.shape[-2]:
+        return F.interpolate(maps, size=size, mode="area")
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+
+def _named(mix: Mix) -> Iterator[tuple[str, float | Tensor]]:
+    """The branches of a mix that say something, by name."""
+    for branch in mix.branches:
+        text = branch.edit.prompt if branch.edit else branch.source
+        if isinstance(text, str) and not text.strip():
+            continue
+        name = text.strip() if isinstance(text, str) else "an encoding"
+        yield f"AND {name}" if branch.edit else name, branch.weight
