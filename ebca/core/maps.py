@@ -224,7 +224,7 @@ class Maps:
         progress = evaluation.clock.progress
         if self.when == "early":
             return progress < 1 / 3 - 1e-9
-        if progress < 2 / 3 - 1e-9 and progress != self._progress:
+        if self._progress < 2 / 3 - 1e-9 and progress != self._progress:
             self._sums.clear()
             self._used.clear()
             self._counts.clear()

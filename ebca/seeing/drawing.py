@@ -1,0 +1,293 @@
+"""Drawing what was seen: a strip of panels beside a picture, and two pictures side by side.
+
+Only PIL and numpy, which every host has. Sizes are (width, height) in pixels here, as PIL has them.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ebca.core.maps import Seen
+from ebca.seeing.colours import AREAS, viridis
+
+Font = Callable[[int], Any]
+"""A font of a size in pixels."""
+Colour = tuple[int, int, int]
+
+_PANEL, _SMALL = 384, 256
+"""The longer side of a panel: at most, and of a small picture at least."""
+
+_GAP, _LETTER = 10, 16
+_PAPER, _INK = "white", "black"
+_STRENGTH = 0.65
+"""How much of a colour lies over the picture, which is grey below it."""
+
+
+class Frame(NamedTuple):
+    """Where in the finished picture the maps lie, in pixels of the picture: all of it, or what
+    was cropped out of it for painting ("only masked")."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Crop(NamedTuple):
+    """What of the maps lies in the frame, as fractions of their size: all of them, or what hires
+    fix has left."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One panel: a picture, and the caption below it."""
+
+    picture: Image.Image
+    caption: str
+    keys: tuple[tuple[str, Colour | None], ...] = ()  # below it: names and their colours
+
+
+def default_font(size: int) -> Any:
+    """PIL's own; before 10.1 it has one size only."""
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:
+        return ImageFont.load_default()
+
+
+def strip(
+    picture: Image.Image,
+    seen: Seen,
+    *,
+    frame: Frame | None = None,
+    crop: Crop | None = None,
+    title: str = "",
+    font: Font = default_font,
+) -> Image.Image:
+    """The picture, a panel for each word with the share of the attention over it, and one for the
+    places that methods gave; a scale below. `title` is the picture's caption."""
+    frame = frame or Frame(0, 0, *picture.size)
+    small = _fitted(picture)
+    highest = float(seen.maps.max()) if seen.maps.numel() else 0.0
+    panels = [Drawn(small, title or "picture")]
+    for word, share in zip(seen.words, seen.maps, strict=True):
+        values = _over(share, picture.size, small.size, frame, crop or Crop())
+        caption = f"{word}\nmean {_percent(share.mean())}, highest {_percent(share.max())}"
+        panels.append(Drawn(_heat(small, values, highest), caption))
+    panels += _areas(small, seen, picture.size, frame, crop or Crop())
+    scale = _scale(highest, font) if seen.words else None
+    return _sheet([panels], font, scale)
+
+
+def pair(off: Image.Image, on: Image.Image, font: Font = default_font) -> Image.Image:
+    """`off | on` with the labels under them, as large as they are; small ones are enlarged."""
+    return _sheet([[Drawn(_enlarged(off), "off"), Drawn(_enlarged(on), "on")]], font, None)
+
+
+def column(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures below each other."""
+    size = max(each.width for each in pictures), sum(each.height for each in pictures)
+    whole = Image.new("RGB", size, _PAPER)
+    top = 0
+    for each in pictures:
+        whole.paste(each, (0, top))
+        top += each.height
+    return whole
+
+
+# Panels
+
+
+def _fitted(picture: Image.Image) -> Image.Image:
+    """In a panel's size."""
+    scale = _PANEL / max(picture.size)
+    if scale >= 1.0:
+        return _enlarged(picture)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """As it is, or a small one by a whole number."""
+    times = max(1, _SMALL // max(picture.size))
+    size = picture.width * times, picture.height * times
+    return picture.convert("RGB").resize(size, Image.Resampling.NEAREST)
+
+
+def _over(
+    share: Tensor,
+    whole: tuple[int, int],
+    size: tuple[int, int],
+    frame: Frame,
+    crop: Crop,
+    how: Image.Resampling = Image.Resampling.BILINEAR,
+) -> NDArray[np.float32]:
+    """A map [h, w] where it lies in a picture of a `whole` size, [height, width] in pixels of
+    `size`; nan where it says nothing."""
+    across, down = size[0] / whole[0], size[1] / whole[1]
+    left, top = round(frame.left * across), round(frame.top * down)
+    width = max(1, round((frame.left + frame.width) * across) - left)
+    height = max(1, round((frame.top + frame.height) * down) - top)
+    source = Image.fromarray(share.float().numpy())
+    box = (
+        crop.left * source.width,
+        crop.top * source.height,
+        crop.right * source.width,
+        crop.bottom * source.height,
+    )
+    fine = source.resize((width, height), how, box=box)
+    canvas = Image.new("F", size, float("nan"))
+    canvas.paste(fine, (left, top))
+    return np.asarray(canvas)
+
+
+def _heat(picture: Image.Image, values: NDArray[np.float32], highest: float) -> Image.Image:
+    """Values in colours over the picture in grey."""
+    grey = 0.8 * np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
+    colours = viridis(values / max(highest, 1e-9))
+    there = ~np.isnan(values)[..., None]
+    mixed = np.where(there, (1 - _STRENGTH) * grey + _STRENGTH * colours, 0.5 * grey + 120)
+    return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
+
+
+def _areas(
+    picture: Image.Image, seen: Seen, whole: tuple[int, int], frame: Frame, crop: Crop
+) -> list[Drawn]:
+    """A panel of the places that methods gave, and of what they added everywhere; none if nothing
+    was used."""
+    placed = [each for each in seen.used if isinstance(each.weight, Tensor)]
+    keys: list[tuple[str, Colour | None]] = []
+    mixed = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
+    if placed:
+        where = (whole, picture.size, frame, crop, Image.Resampling.NEAREST)
+        weights = np.stack([_over(torch.as_tensor(each.weight), *where) for each in placed])
+        spread = weights.max(0) - weights.min(0)
+        decided = spread > 0.25 * max(float(np.nanmax(spread)), 1e-9)
+        tints = np.array([_area(n) for n in range(len(placed))], dtype=np.float64)
+        tint = tints[np.nan_to_num(weights, nan=-np.inf).argmax(0)]
+        mixed = np.where(decided[..., None], 0.45 * mixed + 0.55 * tint, mixed)
+        keys += [(each.name, _area(n)) for n, each in enumerate(placed)]
+    everywhere = [each for each in seen.used if not isinstance(each.weight, Tensor)]
+    keys += [(f"{each.name}: {each.weight:+.2g} everywhere", None) for each in everywhere]
+    if not keys:
+        return []
+    drawn = Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
+    caption = "places given by EBCA" if placed else "added by EBCA"
+    return [Drawn(drawn, caption, tuple(keys))]
+
+
+def _area(number: int) -> Colour:
+    red, green, blue = AREAS[number % len(AREAS)].tolist()
+    return red, green, blue
+
+
+# The sheet
+
+
+def _sheet(rows: Sequence[Sequence[Drawn]], font: Font, scale: Image.Image | None) -> Image.Image:
+    """Panels in rows with their captions below them, and a scale below all."""
+    letters = font(_LETTER)
+    texts = [[_below(panel, letters) for panel in row] for row in rows]
+    width = max(sum(each.picture.width + _GAP for each in row) for row in rows) + _GAP
+    below = [max(_height(lines) for lines in row) for row in texts]
+    tall = [max(panel.picture.height for panel in row) for row in rows]
+    height = sum(tall) + sum(below) + _GAP * (len(rows) + 1)
+    if scale is not None:
+        width, height = max(width, scale.width + 2 * _GAP), height + scale.height + _GAP
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    top = _GAP
+    for row, lines, high, text_height in zip(rows, texts, tall, below, strict=True):
+        left = _GAP
+        for panel, each in zip(row, lines, strict=True):
+            sheet.paste(panel.picture, (left, top))
+            _write(draw, each, (left, top + high + 4), letters)
+            left += panel.picture.width + _GAP
+        top += high + text_height + _GAP
+    if scale is not None:
+        sheet.paste(scale, (_GAP, top))
+    return sheet
+
+
+class _Line(NamedTuple):
+    text: str
+    colour: Colour | None = None  # of the square before it
+
+
+def _below(panel: Drawn, font: Any) -> list[_Line]:
+    """What stands below a panel, broken to its width."""
+    width = panel.picture.width
+    captions = panel.caption.split("\n")
+    lines = [_Line(each) for part in captions for each in _broken(part, width, font)]
+    for name, colour in panel.keys:
+        first, *more = _broken(name, width - _LETTER - 6, font)
+        lines += [_Line(first, colour), *(_Line(each) for each in more)]
+    return lines
+
+
+def _broken(text: str, width: int, font: Any) -> list[str]:
+    """`text` in lines that are not wider, three at most."""
+    text = re.sub(r"[ \t\r\n]+", " ", text).strip()  # a no-break space stays
+    letters = max(4, int(width / max(font.getlength("n"), 1.0)))
+    lines = textwrap.wrap(text, letters, max_lines=3, placeholder=" …") or [""]
+    return [_cut(each, width, font) for each in lines]
+
+
+def _cut(text: str, width: int, font: Any) -> str:
+    """`text` with as many letters as there is room for."""
+    while len(text) > 1 and font.getlength(text) > width:
+        text = text[:-2] + "…"
+    return text
+
+
+def _height(lines: Sequence[_Line]) -> int:
+    return 4 + len(lines) * (_LETTER + 4)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, lines: Sequence[_Line], corner: tuple[int, int], font: Any
+) -> None:
+    left, top = corner
+    for line in lines:
+        shift = 0
+        if line.colour is not None:
+            box = (left, top + 2, left + _LETTER - 2, top + _LETTER)
+            draw.rectangle(box, fill=line.colour, outline=_INK)
+            shift = _LETTER + 4
+        draw.text((left + shift, top), line.text, fill=_INK, font=font)
+        top += _LETTER + 4
+
+
+def _scale(highest: float, font: Font) -> Image.Image:
+    """A bar of the colours from nothing to the highest share."""
+    letters = font(_LETTER)
+    length, thick = 256, 14
+    ends = "0\N{NO-BREAK SPACE}%", f"{_percent(highest)} of the attention"
+    before = int(letters.getlength(ends[0])) + 6
+    width = before + length + 6 + int(letters.getlength(ends[1])) + 2
+    bar = Image.new("RGB", (width, _LETTER + 6), _PAPER)
+    draw = ImageDraw.Draw(bar)
+    colours = viridis(np.linspace(0.0, 1.0, length)).round().astype(np.uint8)
+    bar.paste(Image.fromarray(np.repeat(colours[None], thick, axis=0)), (before, 3))
+    draw.text((0, 0), ends[0], fill=_INK, font=letters)
+    draw.text((before + length + 6, 0), ends[1], fill=_INK, font=letters)
+    return bar
+
+
+def _percent(share: float | Tensor) -> str:
+    return f"{100 * float(share):.2g}\N{NO-BREAK SPACE}%"
