@@ -5,7 +5,6 @@ Only PIL and numpy, which every host has. Sizes are (width, height) in pixels he
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,16 +42,6 @@ class Frame(NamedTuple):
     height: int
 
 
-class Crop(NamedTuple):
-    """What of the maps lies in the frame, as fractions of their size: all of them, or what hires
-    fix has left."""
-
-    left: float = 0.0
-    top: float = 0.0
-    right: float = 1.0
-    bottom: float = 1.0
-
-
 @dataclass(frozen=True)
 class Drawn:
     """One panel: a picture, and the caption below it."""
@@ -75,7 +64,6 @@ def strip(
     seen: Seen,
     *,
     frame: Frame | None = None,
-    crop: Crop | None = None,
     title: str = "",
     font: Font = default_font,
 ) -> Image.Image:
@@ -86,10 +74,10 @@ def strip(
     highest = float(seen.maps.max()) if seen.maps.numel() else 0.0
     panels = [Drawn(small, title or "picture")]
     for word, share in zip(seen.words, seen.maps, strict=True):
-        values = _over(share, picture.size, small.size, frame, crop or Crop())
+        values = _over(share, picture.size, small.size, frame)
         caption = f"{word}\nmean {_percent(share.mean())}, highest {_percent(share.max())}"
         panels.append(Drawn(_heat(small, values, highest), caption))
-    panels += _areas(small, seen, picture.size, frame, crop or Crop())
+    panels += _areas(small, seen, picture.size, frame)
     scale = _scale(highest, font) if seen.words else None
     return _sheet([panels], font, scale)
 
@@ -134,7 +122,6 @@ def _over(
     whole: tuple[int, int],
     size: tuple[int, int],
     frame: Frame,
-    crop: Crop,
     how: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> NDArray[np.float32]:
     """A map [h, w] where it lies in a picture of a `whole` size, [height, width] in pixels of
@@ -144,13 +131,7 @@ def _over(
     width = max(1, round((frame.left + frame.width) * across) - left)
     height = max(1, round((frame.top + frame.height) * down) - top)
     source = Image.fromarray(share.float().numpy())
-    box = (
-        crop.left * source.width,
-        crop.top * source.height,
-        crop.right * source.width,
-        crop.bottom * source.height,
-    )
-    fine = source.resize((width, height), how, box=box)
+    fine = source.resize((width, height), how)
     canvas = Image.new("F", size, float("nan"))
     canvas.paste(fine, (left, top))
     return np.asarray(canvas)
@@ -165,16 +146,14 @@ def _heat(picture: Image.Image, values: NDArray[np.float32], highest: float) -> 
     return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
 
 
-def _areas(
-    picture: Image.Image, seen: Seen, whole: tuple[int, int], frame: Frame, crop: Crop
-) -> list[Drawn]:
+def _areas(picture: Image.Image, seen: Seen, whole: tuple[int, int], frame: Frame) -> list[Drawn]:
     """A panel of the places that methods gave, and of what they added everywhere; none if nothing
     was used."""
     placed = [each for each in seen.used if isinstance(each.weight, Tensor)]
     keys: list[tuple[str, Colour | None]] = []
     mixed = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
     if placed:
-        where = (whole, picture.size, frame, crop, Image.Resampling.NEAREST)
+        where = (whole, picture.size, frame, Image.Resampling.NEAREST)
         weights = np.stack([_over(torch.as_tensor(each.weight), *where) for each in placed])
         spread = weights.max(0) - weights.min(0)
         decided = spread > 0.25 * max(float(np.nanmax(spread)), 1e-9)
@@ -242,7 +221,7 @@ def _below(panel: Drawn, font: Any) -> list[_Line]:
 
 def _broken(text: str, width: int, font: Any) -> list[str]:
     """`text` in lines that are not wider, three at most."""
-    text = re.sub(r"[ \t\r\n]+", " ", text).strip()  # a no-break space stays
+    text = " ".join(text.split())
     letters = max(4, int(width / max(font.getlength("n"), 1.0)))
     lines = textwrap.wrap(text, letters, max_lines=3, placeholder=" …") or [""]
     return [_cut(each, width, font) for each in lines]
@@ -277,7 +256,7 @@ def _scale(highest: float, font: Font) -> Image.Image:
     """A bar of the colours from nothing to the highest share."""
     letters = font(_LETTER)
     length, thick = 256, 14
-    ends = "0\N{NO-BREAK SPACE}%", f"{_percent(highest)} of the attention"
+    ends = "0%", f"{_percent(highest)} of the attention"
     before = int(letters.getlength(ends[0])) + 6
     width = before + length + 6 + int(letters.getlength(ends[1])) + 2
     bar = Image.new("RGB", (width, _LETTER + 6), _PAPER)
@@ -290,4 +269,4 @@ def _scale(highest: float, font: Font) -> Image.Image:
 
 
 def _percent(share: float | Tensor) -> str:
-    return f"{100 * float(share):.2g}\N{NO-BREAK SPACE}%"
+    return f"{100 * float(share):.2g}%"

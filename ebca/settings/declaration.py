@@ -27,6 +27,7 @@ GROUPS = {
     "update": "The paper's update: details",
     "and": "Prompts after AND",
     "when": "When and where",
+    "see": "See what it does",
 }
 """Key -> title, in the order of the accordion. What is in `sight` is not folded away."""
 

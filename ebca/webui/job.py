@@ -19,11 +19,14 @@ from modules import sd_samplers_common, sd_unet  # type: ignore[import-not-found
 
 from ebca.methods.method import Method
 from ebca.settings import SettingsError
-from ebca.webui import infotext
-from ebca.webui.checking import check_model, check_prompts, leave_to_owners
+from ebca.settings.page import PageSettings
+from ebca.webui import beside, infotext
+from ebca.webui.checking import check_model, check_prompts, leave_to_owners, without
+from ebca.webui.maps import job_maps
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.passes import Pass, replaced
 from ebca.webui.refusal import ending
+from ebca.webui.without import is_without
 
 AXES = "ebca_axes"
 """The attribute of a job in which the axes of an X/Y/Z plot put their values."""
@@ -37,7 +40,9 @@ _EARLY, _LATE = ("setup_prompts",), ("init", "sample")
 def prepare(p: Any, arguments: Sequence[Any]) -> None:
     """Called by the script before anything else of a job happens."""
     leave(p)
+    beside.forget()
     if job := _job(p, arguments):
+        beside.prepare(p, job.page)
         job.attach(_EARLY)
 
 
@@ -62,7 +67,11 @@ def _job(p: Any, arguments: Sequence[Any]) -> Job | None:
         options = read_arguments(arguments, getattr(p, AXES, {}))
     except SettingsError as error:
         return Job(p, Options(), error)
-    return Job(p, options) if options.page.enabled else None
+    if not options.page.enabled:
+        return None
+    if is_without(p):  # nothing is done in it, but its attention may be shown
+        return Job(p, without(options)) if options.page.show_attention else None
+    return Job(p, options)
 
 
 class Job:
@@ -76,6 +85,11 @@ class Job:
         self._methods: Sequence[Method] = ()
         self._sampling_now = False
         self._evaluations = 0
+
+    @property
+    def page(self) -> PageSettings:
+        """What is set of the job beside the methods."""
+        return self._options.page
 
     def attach(self, methods: Sequence[str]) -> None:
         """Stand in for some methods of the job."""
@@ -98,7 +112,7 @@ class Job:
 
     def claim(self) -> None:
         """Say in the infotext what makes the picture."""
-        if self._error is None:
+        if self._error is None and not is_without(self._p):
             self._p.extra_generation_params.update(infotext.write(self._options))
 
     # What stands in for the job's methods
@@ -134,6 +148,8 @@ class Job:
         check_model(self._options.settings, other_unet)
 
     def _check_prompts(self) -> None:
+        if is_without(self._p):
+            return
         self._options = leave_to_owners(self._p, self._options)
         self.claim()  # again for each batch: ADetailer has the scripts begin anew between images
         self._methods = check_prompts(self._p, self._options)
@@ -156,7 +172,9 @@ class Job:
             ours = getattr(sampler, "p", None) is self._p
             if not (ours and self._in_this_pass()):
                 return launch(sampler, steps, func)
-            each = Pass(p, self._options.settings, self._methods, sampler)
+            seen = job_maps(p)
+            maps = seen.of_sampling(p) if seen else None
+            each = Pass(p, self._options.settings, self._methods, sampler, maps)
             with each.run():
                 sampled = launch(sampler, steps, func)
             self._evaluations += each.evaluations

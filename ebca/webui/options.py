@@ -17,11 +17,12 @@ from ebca.settings.presets import preset_values
 
 
 def fields() -> dict[str, Declaration]:
-    """Every field by name: those of 0.1.0 in its order, then what has come since."""
+    """Every field by name: those of 0.1.0 in its order, then what each version has brought."""
     page = {each.name: each for each in declarations(PageSettings)}
     known = {**page, **all_declarations()}
     first = (RENAMED.get(name, name) for name in LIST_OF_0_1)
-    return {name: known[name] for name in dict.fromkeys([*first, *known]) if name in known}
+    since = sorted(known, key=lambda name: release(known[name].since))
+    return {name: known[name] for name in dict.fromkeys([*first, *since]) if name in known}
 
 
 @dataclass(frozen=True)

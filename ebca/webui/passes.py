@@ -14,6 +14,8 @@ from modules import (  # type: ignore[import-not-found]
 from torch import Tensor
 
 from ebca.core.engine import UNMASKED_LAYER
+from ebca.core.maps import Maps
+from ebca.core.trace import Trace
 from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
 from ebca.methods.method import Method
 from ebca.settings import Settings
@@ -29,8 +31,17 @@ from ebca.webui.words import find_words, token_weights
 class Pass:
     """EBCA on one sampling of the job `p`."""
 
-    def __init__(self, p: Any, settings: Settings, methods: Sequence[Method], sampler: Any) -> None:
-        """`methods` are those of the settings that have something to do."""
+    def __init__(
+        self,
+        p: Any,
+        settings: Settings,
+        methods: Sequence[Method],
+        sampler: Any,
+        maps: Maps | None = None,
+    ) -> None:
+        """`methods` are those of the settings that have something to do; `maps` collects what is
+        seen of the attention."""
+        self._trace = None if maps is None else Trace(energies=False, maps=maps)
         self._p, self._settings, self._methods, self._sampler = p, settings, methods, sampler
         self._words = settings.words.word_weights
         self.evaluations = 0
@@ -61,6 +72,7 @@ class Pass:
             from_noise=not p.is_hr_pass and not getattr(p, "init_images", None),
             projections=WebUIProjections(),
             give_back=lambda: neighbours.tell_reader(self._prompts),
+            trace=self._trace,
         )
         with scope:
             scope.callback(sampling.close)

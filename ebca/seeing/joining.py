@@ -1,0 +1,80 @@
+"""What was seen in two samplings of one picture, as one: both passes of hires fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ebca.core.maps import Seen, Used
+
+
+class Crop(NamedTuple):
+    """What of a sampling's picture is left in the finished one, as fractions of its size."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+
+WHOLE = Crop()
+
+
+def joined(parts: Sequence[tuple[Seen, Crop]]) -> Seen:
+    """One `Seen` of several, each cropped, in the size of the last; the mean by evaluations."""
+    if len(parts) == 1 and parts[0][1] == WHOLE:
+        return parts[0][0]
+    last = parts[-1][0]
+    size = (last.maps.shape[-2], last.maps.shape[-1])
+    total: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    for seen, crop in parts:
+        maps = cropped(seen.maps, crop, size)
+        for word, share in zip(seen.words, maps, strict=True):
+            total[word] = total.get(word, torch.zeros(size)) + seen.evaluations * share
+            counts[word] = counts.get(word, 0) + seen.evaluations
+    means = [total[word] / counts[word] for word in total]
+    return Seen(
+        tuple(total),
+        torch.stack(means) if means else torch.zeros(0, *size),
+        _used(parts),
+        sum(seen.evaluations for seen, _ in parts),
+    )
+
+
+def _used(parts: Sequence[tuple[Seen, Crop]]) -> tuple[Used, ...]:
+    """What was used, as the mean over the evaluations of all parts."""
+    evaluations = sum(seen.evaluations for seen, _ in parts)
+    placed = [
+        each.weight for seen, _ in parts for each in seen.used if isinstance(each.weight, Tensor)
+    ]
+    total: dict[str, float | Tensor] = {}
+    for seen, crop in parts:
+        for used in seen.used:
+            weight = used.weight
+            if isinstance(weight, Tensor):
+                size = (placed[-1].shape[0], placed[-1].shape[1])
+                weight = cropped(weight[None], crop, size, how="nearest")[0]
+            share = seen.evaluations / evaluations
+            total[used.name] = total.get(used.name, 0.0) + weight * share
+    return tuple(Used(name, weight) for name, weight in total.items())
+
+
+def cropped(maps: Tensor, crop: Crop, size: tuple[int, int], how: str = "bilinear") -> Tensor:
+    """What is left of maps [k, h, w], in a `size` (h, w)."""
+    if crop == WHOLE and tuple(maps.shape[-2:]) == size:
+        return maps
+    if not len(maps):
+        return maps.new_zeros(0, *size)
+    across = 2 * torch.linspace(0.5 / size[1], 1 - 0.5 / size[1], size[1]) - 1
+    down = 2 * torch.linspace(0.5 / size[0], 1 - 0.5 / size[0], size[0]) - 1
+    across = across * (crop.right - crop.left) + crop.left + crop.right - 1
+    down = down * (crop.bottom - crop.top) + crop.top + crop.bottom - 1
+    y, x = torch.meshgrid(down, across, indexing="ij")
+    grid = torch.stack([x, y], -1)[None]
+    fine = F.grid_sample(maps.float()[None], grid, how, "border", align_corners=False)
+    return fine[0]

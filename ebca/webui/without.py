@@ -1,0 +1,63 @@
+"""The same job once more without EBCA: a copy of it from before it began.
+
+Everything that the job's pictures depend on is as it was then: its values, its seeds, and the state
+of the random numbers, from which the WebUI also takes how it encodes a picture for img2img.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from modules import processing  # type: ignore[import-not-found]
+
+_ATTRIBUTE = "ebca_without"
+"""The attribute of such a job."""
+
+
+class Without:
+    """A job `p`, as it is before it begins, to be done without EBCA later."""
+
+    def __init__(self, p: Any) -> None:
+        """Fixes the seed of `p`, which the WebUI would do next."""
+        processing.fix_seed(p)
+        self.job = copy.copy(p)  # as the WebUI's X/Y/Z plot does it for each cell
+        self.job.extra_generation_params = dict(p.extra_generation_params)
+        self.job.override_settings = dict(p.override_settings or {})
+        self.job.styles = list(p.styles or ())
+        self.job.comments = {}
+        self.job.do_not_save_grid = True
+        setattr(self.job, _ATTRIBUTE, True)
+        self._random = _RandomState()
+
+    def make(self) -> Any:
+        """Do it; returns what the WebUI makes of it."""
+        self._random.restore()
+        return processing.process_images(self.job)
+
+
+def is_without(p: Any) -> bool:
+    """Whether `p` is such a job."""
+    return bool(vars(p).get(_ATTRIBUTE, False))
+
+
+class _RandomState:
+    """Where all random numbers are now."""
+
+    def __init__(self) -> None:
+        self._python, self._numpy, self._torch = (
+            random.getstate(),
+            np.random.get_state(),
+            torch.get_rng_state(),
+        )
+        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+    def restore(self) -> None:
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        torch.set_rng_state(self._torch)
+        if self._cuda:
+            torch.cuda.set_rng_state_all(self._cuda)
