@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ebca.align.cli import add_align, checked
+from ebca.core.maps import WHEN
 from ebca.prompts import compose
 from ebca.prompts.words import missing_words
 from ebca.settings import Declaration, Range, Settings, SettingsError, all_declarations
@@ -51,6 +52,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--mask", type=Path, metavar="IMAGE", help="repaint only where this image is white")
     add("--compare", action="store_true", help="also write off | on side by side, same seed")
     add("--energies", action="store_true", help="also draw what updates changed, layer by layer")
+    add(
+        "--maps",
+        nargs="?",
+        const="all",
+        choices=WHEN,
+        help="also show where the model put each subject: in all steps, or the early or late third",
+    )
+    add("--maps-of", default="", metavar="WORDS", help="which words to show: 'cat, red hat'")
     add("--out", type=Path, default=Path("outputs"), metavar="DIR", help="where to write")
     add("--device", help="cuda, mps or cpu; default: the best there is")
     _add_settings(generate)

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from ebca.core.engine import Engine
 from ebca.core.hooks import LayerHooks
+from ebca.core.maps import Maps
+from ebca.core.trace import Trace
 from ebca.naive import Rows, Text, naive
 from ebca.prompts import Edit, compose
 from ebca.session import apply_patch
@@ -52,6 +54,7 @@ SIZES: dict[str, dict[str, Any]] = {
 _PAPER = Settings(**PRESETS["paper: multi-concept"])
 _OFF = Settings(gamma_attn=0.0, regions=0.0)
 _TWO_SUBJECTS = compose("a cat and a dog")
+_WORDS = {"a cat": [2], "a dog": [5]}
 STOCK = "stock"
 _TOKENS = 77
 
@@ -94,14 +97,22 @@ class Bench:
         summing = on.replace(and_means="sum")
         contexts = {text: self._noise(_TOKENS, self._width) for text in ("", "a cat", "a dog")}
 
-        def ebca(settings: Settings, **more: Any) -> Case:
+        def ebca(settings: Settings, mapped: bool = False, **more: Any) -> Case:
             given = {"conditional_rows": rows, "contexts": contexts, **more}
-            return Case(lambda: apply_patch(self.unet, settings, **given), seen_before=True)
+
+            def patch() -> AbstractContextManager[object]:
+                trace = Trace(energies=False, maps=Maps(_WORDS)) if mapped else None
+                return apply_patch(self.unet, settings, trace=trace, **given)
+
+            return Case(patch, seen_before=True)
 
         cases = {
             STOCK: Case(nullcontext),
             "EBCA off": ebca(_OFF),
             "the defaults, 2 subjects": ebca(Settings(), prompt=_TWO_SUBJECTS),
+            "the defaults, 2 subjects, with maps": ebca(
+                Settings(), mapped=True, prompt=_TWO_SUBJECTS
+            ),
             "BCU": ebca(on),
             f"BCU and CACAO of {prompts} prompts": ebca(on, edits=edits),
             f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits=edits),
@@ -247,7 +258,7 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
 
 def ticks(setup: Setup, repeats: int, memory: bool) -> int:
     """How often `measure` will call its `tick`."""
-    cases = 6 + setup.others * (3 if setup.images == 1 else 1)
+    cases = 7 + setup.others * (3 if setup.images == 1 else 1)
     return cases * (repeats + 1 + memory)
 
 

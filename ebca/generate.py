@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 import torch
 from PIL import Image, PngImagePlugin
 
+from ebca.core.maps import WHEN, Maps
 from ebca.core.trace import Trace
 from ebca.infotext import write_parameters
 from ebca.plots import Labelled, side_by_side
-from ebca.prompts import compose
+from ebca.prompts import Composed, compose
+from ebca.prompts.words import read_list
+from ebca.seeing.drawing import strip
 from ebca.session import Patch, apply_patch
 from ebca.settings import Settings, SettingsError, all_declarations
-from ebca.settings.infotext import write
+from ebca.settings.checks import check_choice
+from ebca.settings.infotext import PREFIX, write
 from ebca.settings.presets import DEFAULT
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
@@ -48,6 +53,8 @@ class PictureRequest:
     mask: Path | None = None
     compare: bool = False
     energies: bool = False
+    maps: str | None = None
+    maps_of: str = ""
     out: Path = Path("outputs")
 
     def __post_init__(self) -> None:
@@ -55,6 +62,8 @@ class PictureRequest:
         for name, low in at_least.items():
             if not low <= getattr(self, name) < 2**63:
                 raise SettingsError(name, getattr(self, name), f"a number of at least {low}")
+        if self.maps is not None:
+            check_choice("maps", self.maps, WHEN)
         if not 0.0 < self.strength <= 1.0:
             raise SettingsError("strength", self.strength, "a number above 0 and at most 1")
         for name in ("width", "height"):
@@ -113,10 +122,17 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
     assert isinstance(composed.main, str)
     painter = _Painter(pipe, job, progress)
 
-    def patched(trace: Trace | None = None) -> Patch:
+    def patched(
+        trace: Trace | None = None, settings: Settings = job.settings, prompt: Composed = composed
+    ) -> Patch:
         return apply_patch(
-            painter.pipe, job.settings, prompt=composed, mask=painter.mask_latent, trace=trace
+            painter.pipe, settings, prompt=prompt, mask=painter.mask_latent, trace=trace
         )
+
+    def watched(energies: bool = False) -> Trace | None:
+        words = read_list(job.maps_of)
+        maps = Maps(words, job.maps) if job.maps is not None else None
+        return Trace(energies=energies, maps=maps) if energies or maps else None
 
     patched().remove()  # what the model refuses, it refuses here
     job.out.mkdir(parents=True, exist_ok=True)
@@ -125,18 +141,26 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
     for seed in range(job.seed, job.seed + job.images):
         row = []
         if job.compare:
-            off = painter.paint(composed.main, seed)
+            seen = watched()
+            off_patch = patched(seen, job.settings.off(), compose(composed.main)) if seen else None
+            with off_patch or nullcontext():
+                off = painter.paint(composed.main, seed)
             row.append(Labelled(f"off: {composed.main.strip()}", off))
             path = job.out / f"{number:05d}-{seed}-off.png"
             yield painter.save(off, path, composed.main, seed, {})
-        trace = Trace() if job.energies else None
+            if seen is not None:
+                yield painter.save_maps(off, path, composed.main, seed, {}, seen)
+        trace = watched(job.energies)
         with patched(trace):
             on = painter.paint(composed.main, seed)
         row.append(Labelled(f"on: {job.prompt.strip()}", on))
         rows.append(row)
         fields = write(job.settings, all_declarations(), job.preset)
-        yield painter.save(on, job.out / f"{number:05d}-{seed}.png", job.prompt, seed, fields)
-        if trace is not None:
+        path = job.out / f"{number:05d}-{seed}.png"
+        yield painter.save(on, path, job.prompt, seed, fields)
+        if trace is not None and trace.maps is not None:
+            yield painter.save_maps(on, path, job.prompt, seed, fields, trace)
+        if trace is not None and trace.energies:
             path = job.out / f"{number:05d}-{seed}-energies.png"
             trace.plot(path)
             path.with_suffix(".json").write_text(json.dumps(trace.table(), indent=1))
@@ -228,6 +252,21 @@ class _Painter:
         chunks.add_itxt("parameters", text)
         picture.save(path, pnginfo=chunks)
         return path
+
+    def save_maps(
+        self,
+        picture: Image.Image,
+        path: Path,
+        prompt: str,
+        seed: int,
+        fields: dict[str, str],
+        trace: Trace,
+    ) -> Path:
+        """Write the strip of a picture that is at `path`."""
+        assert trace.maps is not None
+        drawn = strip(picture, trace.maps.seen())
+        path = path.with_name(f"{path.stem}-attention.png")
+        return self.save(drawn, path, prompt, seed, {**fields, PREFIX + "picture": "attention"})
 
 
 def _open_picture(field: str, path: Path) -> Image.Image:

@@ -49,6 +49,42 @@ def test_compare_writes_both_pictures_and_a_sheet(
     assert pixels(sheet).shape[1] > 2 * pixels(on).shape[1]
 
 
+def test_maps_are_written_beside_the_pictures_which_stay_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, seen = tmp_path / "plain", tmp_path / "seen"
+    compare = (_PROMPT, "--compare", "--seed", "7")
+    assert generate(plain, *compare) == 0
+    capsys.readouterr()
+    assert generate(seen, *compare, "--maps", "--maps-of", "car, blue crown") == 0
+    names = ["7-off", "7-off-attention", "7", "7-attention", "compare"]
+    written = [seen / f"00000-{name}.png" for name in names]
+    assert capsys.readouterr().out.split() == list(map(str, written))
+    for name in ("7", "7-off"):
+        assert (pixels(seen / f"00000-{name}.png") == pixels(plain / f"00000-{name}.png")).all()
+    for path, panels in zip(written[1:4:2], (3, 4), strict=True):  # with EBCA also the places
+        strip = pixels(path)
+        assert strip.shape[1] == 10 + panels * 266
+        picture = pixels(path.with_name(path.name.replace("-attention", "")))
+        assert (strip[10:266:4, 10:266:4] == picture).all()
+        text = Image.open(path).info["parameters"]
+        assert read_parameters(text)[2]["EBCA picture"] == "attention"
+
+
+def test_maps_of_early_steps_are_others_and_nonsense_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strips = []
+    for when in ("early", "late"):
+        made = generate(tmp_path / when, _PROMPT, "--steps", "3", "--maps", when)
+        assert made == 0
+        strips.append(pixels(tmp_path / when / "00000-0-attention.png"))
+    assert (strips[0][:266, 266:500] != strips[1][:266, 266:500]).any()
+    with pytest.raises(SystemExit):
+        generate(tmp_path, _PROMPT, "--maps", "soon")
+    assert "invalid choice: 'soon'" in capsys.readouterr().err
+
+
 class Terminal(io.StringIO):
     """Takes stdout and stderr, as a terminal does."""
 

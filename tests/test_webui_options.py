@@ -19,11 +19,12 @@ NAMES = [
     "and_means", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
     "gamma_spread", "centered", "contrast", "contrast_stop", "subjects",
     "regions", "regions_stop",
+    "also_off", "show_attention", "attention_of", "attention_when", "save_attention",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if field.is_number]
 CHOICES = [name for name, field in FIELDS.items() if field.choices]
 FLAGS = [name for name, field in FIELDS.items() if field.is_flag]
-TEXTS = ["layers", "subjects", "token_weights"]
+TEXTS = ["attention_of", "layers", "subjects", "token_weights"]
 DEFAULTS = {name: field.default for name, field in FIELDS.items()}
 
 

@@ -295,6 +295,8 @@ def _resized(maps: Tensor, size: Size) -> Tensor:
     """Maps [b, k, h, w] in another size."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
+    if not maps.numel():
+        return maps.new_zeros(*maps.shape[:2], *size)
     if _pixels(size) < maps.shape[-1] * maps.shape[-2]:
         return F.interpolate(maps, size=size, mode="area")
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

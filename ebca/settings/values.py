@@ -58,6 +58,13 @@ class Settings(Mapping[str, Any]):
         """These settings with some changed."""
         return Settings(**{**self._values, **legacy.modern(changes)})
 
+    def off(self) -> Settings:
+        """These settings with all that methods do neutral; what is said of words stays."""
+        from ebca import methods
+
+        owned = (each for owner in methods.METHODS for each in declarations(owner))
+        return self.replace(**{each.name: each.neutral for each in owned})
+
     def part(self, owner: type[Part]) -> Part:
         """The settings of one owner, as it declares them."""
         part: Part = self._parts[owner]

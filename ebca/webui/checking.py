@@ -10,10 +10,9 @@ from modules import extra_networks, sd_samplers, shared  # type: ignore[import-n
 from torch import nn
 
 from ebca.core.layers import find_layers
-from ebca.methods import METHODS
 from ebca.methods.cacao import HOSTS_OWN
 from ebca.methods.method import Method
-from ebca.settings import Settings, SettingsError, all_declarations, declarations
+from ebca.settings import Settings, SettingsError
 from ebca.webui.encoder import text_encoder
 from ebca.webui.neighbours import owner_of_and
 from ebca.webui.options import Options
@@ -48,11 +47,8 @@ def leave_to_owners(p: Any, options: Options) -> Options:
 
 
 def without(options: Options) -> Options:
-    """The options with which nothing is done with the same subjects: all that methods have is
-    neutral, and AND is the WebUI's."""
-    owned = {each.name for method in METHODS for each in declarations(method)}
-    neutral = {name: each.neutral for name, each in all_declarations().items() if name in owned}
-    settings = options.settings.replace(**{**neutral, "and_means": HOSTS_OWN})
+    """The options with which nothing is done, and AND is the WebUI's."""
+    settings = options.settings.off().replace(and_means=HOSTS_OWN)
     return dataclasses.replace(options, settings=settings)
 
 

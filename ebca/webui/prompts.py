@@ -59,7 +59,8 @@ class ImagePrompt:
         main, *others = self.parts
         if not self.absorbed:
             if others:
-                return [Prompt(part.at(step), single=False) for part in self.parts]
+                parts = (Prompt(part.at(step), single=False) for part in self.parts)
+                return [self._with_subjects(part) for part in parts]
             return [self._with_subjects(Prompt(main.at(step)))]
         edits = (
             Edit(text, alpha=part.weight / main.weight, token_weights=weigh(text))

@@ -64,6 +64,7 @@ class Result:
 
     pictures: list[np.ndarray] = field(repr=False)
     infotexts: list[str]
+    info: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def picture(self) -> np.ndarray:
@@ -119,9 +120,10 @@ class WebUI:
         if job.get("infotext"):
             self.need_infotext()
         answer = self.post(f"/sdapi/v1/{tab}", job)
-        infotexts = json.loads(answer["info"])["infotexts"]
+        info = json.loads(answer["info"])
+        infotexts = info["infotexts"]
         pictures = [decoded(each) for each in answer["images"][: len(infotexts)]]
-        return Result(pictures, infotexts)  # without what ControlNet adds to look at
+        return Result(pictures, infotexts, info)  # without what ControlNet adds to look at
 
     # The state of the WebUI
 

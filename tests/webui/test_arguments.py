@@ -31,6 +31,11 @@ FIELDS = [
     "subjects",
     "regions",
     "regions_stop",
+    "also_off",
+    "show_attention",
+    "attention_of",
+    "attention_when",
+    "save_attention",
 ]
 
 PRESETS = {

@@ -55,6 +55,11 @@ UNUSUAL = {
     "subjects": "blue crown, car",
     "regions": 0.65,
     "regions_stop": 0.55,
+    "also_off": True,
+    "show_attention": True,
+    "attention_of": "crown, red",
+    "attention_when": "early",
+    "save_attention": True,
 }
 """A value for every field, none of them a default."""
 

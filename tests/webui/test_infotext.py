@@ -32,6 +32,11 @@ UNUSUAL = {
     "subjects": "blue crown, car",
     "regions": 0.6,
     "regions_stop": 0.55,
+    "also_off": True,
+    "show_attention": True,
+    "attention_of": "crown, red",
+    "attention_when": "early",
+    "save_attention": True,
 }
 """Every field away from its default."""
 

@@ -85,13 +85,16 @@ AXES = {
     "contrast": [0, 0.4],
     "contrast_stop": [0, 0.5],
     "subjects": ["red car, crown", "red, blue, car"],
+    "attention_of": ["red", "car, crown"],
+    "attention_when": ["early", "late", "all"],
+    "save_attention": [True, False],
 }
 
 
 def test_there_is_an_axis_for_every_field(axes):
-    fields = {"enabled", "preset", *AXES}
+    fields = {"enabled", "preset", "also_off", "show_attention", *AXES}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 26
+    assert len(fields) == 31
 
 
 @pytest.mark.parametrize("field", AXES)
