@@ -49,6 +49,7 @@ class Drawn:
     picture: Image.Image
     caption: str
     keys: tuple[tuple[str, Colour | None], ...] = ()  # below it: names and their colours
+    scale: tuple[float, float] | None = None  # what the first and the last of the colours stand for
 
 
 def default_font(size: int) -> Any:
@@ -67,24 +68,27 @@ def strip(
     title: str = "",
     font: Font = default_font,
 ) -> Image.Image:
-    """The picture, a panel for each word with the share of the attention over it, and one for the
-    places that methods gave; a scale below. `title` is the picture's caption."""
+    """The picture, a panel for each word with the share of the attention over it and a scale below
+    it, and one for the places that methods gave. `title` is the picture's caption.
+
+    A panel's colours go from the lowest share to the highest, or to twice the mean if that is more:
+    what is even all over is dark.
+    """
     frame = frame or Frame(0, 0, *picture.size)
     small = _fitted(picture)
-    highest = float(seen.maps.max()) if seen.maps.numel() else 0.0
     panels = [Drawn(small, title or "picture")]
     for word, share in zip(seen.words, seen.maps, strict=True):
         values = _over(share, picture.size, small.size, frame)
         caption = f"{word}\nmean {_percent(share.mean())}, highest {_percent(share.max())}"
-        panels.append(Drawn(_heat(small, values, highest), caption))
+        scale = float(share.min()), float(max(share.max(), 2 * share.mean()))
+        panels.append(Drawn(_heat(small, values, *scale), caption, scale=scale))
     panels += _areas(small, seen, picture.size, frame)
-    scale = _scale(highest, font) if seen.words else None
-    return _sheet([panels], font, scale)
+    return _sheet(panels, font)
 
 
 def pair(off: Image.Image, on: Image.Image, font: Font = default_font) -> Image.Image:
     """`off | on` with the labels under them, as large as they are; small ones are enlarged."""
-    return _sheet([[Drawn(_enlarged(off), "off"), Drawn(_enlarged(on), "on")]], font, None)
+    return _sheet([Drawn(_enlarged(off), "off"), Drawn(_enlarged(on), "on")], font)
 
 
 def column(pictures: Sequence[Image.Image]) -> Image.Image:
@@ -137,10 +141,12 @@ def _over(
     return np.asarray(canvas)
 
 
-def _heat(picture: Image.Image, values: NDArray[np.float32], highest: float) -> Image.Image:
-    """Values in colours over the picture in grey."""
+def _heat(
+    picture: Image.Image, values: NDArray[np.float32], low: float, high: float
+) -> Image.Image:
+    """Values in colours, from `low` to `high`, over the picture in grey."""
     grey = 0.8 * np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
-    colours = viridis(values / max(highest, 1e-9))
+    colours = viridis((values - low) / max(high - low, 1e-9))
     there = ~np.isnan(values)[..., None]
     mixed = np.where(there, (1 - _STRENGTH) * grey + _STRENGTH * colours, 0.5 * grey + 120)
     return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
@@ -178,28 +184,23 @@ def _area(number: int) -> Colour:
 # The sheet
 
 
-def _sheet(rows: Sequence[Sequence[Drawn]], font: Font, scale: Image.Image | None) -> Image.Image:
-    """Panels in rows with their captions below them, and a scale below all."""
+def _sheet(panels: Sequence[Drawn], font: Font) -> Image.Image:
+    """Panels beside each other, each with what stands below it."""
     letters = font(_LETTER)
-    texts = [[_below(panel, letters) for panel in row] for row in rows]
-    width = max(sum(each.picture.width + _GAP for each in row) for row in rows) + _GAP
-    below = [max(_height(lines) for lines in row) for row in texts]
-    tall = [max(panel.picture.height for panel in row) for row in rows]
-    height = sum(tall) + sum(below) + _GAP * (len(rows) + 1)
-    if scale is not None:
-        width, height = max(width, scale.width + 2 * _GAP), height + scale.height + _GAP
+    texts = [_below(panel, letters) for panel in panels]
+    width = sum(each.picture.width + _GAP for each in panels) + _GAP
+    high = max(panel.picture.height for panel in panels)
+    height = high + max(map(_height, texts)) + 2 * _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    top = _GAP
-    for row, lines, high, text_height in zip(rows, texts, tall, below, strict=True):
-        left = _GAP
-        for panel, each in zip(row, lines, strict=True):
-            sheet.paste(panel.picture, (left, top))
-            _write(draw, each, (left, top + high + 4), letters)
-            left += panel.picture.width + _GAP
-        top += high + text_height + _GAP
-    if scale is not None:
-        sheet.paste(scale, (_GAP, top))
+    left = _GAP
+    for panel, lines in zip(panels, texts, strict=True):
+        sheet.paste(panel.picture, (left, _GAP))
+        _write(draw, lines, (left, _GAP + high + 4), letters)
+        if panel.scale is not None:
+            bar = _scale(*panel.scale, panel.picture.width, letters)
+            sheet.paste(bar, (left, _GAP + high + 4 + (_LETTER + 4) * (len(lines) - 1)))
+        left += panel.picture.width + _GAP
     return sheet
 
 
@@ -216,7 +217,7 @@ def _below(panel: Drawn, font: Any) -> list[_Line]:
     for name, colour in panel.keys:
         first, *more = _broken(name, width - _LETTER - 6, font)
         lines += [_Line(first, colour), *(_Line(each) for each in more)]
-    return lines
+    return [*lines, _Line("")] if panel.scale is not None else lines  # where the scale goes
 
 
 def _broken(text: str, width: int, font: Any) -> list[str]:
@@ -252,17 +253,15 @@ def _write(
         top += _LETTER + 4
 
 
-def _scale(highest: float, font: Font) -> Image.Image:
-    """A bar of the colours from nothing to the highest share."""
-    letters = font(_LETTER)
-    length, thick = 256, 14
-    ends = "0%", f"{_percent(highest)} of the attention"
-    before = int(letters.getlength(ends[0])) + 6
-    width = before + length + 6 + int(letters.getlength(ends[1])) + 2
-    bar = Image.new("RGB", (width, _LETTER + 6), _PAPER)
+def _scale(low: float, high: float, width: int, letters: Any) -> Image.Image:
+    """A bar of the colours between what its ends stand for."""
+    ends = _percent(low), _percent(high)
+    before, after = (int(letters.getlength(each)) + 6 for each in ends)
+    length = max(1, width - before - after)
+    bar = Image.new("RGB", (width, _LETTER + 4), _PAPER)
     draw = ImageDraw.Draw(bar)
     colours = viridis(np.linspace(0.0, 1.0, length)).round().astype(np.uint8)
-    bar.paste(Image.fromarray(np.repeat(colours[None], thick, axis=0)), (before, 3))
+    bar.paste(Image.fromarray(np.repeat(colours[None], _LETTER - 4, axis=0)), (before, 3))
     draw.text((0, 0), ends[0], fill=_INK, font=letters)
     draw.text((before + length + 6, 0), ends[1], fill=_INK, font=letters)
     return bar
