@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from models import context, encoding, evaluate, latent, noise
 
 from ebca import Settings, apply_patch, compose
-from ebca.methods.method import PLAIN, Clock, Moment
+from ebca.core.layers import Layer
+from ebca.methods.method import PLAIN, At, Clock, Moment, SeenRow
 from ebca.methods.partitions import TURNS, best_partition, partitions
 from ebca.methods.places import place_of
-from ebca.methods.regions import OwnPlaces, Regions
+from ebca.methods.regions import OwnPlaces, Regions, noun_maps
 from ebca.prompts import Prompt
 
 sizes = st.tuples(st.integers(4, 17), st.integers(4, 17))
@@ -208,19 +209,43 @@ def test_images_of_a_batch_have_regions_of_their_own(unet):
         torch.testing.assert_close(batch[[image]], alone, atol=1e-4, rtol=1e-4)
 
 
+class Module(torch.nn.Module):
+    heads, scale = 2, 0.5
+
+
+def seen_at(size: tuple[int, int], seed: int = 0) -> At:
+    """A layer of that size with noise in it."""
+    query, key = noise(1, size[0] * size[1], 8, seed=seed), noise(1, 5, 8, seed=seed + 1)
+    layer = Layer(Module(), "attn2", "mid", 0)
+    rest = (key, key, key[0], None, lambda: None, lambda update: update)
+    return At(layer, 1, size, size, query, *rest)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [
+        ((64, 32, 16, 8, 16, 16, 32), (2, 4, 5)),  # SD1.5
+        ((64, 32, 64), (1,)),
+        ((8, 4, 4, 8), (0, 3)),  # a small picture on SDXL, which has no layer at its finest level
+        ((4, 8, 4), (1,)),
+    ],
+)
+def test_the_level_nearest_to_16_x_16_of_those_that_there_are_is_kept(sizes, kept):
+    method, memory = OwnPlaces(), Regions()
+    row = SeenRow(PROMPT, at(0.0, memory), lambda words: [1] if "cat" in words else [2])
+    layers = [seen_at((size, size), seed=place) for place, size in enumerate(sizes)]
+    for layer in layers:
+        method.see(layer, [row])
+    expected = sum(noun_maps(layers[place], 0, [[1], [2]]) for place in kept)
+    assert memory.level == layers[kept[0]].size
+    torch.testing.assert_close(memory.maps, expected)
+
+
 def test_the_maps_are_the_attention_to_the_nouns():
     """Each with mean 1, so that a loud word is no larger than a quiet one."""
-    from ebca.core.layers import Layer
-    from ebca.methods.method import At
-    from ebca.methods.regions import noun_maps
-
-    class Module(torch.nn.Module):
-        heads, scale = 2, 0.5
-
-    query, key = noise(1, 12, 8), noise(1, 5, 8, seed=1)
-    layer = Layer(Module(), "attn2", "mid", 0)
-    seen = At(layer, 1, (3, 4), (3, 4), query, key, key, key[0], None, lambda: None, lambda u: u)
+    seen = seen_at((3, 4))
     maps = noun_maps(seen, 0, [[1], [2, 3], []])
+    query, key = seen.query, seen.key
     heads = [
         (0.5 * query[0, :, part] @ key[0, :, part].T).softmax(-1)
         for part in (slice(0, 4), slice(4, 8))
