@@ -68,6 +68,8 @@ class Neighbour:
     """Cases in which it fails without EBCA."""
     repeats: bool = True
     """Whether it makes the same picture twice without EBCA."""
+    survives: bool = True
+    """Whether the host works on after an error in a job of it, without EBCA."""
     needs: str = ""
     """A network or model, by the name that the host lists, without which it cannot act."""
     unlike: Mapping[str, str] = field(default_factory=dict)
@@ -196,7 +198,7 @@ NEIGHBOURS = (
         job={"width": 128, "height": 128, "hr_scale": 1.25},
         fails=["batch_cond_uncond off"],
     ),
-    _incantation("S-CFG", {4: True}),
+    _incantation("S-CFG", {4: True}, survives=False),
     _incantation("PAG", {12: True, 13: 3.0}, expected=BUT),
     _incantation("CFG schedule", {16: True, 17: "Cosine"}),
     _incantation("SANF", {12: True, 13: 3.0, 20: True}, expected=BUT),
