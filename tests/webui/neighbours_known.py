@@ -336,6 +336,12 @@ class Pictures:
         known = self._known().get(f"{who}: {case}")
         return known is None or known == fingerprint(result)
 
+    def alike(self, one: str, other: str, case: str) -> bool:
+        """Whether two that were written down are the same; True if one was not. Regional Prompter,
+        switched off, takes back what a job says of `batch_cond_uncond`."""
+        first, second = (self._known().get(f"{who}: {case}") for who in (one, other))
+        return first is None or second is None or first == second
+
     def _known(self) -> dict[str, list[str]]:
         if self._path is None or not self._path.exists():
             return {}
