@@ -8,7 +8,7 @@ import torch
 
 from ebca.align.attend_and_excite import AttendAndExcite, _least_attended
 from ebca.align.cases import Case, Source, Thing
-from ebca.align.halves import BASE, Halves, halves
+from ebca.align.halves import SHARE, Halves, halves
 from ebca.align.methods import Method, methods
 from ebca.align.painter import Painter, Sampling
 from ebca.align.run import check_others
@@ -32,10 +32,10 @@ def painter():
 
 def test_every_pixel_is_the_whole_prompts_and_its_own_columns():
     mix = Halves().mix(Prompt("m", subjects=("a", "b", "c")), Moment(Clock(lambda: (0.0, 0.0))))
-    assert mix.main == BASE
+    assert mix.main == pytest.approx(1 - SHARE)
     assert [branch.source for branch in mix.branches] == ["a", "b", "c"]
     columns = torch.cat([branch.weight for branch in mix.branches])
-    assert torch.equal(columns, torch.eye(3) * (1 - BASE))
+    assert torch.equal(columns, torch.eye(3) * SHARE)
 
 
 def test_columns_of_the_prompt_itself_change_nothing(painter):

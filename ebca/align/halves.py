@@ -1,6 +1,6 @@
 """Regional prompting by hand, as people do it who know where everything goes.
 
-    out = base attn(Q, C_main) + (1 - base) attn(Q, C_j)      for pixels in the column of subject j
+    out = (1 - share) attn(Q, C_main) + share attn(Q, C_j)     in the column of subject j
 
 The picture is cut into columns of equal width, one a subject, in the order in which they are named;
 this is what sd-webui-regional-prompter does in its Attention mode with a base prompt.
@@ -20,13 +20,15 @@ from ebca.hosts.diffusers import Pipeline
 from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source
 from ebca.prompts import Prompt
 
-BASE = 0.2
-"""The share of the whole prompt: that extension's usual base ratio."""
+SHARE = 0.8
+"""Of a column's own prompt: 1 less that extension's usual base ratio."""
 
 
 @dataclass(frozen=True)
 class Halves(Method):
     """Each of a prompt's `subjects` in a column of its own."""
+
+    share: float = SHARE
 
     def texts(self, prompt: Prompt) -> tuple[Source, ...]:
         return prompt.subjects
@@ -35,15 +37,18 @@ class Halves(Method):
         texts = prompt.subjects
         if len(texts) < 2:
             return PLAIN
-        columns = (1.0 - BASE) * torch.eye(len(texts))
+        columns = self.share * torch.eye(len(texts))
         pairs = zip(columns, texts, strict=True)
-        return Mix(BASE, tuple(Branch(column[None], text) for column, text in pairs))
+        return Mix(1.0 - self.share, tuple(Branch(column[None], text) for column, text in pairs))
 
 
-def halves(pipe: Any, prompts: Sequence[str], columns: Sequence[tuple[str, ...]]) -> Engine:
+def halves(
+    pipe: Any, prompts: Sequence[str], columns: Sequence[tuple[str, ...]], share: float = SHARE
+) -> Engine:
     """Put `columns`, the prompts of each image's columns, on `pipe`, until `remove()` is called."""
     asked = (Prompt(main, subjects=texts) for main, texts in zip(prompts, columns, strict=True))
     images = [Image(prompt, number=number) for number, prompt in enumerate(asked)]
-    engine = Engine(pipe.unet, [Halves()], Pipeline(pipe, [Halves()], images).describe)
+    method = Halves(share)
+    engine = Engine(pipe.unet, [method], Pipeline(pipe, [method], images).describe)
     engine.install()
     return engine

@@ -24,7 +24,7 @@ KINDS = {
 }
 UPDATING = ("on", "bcu", "both")
 COMPOSING = ("cacao", "both", "core-and")
-SCALED = (*COMPOSING, "attend-and-excite")
+SCALED = (*COMPOSING, "halves", "attend-and-excite")
 OTHERS = ("halves", "attend-and-excite")
 """What people would take instead: only for pictures of several things, made from noise."""
 PATCHED = ("on", "bcu", "cacao", "both")
@@ -45,9 +45,9 @@ _GRID_LEGAL = (
 
 @dataclass(frozen=True)
 class Method:
-    """One column of the table. `alpha` multiplies the weights of what follows AND, or the step
-    size of Attend-and-Excite; `named` are the fields that the grid names, which the label then
-    tells whatever their values."""
+    """One column of the table. `alpha` multiplies the weights of what follows AND, what columns
+    have of their own, or the step size of Attend-and-Excite; `named` are the fields that the grid
+    names, which the label then tells whatever their values."""
 
     kind: str
     settings: Settings = _OFF

@@ -18,7 +18,7 @@ from PIL import Image
 from ebca.align.attend_and_excite import SCALE, AttendAndExcite
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
-from ebca.align.halves import halves
+from ebca.align.halves import SHARE, halves
 from ebca.align.methods import PATCHED, Method
 from ebca.core.trace import Trace
 from ebca.generate import load_pipeline
@@ -95,7 +95,8 @@ class Painter:
                 patch = apply_patch(pipe, method.settings, prompt=composed, mask=mask, trace=trace)
                 stack.enter_context(patch)
             elif method.kind == "halves":
-                stack.callback(halves(pipe, texts, [case.columns for case in cases]).remove)
+                columns = [case.columns for case in cases]
+                stack.callback(halves(pipe, texts, columns, method.alpha * SHARE).remove)
             elif method.kind == "attend-and-excite":
                 inputs |= self._excited(cases, texts, method.alpha)
             output = pipe(
