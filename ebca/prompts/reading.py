@@ -87,7 +87,7 @@ def weighed_edit(text: str, weight: float, main: float, **more: Any) -> Edit:
     alpha = weight / main
     if not ALPHA.low <= alpha <= ALPHA.high:
         raise SettingsError(
-            "prompt", f"{text} :{weight:g}",
+            "prompt", f"{text.strip()} :{weight:g}",
             f"a prompt whose weight, divided by the main prompt's ({main:g}), is {ALPHA}",
         )  # fmt: skip
     return Edit(text, alpha=alpha, **more)

@@ -68,6 +68,8 @@ class Neighbour:
     """Cases in which it fails without EBCA."""
     repeats: bool = True
     """Whether it makes the same picture twice without EBCA."""
+    lingers: bool = False
+    """Whether it goes on in the other tab until a job of its own tab has run without it."""
     survives: bool = True
     """Whether the host works on after an error in a job of it, without EBCA."""
     needs: str = ""
@@ -275,6 +277,7 @@ NEIGHBOURS = (
         prompt="{} AND a green tree AND a house",
         expected=AND_LEFT,
         says="Latent Couple",
+        lingers=True,
     ),
 )
 

@@ -48,7 +48,13 @@ def run(webui, sketch, half):
     """A job of a case: run(neighbour, case, on=..., ebca=..., **changes)."""
 
     def run(neighbour, case, *, on=False, ebca=None, **changes):
-        job = {**neighbour.given(case, on=on), **changes}
+        try:
+            return ask({**neighbour.given(case, on=on), **changes}, ebca)
+        finally:
+            if on and neighbour.lingers:
+                ask({**neighbour.given(case, on=False), "steps": 1}, None)
+
+    def ask(job, ebca):
         tab = job.pop("tab", "txt2img")
         job = _filled_in(job, {"{sketch}": encoded(sketch), "{embedding}": _embedding()})
         if tab == "img2img":
