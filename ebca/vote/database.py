@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ class Database:
             self._db = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
+            weakref.finalize(self, self._db.close)
             self._check()
             for setting in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
                 self._db.execute(f"PRAGMA {setting}")

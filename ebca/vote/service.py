@@ -33,7 +33,12 @@ from ebca.vote.web import (
 HEADER = "x-ebca-vote"
 """A header of all requests that change something. A page of another origin cannot send it."""
 
-_FILES = {"": "text/html", "vote.css": "text/css", "vote.js": "text/javascript"}
+_FILES = {
+    "": "text/html",
+    "vote.css": "text/css",
+    "vote.js": "text/javascript",
+    "vote.svg": "image/svg+xml",
+}
 _MOST_SEEDS = 100
 
 

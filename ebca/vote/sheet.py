@@ -17,11 +17,12 @@ def sheet(result: dict[str, Any], font: Callable[[int], Any]) -> Image.Image:
     """A bar for all votes and one for each kind of prompt, with the figures beside them."""
     kinds = result["kinds"][:_MOST_KINDS]
     several = len(result["kinds"]) > 1
-    picture = Image.new("RGB", (_WIDTH, 330 + several * (40 + 62 * len(kinds))), "white")
+    picture = Image.new("RGB", (_WIDTH, 400 + 100 * len(kinds)), "white")
     pen = _Pen(ImageDraw.Draw(picture), font)
     poll, together = result["poll"], result["together"]
     pen.line(poll["name"] or "A blind vote", 28)
-    pen.line(f"A: {poll['a']}        B: {poll['b']}", 20)
+    pen.line(f"A: {poll['a']}", 18)
+    pen.line(f"B: {poll['b']}", 18)
     pen.bar(together)
     pen.line(verdict(together), 22)
     voters = len(result["voters"])
@@ -36,7 +37,7 @@ def sheet(result: dict[str, Any], font: Callable[[int], Any]) -> Image.Image:
             pen.bar(each)
     facts = poll["facts"]
     pen.line(f"{facts.get('model', '')}, {facts.get('host', '')}, EBCA {poll['version']}", 15)
-    return picture
+    return picture.crop((0, 0, _WIDTH, pen.y + _MARGIN - 12))
 
 
 def verdict(tally: dict[str, Any]) -> str:
@@ -54,10 +55,10 @@ class _Pen:
     """Writes and draws from the top down."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, font: Callable[[int], Any]) -> None:
-        self._draw, self._font, self._y = draw, font, _MARGIN
+        self._draw, self._font, self.y = draw, font, _MARGIN
 
     def down(self, pixels: int) -> None:
-        self._y += pixels
+        self.y += pixels
 
     def line(self, text: str, size: int) -> None:
         """One line; what is too long for it ends in dots."""
@@ -65,8 +66,8 @@ class _Pen:
         room = _WIDTH - 2 * _MARGIN
         while text and self._draw.textlength(text, font=font) > room:
             text = text[: min(len(text), 200) - 4].rstrip() + "..." if len(text) > 7 else ""
-        self._draw.text((_MARGIN, self._y), text, fill="black", font=font)
-        self._y += size + 12
+        self._draw.text((_MARGIN, self.y), text, fill="black", font=font)
+        self.y += size + 12
 
     def bar(self, tally: dict[str, Any]) -> None:
         """The shares of what was said, A at the left and B at the right."""
@@ -74,15 +75,15 @@ class _Pen:
         for name, colour in _COLOURS.items():
             wide = room * tally[name] / max(1, tally["count"])
             if wide:
-                self._draw.rectangle((x, self._y, x + wide, self._y + _BAR), fill=colour)
+                self._draw.rectangle((x, self.y, x + wide, self.y + _BAR), fill=colour)
                 self._label(f"{_WORDS[name]} {tally[name]}", x, wide)
             x += wide
         if not tally["count"]:
-            end = _WIDTH - _MARGIN, self._y + _BAR
-            self._draw.rectangle((_MARGIN, self._y, *end), outline="black")
-        self._y += _BAR + 12
+            end = _WIDTH - _MARGIN, self.y + _BAR
+            self._draw.rectangle((_MARGIN, self.y, *end), outline="black")
+        self.y += _BAR + 12
 
     def _label(self, text: str, x: float, wide: float) -> None:
         font = self._font(15)
         if self._draw.textlength(text, font=font) + 8 < wide:
-            self._draw.text((x + 5, self._y + 6), text, fill="white", font=font)
+            self._draw.text((x + 5, self.y + 6), text, fill="white", font=font)

@@ -71,5 +71,5 @@ def _of_values(field: str, text: str) -> Settings:
     for start, end in zip(starts, ends, strict=True):
         if start[1] not in known:
             raise SettingsError(field, start[1], "one of the settings " + ", ".join(known))
-        values[start[1]] = known[start[1]].read(text[start.end() : end].strip())
+        values[start[1]] = known[start[1]].read(text[start.end() : end].strip(" \t\r\n,;"))
     return Settings(**values)

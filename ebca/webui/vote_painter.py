@@ -29,6 +29,11 @@ from ebca.webui import job
 _TOLD_APART = ("sd_model_checkpoint", "sd_vae")
 """Options whose value is not what is used: the name may be an alias, or "Automatic"."""
 
+_STOPPED = ("interrupted", "skipped", "stopping_generation")
+
+_SCHEDULERS = hasattr(processing.StableDiffusionProcessing, "scheduler")
+"""Since 1.9 samplers have them; before, they were a part of a sampler's name."""
+
 
 class WebUIPainter:
     """The WebUI's txt2img."""
@@ -78,6 +83,7 @@ class WebUIPainter:
             sampler_name=sampling["sampler"],
             do_not_save_samples=True,
             do_not_save_grid=True,
+            **({"scheduler": "Automatic"} if _SCHEDULERS else {}),
         )
         p.scripts, p.script_args = scripts.ScriptRunner(), ()
         shared.state.begin(job="ebca-vote")
@@ -95,6 +101,3 @@ class WebUIPainter:
 
     def font(self, size: int) -> Any:
         return images.get_font(size)
-
-
-_STOPPED = ("interrupted", "skipped", "stopping_generation")

@@ -149,7 +149,8 @@ function display(view) {
     } else if (shown !== pair.id) {
         $("prompt").textContent = pair.prompt;
         $("prompt").scrollTop = 0;
-        for (const button of document.querySelectorAll(".picture")) button.firstElementChild.src = address(pair.id, button.dataset.choice);
+        const {width, height} = poll.facts.sampling; // known before the pictures are there, so that nothing jumps
+        for (const button of document.querySelectorAll(".picture")) Object.assign(button.firstElementChild, {width, height, src: address(pair.id, button.dataset.choice)});
         if (view.after) for (const side of ["left", "right"]) new Image().src = address(view.after, side);
     }
     for (const button of document.querySelectorAll("[data-choice]")) button.disabled = !pair;
