@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 _WIDTH, _MARGIN, _BAR = 1000, 40, 30
-_COLOURS = {"a": "#b45309", "same": "#9ca3af", "bad": "#4b5563", "b": "#1d4ed8"}
+_COLOURS = {"a": "#b45309", "same": "#6b7280", "bad": "#374151", "b": "#1d4ed8"}
 _WORDS = {"a": "A", "same": "the same", "bad": "both bad", "b": "B"}
 _MOST_KINDS = 12
 

@@ -211,9 +211,9 @@ async function result(poll) {
         ? `B (${found.poll.b}) is preferred to A (${found.poll.a}) in ${preference(all)} of ${all.a + all.b} decisions, p = ${small(all.p)}.`
         : "Nobody has preferred A or B yet.";
     const notes = [
-        "In brackets: 95 % Wilson interval, of all votes that are no ties. p: two-sided exact sign test.",
+        "In brackets: 95 % Wilson interval, of all decisions; ties are none. p: two-sided exact sign test.",
         `Ties: ${all.same} the same, ${all.bad} both bad.`,
-        all.more ? `To see a difference of 10 points (p < 0.05, power 80 %), some ${all.needed} votes are needed: ${all.more} more.` : `These are enough votes to see a difference of 10 points (some ${all.needed} are needed at p < 0.05, power 80 %).`
+        all.more ? `To see a difference of 10 points (p < 0.05, power 80 %), some ${all.needed} pairs are needed: ${all.more} more.` : `These are enough pairs to see a difference of 10 points (some ${all.needed} are needed at p < 0.05, power 80 %).`
     ];
     if (found.over_prompts) notes.push(`Some prompts have several pictures, which are alike: with whole prompts drawn, ${preference({preference: found.over_prompts})}.`);
     if (found.pairs.identical) notes.push(`In ${found.pairs.identical} pairs A and B are the same, pixel for pixel; nobody is asked about these.`);
@@ -238,7 +238,7 @@ function fillTable(found) {
         return line;
     };
     const head = document.createElement("tr");
-    head.append(...["", "pairs", "A", "B", "the same", "both bad", "B or A", "p", "votes still needed"].map((text) => made("th", text, {scope: "col"})));
+    head.append(...["", "pairs", "A", "B", "the same", "both bad", "B or A", "p", "pairs still needed"].map((text) => made("th", text, {scope: "col"})));
     const rows = [head, row("together", found.together)];
     if (found.kinds.length > 1) rows.push(...found.kinds.map((each) => row(each.kind, each)));
     if (found.voters.length > 1) rows.push(...found.voters.map((each) => row(`voter ${each.name}`, each)));
