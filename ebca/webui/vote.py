@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import gradio as gr  # type: ignore[import-not-found]
@@ -14,7 +15,6 @@ from starlette.concurrency import run_in_threadpool  # type: ignore[import-not-f
 from ebca.vote.service import Service
 from ebca.vote.store import Store
 from ebca.vote.web import MOST_BYTES, Answer, refuse
-from ebca.webui.vote_painter import WebUIPainter
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "vote"
 """In the extension's own folder; git leaves it alone."""
@@ -23,10 +23,21 @@ _PATH = "ebca-vote"
 _LOGIN = "/login_check"
 """Gradio's own route that refuses who has not logged in, in all its versions."""
 
+_ONE_AT_A_TIME = Lock()
 
-@cache
+
 def service() -> Service:
     """One for as long as the WebUI runs: "Reload UI" makes a new page, and no new thread."""
+    with _ONE_AT_A_TIME:
+        return _service()
+
+
+@cache
+def _service() -> Service:
+    """What paints is not imported before, so that a host that lacks something of it lacks the vote
+    alone."""
+    from ebca.webui.vote_painter import WebUIPainter
+
     return Service(Store(DATA), WebUIPainter())
 
 
