@@ -4,6 +4,9 @@
 // between tabs) fire no events, so the page is looked at instead of listened to.
 
 const ebcaAsked = {};
+const ebcaQueue = {txt2img: [], img2img: []}; // clicks that wait for the answer to an earlier one
+const ebcaWaits = {};
+let ebcaFocused = null; // tab and key of the word that has the focus
 
 function ebcaPage(tab) {
     const text = (selector) => gradioApp().querySelector(`${selector} textarea`)?.value ?? "";
@@ -12,7 +15,8 @@ function ebcaPage(tab) {
     return JSON.stringify({
         prompt: text(`#${tab}_prompt`),
         styles: styles.map((each) => each.textContent.trim()),
-        hires: hires ? text("#hires_prompt") : null
+        hires: hires ? text("#hires_prompt") : null,
+        steps: Number(gradioApp().querySelector(`#${tab}_steps input[type=number]`)?.value) || 20
     });
 }
 
@@ -32,21 +36,122 @@ function ebcaFollow(tab) {
     gradioApp().querySelector(`#ebca_${tab}_tell`).click();
 }
 
-// A click on a word of the prompt: what is pressed is what the control "Subjects" says.
-function ebcaToggle(chip) {
-    const tab = chip.closest("[id^=ebca_]").id.split("_")[1];
-    const box = gradioApp().querySelector(`#ebca_${tab}_subjects :is(input, textarea)`);
-    chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
-    const pressed = chip.parentElement.querySelectorAll("[aria-pressed=true]");
-    box.value = [...pressed].map((each) => each.dataset.subject).join(", ");
+// The words of the prompt. What they do is written into the controls "Subjects" and "Words to bring
+// out", and shown when the server has read these: there is no other state.
+
+function ebcaBox(tab, field) {
+    return gradioApp().querySelector(`#ebca_${tab}_${field} :is(input, textarea)`);
+}
+
+function ebcaWrite(tab, field, text) {
+    const box = ebcaBox(tab, field);
+    if (box.value === text) return;
+    box.value = text;
     updateInput(box);
+    ebcaWaits[tab] = true;
+    setTimeout(() => ebcaFollow(tab), 30);
+}
+
+function ebcaTab(chip) {
+    return chip.closest("[id^=ebca_]").id.split("_")[1];
+}
+
+function ebcaChip(tab, key) {
+    return [...gradioApp().querySelectorAll(`#ebca_${tab}_line .ebca-chip`)].find((chip) => chip.dataset.key === key);
+}
+
+function ebcaPress(chip) {
+    const tab = ebcaTab(chip);
+    if (ebcaWaits[tab]) {
+        ebcaQueue[tab].push(chip.dataset.key);
+    } else if (chip.dataset.then !== undefined) {
+        if (chip.hasAttribute("aria-pressed")) chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
+        ebcaWrite(tab, "subjects", chip.dataset.then);
+    } else if (chip.dataset.without !== undefined) {
+        ebcaWrite(tab, "token_weights", ebcaEntries(tab).filter((entry) => entry !== chip.dataset.without).join(", "));
+    }
+}
+
+function ebcaEntries(tab) {
+    return ebcaBox(tab, "token_weights").value.split(",").map((entry) => entry.trim()).filter(Boolean);
+}
+
+// A factor of 1 is none.
+function ebcaWeigh(tab, words, factor) {
+    const name = (entry) => entry.slice(0, entry.lastIndexOf(":")).trim();
+    const entries = ebcaEntries(tab), place = entries.findIndex((entry) => name(entry) === words);
+    const fresh = factor == 1 ? [] : [`${words}:${factor}`];
+    entries.splice(place < 0 ? entries.length : place, place < 0 ? 0 : 1, ...fresh);
+    ebcaWrite(tab, "token_weights", entries.join(", "));
+}
+
+// The slider stands outside of what is drawn anew while it is used.
+function ebcaSlider(chip) {
+    ebcaCloseSlider();
+    const tab = ebcaTab(chip), key = chip.dataset.key, words = chip.dataset.words, all = chip.closest(".ebca-words").dataset;
+    const box = document.createElement("div"), range = document.createElement("input"), told = document.createElement("output");
+    const label = document.createElement("label");
+    Object.assign(box, {id: "ebca_slider", role: "dialog"});
+    box.setAttribute("role", "dialog");
+    box.setAttribute("aria-label", `How much to bring out “${words}”`);
+    Object.assign(range, {type: "range", min: all.low, max: Math.max(all.high, chip.dataset.factor), step: all.step, value: chip.dataset.factor});
+    told.textContent = `×${range.value}`;
+    label.append(`bring out “${words}” `, range);
+    box.append(label, told);
+    range.addEventListener("input", () => (told.textContent = `×${range.value}`));
+    range.addEventListener("change", () => ebcaWeigh(tab, words, Number(range.value)));
+    box.addEventListener("keydown", (event) => {
+        if (event.key != "Escape" && event.key != "Enter") return;
+        event.preventDefault();
+        event.stopPropagation();
+        ebcaCloseSlider();
+        ebcaChip(tab, key)?.focus();
+    });
+    const place = chip.getBoundingClientRect();
+    document.body.append(box);
+    box.style.left = `${Math.max(0, Math.min(place.left, innerWidth - box.offsetWidth - 8)) + scrollX}px`;
+    box.style.top = `${place.bottom + 4 + scrollY}px`;
+    range.focus();
+}
+
+function ebcaCloseSlider() {
+    document.querySelector("#ebca_slider")?.remove();
+}
+
+// When new words are there, the focus is where it was, and the next click that waits is done.
+function ebcaShown(tab) {
+    ebcaWaits[tab] = false;
+    if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
+        ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
+    }
+    const chip = ebcaQueue[tab].length && ebcaChip(tab, ebcaQueue[tab].shift());
+    if (chip) ebcaPress(chip);
 }
 
 document.addEventListener("click", function(event) {
+    if (!event.target.closest?.("#ebca_slider")) ebcaCloseSlider();
     const chip = event.target.closest?.(".ebca-chip");
-    if (chip) ebcaToggle(chip);
+    if (!chip) return;
+    if (event.shiftKey && chip.dataset.words) ebcaSlider(chip);
+    else ebcaPress(chip);
+});
+
+document.addEventListener("keydown", function(event) {
+    const chip = event.target.closest?.(".ebca-chip[data-words]");
+    if (!chip || !event.shiftKey || (event.key != "Enter" && event.key != " ")) return;
+    event.preventDefault();
+    ebcaSlider(chip);
+});
+
+document.addEventListener("focusin", function(event) {
+    const chip = event.target.closest?.(".ebca-chip");
+    ebcaFocused = chip ? {tab: ebcaTab(chip), key: chip.dataset.key} : null;
 });
 
 onUiLoaded(function() {
+    for (const tab of ["txt2img", "img2img"]) {
+        const line = gradioApp().querySelector(`#ebca_${tab}_line`);
+        if (line) new MutationObserver(() => ebcaShown(tab)).observe(line, {childList: true, subtree: true});
+    }
     setInterval(() => ["txt2img", "img2img"].forEach(ebcaFollow), 500);
 });
