@@ -4,8 +4,10 @@
 // between tabs) fire no events, so the page is looked at instead of listened to.
 
 const ebcaAsked = {};
+const ebcaChanged = {}; // whether a click on a word is not shown yet
 const ebcaQueue = {txt2img: [], img2img: []}; // clicks that wait for the answer to an earlier one
-const ebcaWaits = {};
+const ebcaWaits = {}; // since when an answer is awaited
+const EBCA_PATIENCE = 10000; // ms, after which an answer is not awaited any more
 let ebcaFocused = null; // tab and key of the word that has the focus
 
 function ebcaPage(tab) {
@@ -31,9 +33,14 @@ function ebcaFollow(tab) {
     const controls = gradioApp().querySelectorAll(`#ebca_${tab}_enabled :is(input, textarea)`);
     const values = [...controls].map((each) => (each.type == "checkbox" || each.type == "radio" ? each.checked : each.value));
     const state = ebcaPage(tab) + JSON.stringify(values);
-    if (state === ebcaAsked[tab]) return;
+    if (state === ebcaAsked[tab] || ebcaWaiting(tab)) return; // what is pressed meanwhile is lost
     ebcaAsked[tab] = state;
+    ebcaWaits[tab] = Date.now();
     gradioApp().querySelector(`#ebca_${tab}_tell`).click();
+}
+
+function ebcaWaiting(tab) {
+    return Date.now() - (ebcaWaits[tab] ?? 0) < EBCA_PATIENCE;
 }
 
 // The words of the prompt. What they do is written into the controls "Subjects" and "Words to bring
@@ -48,7 +55,7 @@ function ebcaWrite(tab, field, text) {
     if (box.value === text) return;
     box.value = text;
     updateInput(box);
-    ebcaWaits[tab] = true;
+    ebcaChanged[tab] = true;
     setTimeout(() => ebcaFollow(tab), 30);
 }
 
@@ -62,7 +69,7 @@ function ebcaChip(tab, key) {
 
 function ebcaPress(chip) {
     const tab = ebcaTab(chip);
-    if (ebcaWaits[tab]) {
+    if (ebcaChanged[tab]) {
         ebcaQueue[tab].push(chip.dataset.key);
     } else if (chip.dataset.then !== undefined) {
         if (chip.hasAttribute("aria-pressed")) chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
@@ -118,14 +125,20 @@ function ebcaCloseSlider() {
     document.querySelector("#ebca_slider")?.remove();
 }
 
-// When new words are there, the focus is where it was, and the next click that waits is done.
-function ebcaShown(tab) {
-    ebcaWaits[tab] = false;
-    if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
-        ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
-    }
-    const chip = ebcaQueue[tab].length && ebcaChip(tab, ebcaQueue[tab].shift());
-    if (chip) ebcaPress(chip);
+// The server has answered and the new words are there: the focus is where it was, and the next
+// click that waits is done.
+function ebcaAnswered(tab) {
+    delete ebcaWaits[tab];
+    setTimeout(() => {
+        ebcaFollow(tab); // what has changed meanwhile
+        if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
+            ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
+        }
+        if (ebcaWaiting(tab)) return;
+        ebcaChanged[tab] = false;
+        const chip = ebcaQueue[tab].length && ebcaChip(tab, ebcaQueue[tab].shift());
+        if (chip) ebcaPress(chip);
+    });
 }
 
 document.addEventListener("click", function(event) {
@@ -149,9 +162,5 @@ document.addEventListener("focusin", function(event) {
 });
 
 onUiLoaded(function() {
-    for (const tab of ["txt2img", "img2img"]) {
-        const line = gradioApp().querySelector(`#ebca_${tab}_line`);
-        if (line) new MutationObserver(() => ebcaShown(tab)).observe(line, {childList: true, subtree: true});
-    }
     setInterval(() => ["txt2img", "img2img"].forEach(ebcaFollow), 500);
 });

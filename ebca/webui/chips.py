@@ -57,6 +57,7 @@ def chips(parts: Sequence[Part], marked: Marked) -> str:
     room = _Room(MOST)
     shown = [_part(number, part, len(parts), marked, room) for number, part in enumerate(parts)]
     wrong = "".join(_wrong(marked, parts))
+    wrong = wrong and f"<div class='ebca-chips'>{wrong}</div>"
     if not any(shown) and not wrong:
         return ""
     more = f"<span class='ebca-note'>... and {room.over} more words</span>" if room.over else ""
@@ -64,7 +65,7 @@ def chips(parts: Sequence[Part], marked: Marked) -> str:
     return (
         "<div class='ebca-words' role='group' aria-label='The prompt as the model reads it'"
         f" data-low='{low:g}' data-high='{high:g}' data-step='{step:g}'>"
-        f"{''.join(shown)}{more}{wrong}</div>"
+        f"{wrong}{''.join(shown)}{more}</div>"
     )
 
 
@@ -102,9 +103,9 @@ def _part(number: int, part: Part, of: int, marked: Marked, room: _Room) -> str:
 
 
 def _name(number: int, part: Part) -> str:
-    text = f"{'AND ' if number else ''}weight {part.weight:g}"
+    weight = f", weight {part.weight:g}" if number or part.weight != 1.0 else ""
     wrong = f" ebca-wrong' title='{_escaped(part.wrong)}" if part.wrong else ""
-    return f"<span class='ebca-note{wrong}'>{text}</span>"
+    return f"<span class='ebca-note{wrong}'>{'AND' if number else 'main prompt'}{weight}</span>"
 
 
 def _pieces(key: str, phase: Phase, main: bool, marked: Marked, room: _Room) -> Iterator[str]:

@@ -63,9 +63,9 @@ def _wrong(image: ImagePrompt, part: Read) -> str:
 
 def _marked(image: ImagePrompt, values: Mapping[str, Any], encoder: Any) -> Marked:
     named, main = read_list(values["subjects"]), image.parts[0]
-    nouns = {subject.text: subject.noun for subject in read_subjects(main.text)}
-    subjects = {each: nouns.get(each, each.split()[-1]) for each in named} or nouns
     texts = [text for _, text in main.schedule]
+    nouns = {found.text: found.noun for text in texts for found in read_subjects(text)}
+    subjects = {each: nouns.get(each, each.split()[-1]) for each in named} or nouns
     wrong = {
         each: "The prompt does not have it."
         for each in named
