@@ -125,20 +125,20 @@ function ebcaCloseSlider() {
     document.querySelector("#ebca_slider")?.remove();
 }
 
-// The server has answered and the new words are there: the focus is where it was, and the next
-// click that waits is done.
+// The server has answered. When the new words are there, which may take a frame, the focus is put
+// where it was, and the next click that waits is done.
 function ebcaAnswered(tab) {
-    delete ebcaWaits[tab];
-    setTimeout(() => {
-        ebcaFollow(tab); // what has changed meanwhile
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+        delete ebcaWaits[tab];
         if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
             ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
         }
+        ebcaFollow(tab); // what has changed meanwhile
         if (ebcaWaiting(tab)) return;
         ebcaChanged[tab] = false;
         const chip = ebcaQueue[tab].length && ebcaChip(tab, ebcaQueue[tab].shift());
         if (chip) ebcaPress(chip);
-    });
+    }));
 }
 
 document.addEventListener("click", function(event) {

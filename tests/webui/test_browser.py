@@ -453,20 +453,18 @@ def test_typing_clicking_and_pasting_are_one_state(txt2img: Tab, webui: WebUIPag
     expect(chips(tab, "tree:2")).to_have_class(re.compile("ebca-wrong"))
 
 
-def test_three_hundred_words_stay_fluid(txt2img: Tab, webui: WebUIPage) -> None:
-    """From a change of the prompt to the words that are shown; how long is printed, and held to
-    what nobody waits for."""
+def test_three_hundred_words_are_shown_and_pressed_like_few(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.enable()
+    txt2img.set("subjects", "cat, dog")
     txt2img.set_prompt("a cat and a dog, " + " ".join(f"word{n}" for n in range(290)))
-    chips(txt2img, "word289").wait_for(timeout=30_000)
-    once = (
-        "() => { const t = performance.now(); for (let i = 0; i < 50; i++) ebcaFollow('txt2img');"
-    )
-    assert webui.page.evaluate(once + " return (performance.now() - t) / 50; }") < 4  # ms
+    settled(txt2img)
+    assert txt2img.line.locator(".ebca-chip").count() == 295
+    before = webui.page.evaluate("document.querySelectorAll('*').length")
     press(txt2img, "word150")
-    assert txt2img.get("subjects") == "a cat, a dog, word150"
-    webui.page.keyboard.type("x")  # nothing is blocked
-    assert not webui.complaints or not [c for c in webui.complaints if "ebca" in c.lower()]
+    assert txt2img.get("subjects") == "cat, dog, word150"
+    assert subjects(txt2img) == ["cat", "dog", "word150"]
+    after = webui.page.evaluate("document.querySelectorAll('*').length")
+    assert after - before < 10  # the words are drawn anew, not once more
 
 
 def test_nothing_is_asked_while_the_accordion_is_closed(txt2img: Tab, webui: WebUIPage) -> None:
