@@ -1,5 +1,6 @@
 """The command line: `python -m ebca generate "a red car AND at night :0.8" --out outputs`,
-`python -m ebca bench`, `python -m ebca align` and `python -m ebca subjects`."""
+`python -m ebca bench`, `python -m ebca align`, `python -m ebca subjects` and
+`python -m ebca vote`."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from ebca.settings.declaration import GROUPS
 from ebca.settings.legacy import RENAMED
 from ebca.settings.presets import DEFAULT, PRESETS
 from ebca.subjects.cli import add_subjects
+from ebca.vote.cli import add_vote
 
 EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 130
 
@@ -67,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     add_align(commands).set_defaults(run=_align)
     add_subjects(commands)
+    add_vote(commands).set_defaults(run=_vote)
     return parser
 
 
@@ -237,6 +240,21 @@ def _align(options: argparse.Namespace) -> int:
         return _fail(str(error), EXIT_NO_MODEL)
     except torch.cuda.OutOfMemoryError as error:
         return _fail(f"out of memory: {error}; a smaller --batch needs less", EXIT_OUT_OF_MEMORY)
+
+
+def _vote(options: argparse.Namespace) -> int:
+    from ebca.generate import ModelError
+    from ebca.vote.database import StoreError
+    from ebca.vote.pipeline import run
+
+    _quiet_libraries()
+    options.device = options.device or _best_device()
+    try:
+        return run(options, "float16" if options.device.startswith("cuda") else "float32")
+    except ModelError as error:
+        return _fail(str(error), EXIT_NO_MODEL)
+    except StoreError as error:
+        return _fail(str(error), EXIT_BAD_INPUT)
 
 
 def _best_device() -> str:

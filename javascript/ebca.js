@@ -4,6 +4,11 @@
 // between tabs) fire no events, so the page is looked at instead of listened to.
 
 const ebcaAsked = {};
+const ebcaChanged = {}; // whether a click on a word is not shown yet
+const ebcaQueue = {txt2img: [], img2img: []}; // clicks that wait for the answer to an earlier one
+const ebcaWaits = {}; // since when an answer is awaited
+const EBCA_PATIENCE = 10000; // ms, after which an answer is not awaited any more
+let ebcaFocused = null; // tab and key of the word that has the focus
 
 function ebcaPage(tab) {
     const text = (selector) => gradioApp().querySelector(`${selector} textarea`)?.value ?? "";
@@ -12,7 +17,8 @@ function ebcaPage(tab) {
     return JSON.stringify({
         prompt: text(`#${tab}_prompt`),
         styles: styles.map((each) => each.textContent.trim()),
-        hires: hires ? text("#hires_prompt") : null
+        hires: hires ? text("#hires_prompt") : null,
+        steps: Number(gradioApp().querySelector(`#${tab}_steps input[type=number]`)?.value) || 20
     });
 }
 
@@ -27,24 +33,132 @@ function ebcaFollow(tab) {
     const controls = gradioApp().querySelectorAll(`#ebca_${tab}_enabled :is(input, textarea)`);
     const values = [...controls].map((each) => (each.type == "checkbox" || each.type == "radio" ? each.checked : each.value));
     const state = ebcaPage(tab) + JSON.stringify(values);
-    if (state === ebcaAsked[tab]) return;
+    if (state === ebcaAsked[tab] || ebcaWaiting(tab)) return; // what is pressed meanwhile is lost
     ebcaAsked[tab] = state;
+    ebcaWaits[tab] = Date.now();
     gradioApp().querySelector(`#ebca_${tab}_tell`).click();
 }
 
-// A click on a word of the prompt: what is pressed is what the control "Subjects" says.
-function ebcaToggle(chip) {
-    const tab = chip.closest("[id^=ebca_]").id.split("_")[1];
-    const box = gradioApp().querySelector(`#ebca_${tab}_subjects :is(input, textarea)`);
-    chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
-    const pressed = chip.parentElement.querySelectorAll("[aria-pressed=true]");
-    box.value = [...pressed].map((each) => each.dataset.subject).join(", ");
+function ebcaWaiting(tab) {
+    return Date.now() - (ebcaWaits[tab] ?? 0) < EBCA_PATIENCE;
+}
+
+// The words of the prompt. What they do is written into the controls "Subjects" and "Words to bring
+// out", and shown when the server has read these: there is no other state.
+
+function ebcaBox(tab, field) {
+    return gradioApp().querySelector(`#ebca_${tab}_${field} :is(input, textarea)`);
+}
+
+function ebcaWrite(tab, field, text) {
+    const box = ebcaBox(tab, field);
+    if (box.value === text) return;
+    box.value = text;
     updateInput(box);
+    ebcaChanged[tab] = true;
+    setTimeout(() => ebcaFollow(tab), 30);
+}
+
+function ebcaTab(chip) {
+    return chip.closest("[id^=ebca_]").id.split("_")[1];
+}
+
+function ebcaChip(tab, key) {
+    return [...gradioApp().querySelectorAll(`#ebca_${tab}_line .ebca-chip`)].find((chip) => chip.dataset.key === key);
+}
+
+function ebcaPress(chip) {
+    const tab = ebcaTab(chip);
+    if (ebcaChanged[tab]) {
+        ebcaQueue[tab].push(chip.dataset.key);
+    } else if (chip.dataset.then !== undefined) {
+        if (chip.hasAttribute("aria-pressed")) chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
+        ebcaWrite(tab, "subjects", chip.dataset.then);
+    } else if (chip.dataset.without !== undefined) {
+        ebcaWrite(tab, "token_weights", ebcaEntries(tab).filter((entry) => entry !== chip.dataset.without).join(", "));
+    }
+}
+
+function ebcaEntries(tab) {
+    return ebcaBox(tab, "token_weights").value.split(",").map((entry) => entry.trim()).filter(Boolean);
+}
+
+// A factor of 1 is none.
+function ebcaWeigh(tab, words, factor) {
+    const name = (entry) => entry.slice(0, entry.lastIndexOf(":")).trim();
+    const entries = ebcaEntries(tab), place = entries.findIndex((entry) => name(entry) === words);
+    const fresh = factor == 1 ? [] : [`${words}:${factor}`];
+    entries.splice(place < 0 ? entries.length : place, place < 0 ? 0 : 1, ...fresh);
+    ebcaWrite(tab, "token_weights", entries.join(", "));
+}
+
+// The slider stands outside of what is drawn anew while it is used.
+function ebcaSlider(chip) {
+    ebcaCloseSlider();
+    const tab = ebcaTab(chip), key = chip.dataset.key, words = chip.dataset.words, all = chip.closest(".ebca-words").dataset;
+    const box = document.createElement("div"), range = document.createElement("input"), told = document.createElement("output");
+    const label = document.createElement("label");
+    Object.assign(box, {id: "ebca_slider", role: "dialog"});
+    box.setAttribute("role", "dialog");
+    box.setAttribute("aria-label", `How much to bring out “${words}”`);
+    Object.assign(range, {type: "range", min: all.low, max: Math.max(all.high, chip.dataset.factor), step: all.step, value: chip.dataset.factor});
+    told.textContent = `×${range.value}`;
+    label.append(`bring out “${words}” `, range);
+    box.append(label, told);
+    range.addEventListener("input", () => (told.textContent = `×${range.value}`));
+    range.addEventListener("change", () => ebcaWeigh(tab, words, Number(range.value)));
+    box.addEventListener("keydown", (event) => {
+        if (event.key != "Escape" && event.key != "Enter") return;
+        event.preventDefault();
+        event.stopPropagation();
+        ebcaCloseSlider();
+        ebcaChip(tab, key)?.focus();
+    });
+    const place = chip.getBoundingClientRect();
+    document.body.append(box);
+    box.style.left = `${Math.max(0, Math.min(place.left, innerWidth - box.offsetWidth - 8)) + scrollX}px`;
+    box.style.top = `${place.bottom + 4 + scrollY}px`;
+    range.focus();
+}
+
+function ebcaCloseSlider() {
+    document.querySelector("#ebca_slider")?.remove();
+}
+
+// The server has answered. When the new words are there, which may take a frame, the focus is put
+// where it was, and the next click that waits is done.
+function ebcaAnswered(tab) {
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+        delete ebcaWaits[tab];
+        if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
+            ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
+        }
+        ebcaFollow(tab); // what has changed meanwhile
+        if (ebcaWaiting(tab)) return;
+        ebcaChanged[tab] = false;
+        const chip = ebcaQueue[tab].length && ebcaChip(tab, ebcaQueue[tab].shift());
+        if (chip) ebcaPress(chip);
+    }));
 }
 
 document.addEventListener("click", function(event) {
+    if (!event.target.closest?.("#ebca_slider")) ebcaCloseSlider();
     const chip = event.target.closest?.(".ebca-chip");
-    if (chip) ebcaToggle(chip);
+    if (!chip) return;
+    if (event.shiftKey && chip.dataset.words) ebcaSlider(chip);
+    else ebcaPress(chip);
+});
+
+document.addEventListener("keydown", function(event) {
+    const chip = event.target.closest?.(".ebca-chip[data-words]");
+    if (!chip || !event.shiftKey || (event.key != "Enter" && event.key != " ")) return;
+    event.preventDefault();
+    ebcaSlider(chip);
+});
+
+document.addEventListener("focusin", function(event) {
+    const chip = event.target.closest?.(".ebca-chip");
+    ebcaFocused = chip ? {tab: ebcaTab(chip), key: chip.dataset.key} : null;
 });
 
 onUiLoaded(function() {

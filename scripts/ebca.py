@@ -1,8 +1,9 @@
-"""The WebUI's door to EBCA: an accordion in txt2img and img2img, and axes for the X/Y/Z plot."""
+"""The WebUI's door to EBCA: an accordion in txt2img and img2img, axes for the X/Y/Z plot, and the
+tab of the blind vote."""
 
 from modules import script_callbacks, scripts
 
-from ebca.webui import accordion, axes, job
+from ebca.webui import accordion, axes, job, vote
 
 
 class EBCA(scripts.Script):
@@ -29,3 +30,5 @@ class EBCA(scripts.Script):
 
 
 script_callbacks.on_before_ui(axes.register)
+script_callbacks.on_ui_tabs(vote.tab)
+script_callbacks.on_app_started(vote.serve)

@@ -155,8 +155,18 @@ def test_only_the_scripts_import_the_extension():
     assert roots(script) == {"ebca", "modules"}
 
 
-def test_gradio_is_for_the_accordion_alone():
-    assert [path.stem for path in extension() if "gradio" in roots(path)] == ["accordion"]
+def test_gradio_is_for_the_accordion_and_the_tab_alone():
+    assert [path.stem for path in extension() if "gradio" in roots(path)] == ["accordion", "vote"]
+
+
+def test_a_vote_needs_no_host_and_no_torch_but_for_its_own_pictures():
+    for path in files("vote"):
+        if path.stem != "pipeline":
+            foreign = roots(path) - {"ebca", "numpy", "PIL"} - _standard_library()
+            assert not foreign, f"{path} imports {foreign}"
+            assert own(path) <= {"settings", "vote", "infotext", "align"}, path
+        aligned = {name for name in imports(path) if name.startswith("ebca.align.")}
+        assert path.stem == "pipeline" or all("statistics" in name for name in aligned), path
 
 
 def test_the_extension_imports_no_host_but_its_own_and_nothing_of_the_command_line():

@@ -57,7 +57,8 @@ def build(tab: str) -> Accordion:
         None, [made["preset"], *set_by_presets], set_by_presets, _js=_choose_preset(), **at_once
     )
     with_page = f"(...values) => ebcaWithPage('{tab}', values)"
-    tell.click(_on_tell, [page, *controls], [line], _js=with_page, **at_once)
+    answered = tell.click(_on_tell, [page, *controls], [line], _js=with_page, **at_once)
+    answered.then(None, None, None, _js=f"() => ebcaAnswered('{tab}')", **at_once)
     labels = [_Label(PREFIX + name) for name in known]
     return Accordion(controls, list(zip(controls, labels, strict=True)), [*labels])
 

@@ -10,14 +10,11 @@ from typing import Any
 from modules import extra_networks, sd_models, shared  # type: ignore[import-not-found]
 
 from ebca.core.layers import NoCrossAttentionError, find_layers
-from ebca.prompts import split_prompt
-from ebca.prompts.words import read_list
-from ebca.settings import SettingsError
-from ebca.subjects import find_subjects
-from ebca.webui.chips import chips
+from ebca.settings import Settings, SettingsError
 from ebca.webui.encoder import text_encoder
 from ebca.webui.options import Options, options_of
 from ebca.webui.prompts import describe, read_prompts
+from ebca.webui.reading import words_of
 from ebca.webui.words import check_words
 
 _OFF = "Off: tick the box beside the title to use EBCA."
@@ -28,19 +25,20 @@ _NOTHING = "Nothing to do with this prompt and these settings: the picture stays
 def status(page: str, values: Mapping[str, Any]) -> str:
     """The line as HTML, and below it the prompt's words as buttons.
 
-    page: what the browser sees, JSON of `prompt`, `styles` (names) and `hires` (the prompt of hires
-    fix, null if that is off); values: the accordion's, by field.
+    page: what the browser sees, JSON of `prompt`, `styles` (names), `hires` (the prompt of hires
+    fix, null if that is off) and `steps`; values: the accordion's, by field.
     """
     if not values["enabled"]:
         return _line(_OFF)
-    seen = json.loads(page)
+    seen, settings = json.loads(page), Settings()
     try:
-        line = _line(_described(seen, options_of(values)))
+        options = options_of(values)
+        settings = options.settings
+        line = _line(_described(seen, options))
     except (SettingsError, NoCrossAttentionError) as error:
         line = _line(str(error), "error")
-    main = split_prompt(_plain(seen["prompt"], seen["styles"]))[0].text
-    named = read_list(values["subjects"])
-    return line + chips(main, named or find_subjects(main))
+    prompt, steps = _plain(seen["prompt"], seen["styles"]), int(seen.get("steps") or 20)
+    return line + words_of(prompt, values, settings, steps, sd_models.model_data.sd_model)
 
 
 def _described(page: Mapping[str, Any], options: Options) -> str:

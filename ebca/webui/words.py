@@ -46,6 +46,11 @@ class OldEmphasis:
     def empty_chunk(self) -> Any:
         return self._encoder.empty_chunk()
 
+    def tokenize(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        """Token ids of each text, alone."""
+        ids: Sequence[Sequence[int]] = self._encoder.tokenize(texts)
+        return ids
+
 
 def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
     """Token indices of all occurrences of `words` in the context of `prompt`.
@@ -77,17 +82,31 @@ def token_weights(
     }
 
 
+def read_chunks(encoder: Any, text: str) -> list[list[object]]:
+    """What stands between beginning and end of each chunk: token ids, and for an embedding's
+    vectors its name and their number. Without what fills the chunk up."""
+    padding, read = _padding(encoder), _chunks(encoder, text)
+    for places in read:
+        while places and places[-1] == padding:
+            places.pop()
+    return read
+
+
 def _places(encoder: Any, text: str) -> list[object]:
-    """What stands between beginning and end of all chunks: token ids, vectors of embeddings."""
+    """What stands between beginning and end of all chunks."""
+    return [place for places in _chunks(encoder, text) for place in places]
+
+
+def _chunks(encoder: Any, text: str) -> list[list[object]]:
     chunks, _count = encoder.tokenize_line(text)
-    places: list[object] = []
+    read = []
     for chunk in chunks:
         tokens: list[object] = list(chunk.tokens)
         for offset, embedding in chunk.fixes:
             for vector in range(min(embedding.vectors, CHUNK - 2 - offset)):
                 tokens[offset + 1 + vector] = (embedding.name, vector)
-        places += tokens[1:-1]
-    return places
+        read.append(tokens[1:-1])
+    return read
 
 
 def _drops(encoder: Any, text: str) -> bool:

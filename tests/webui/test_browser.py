@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -19,6 +20,8 @@ URL = os.environ.get("EBCA_WEBUI", "")
 if not URL:
     pytest.skip("EBCA_WEBUI, the address of a live WebUI, is not set", allow_module_level=True)
 pytest.importorskip("playwright", reason="playwright is not installed")
+
+from playwright.sync_api import Locator, expect  # noqa: E402
 
 from ebca.settings.presets import PRESETS, preset_values  # noqa: E402
 from ebca.webui.options import fields  # noqa: E402
@@ -284,31 +287,200 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     says("Off: tick the box beside the title to use EBCA.")
 
 
+def chips(tab: Tab, word: str) -> Locator:
+    """The buttons of a word."""
+    return tab.line.locator(".ebca-chip", has_text=re.compile(rf"^{re.escape(word)}"))
+
+
+def subjects(tab: Tab) -> list[str]:
+    """Those that are marked among the words."""
+    marked = tab.line.locator(".ebca-subject").evaluate_all(
+        "all => all.map(e => e.dataset.subject)"
+    )
+    return list(marked)
+
+
+def settled(tab: Tab) -> None:
+    """Wait until the line says what the page is now."""
+    now = (
+        "tab => { ebcaFollow(tab);"
+        " return !ebcaWaiting(tab) && !ebcaChanged[tab] && !ebcaQueue[tab].length; }"
+    )
+    page = tab.line.page
+    page.wait_for_timeout(100)
+    page.wait_for_function(now, arg=tab.name, polling=200, timeout=60_000)
+    page.wait_for_timeout(100)
+
+
+def press(tab: Tab, word: str, **how: Any) -> None:
+    chips(tab, word).first.click(**how)
+    settled(tab)
+
+
 def test_words_are_buttons_that_make_subjects(txt2img: Tab) -> None:
-    def pressed() -> list[str]:
-        return txt2img.line.locator(".ebca-chip[aria-pressed=true]").all_inner_texts()
-
-    def press(word: str) -> None:
-        txt2img.line.locator(f".ebca-chip[data-subject='{word}']").click()
-        txt2img.find("#ebca_{}_enabled").page.wait_for_timeout(1500)
-
     txt2img.enable()
     txt2img.set_prompt("a red car, a blue crown and trees, <b>masterpiece</b> AND on the grass")
-    txt2img.line.get_by_text(SHOWS).wait_for(timeout=5000)
-    assert pressed() == ["a red car", "a blue crown"]
-    press("trees")
+    settled(txt2img)
+    assert subjects(txt2img) == ["a red car", "a blue crown"]
+    press(txt2img, "trees")
     assert txt2img.get("subjects") == "a red car, a blue crown, trees"
-    assert pressed() == ["a red car", "a blue crown", "trees"]
-    press("a blue crown")
+    assert subjects(txt2img) == ["a red car", "a blue crown", "trees"]
+    press(txt2img, "blue")  # taken out, with what stands before it
+    assert txt2img.get("subjects") == "a red car, crown, trees"
+    press(txt2img, "blue")  # and joins the crown again
+    assert txt2img.get("subjects") == "a red car, blue crown, trees"
+    press(txt2img, "crown")
     assert txt2img.get("subjects") == "a red car, trees"
-    press("trees")
+    press(txt2img, "trees")
     txt2img.line.get_by_text("subjects is 'a red car', but must be two or more").wait_for()
-    assert pressed() == ["a red car"]
-    press("a red car")
+    assert subjects(txt2img) == ["a red car"]
+    assert "ebca-wrong" in txt2img.line.locator(".ebca-subject").get_attribute("class")
+    press(txt2img, "car")
     assert txt2img.get("subjects") == ""
-    assert pressed() == ["a red car", "a blue crown"]  # as found
-    assert not txt2img.line.locator("b").count()
-    assert not txt2img.line.get_by_text("grass", exact=True).count()
+    assert subjects(txt2img) == ["a red car", "a blue crown"]  # as found
+    assert txt2img.line.locator("b").count() == 0
+    assert chips(txt2img, "grass").get_attribute("data-then") is None
+
+
+def test_clicks_in_a_row_are_all_done(txt2img: Tab, webui: WebUIPage) -> None:
+    txt2img.enable()
+    txt2img.set_prompt("a red car and a blue crown, trees, clouds, stars, birds")
+    settled(txt2img)
+    words = ["trees", "clouds", "stars", "birds"]
+    click = "(words) => words.forEach(w => [...document.querySelectorAll('#ebca_txt2img_line"
+    click += " .ebca-chip')].find(c => c.textContent == w).click())"
+    webui.page.evaluate(click, words)
+    wanted = ", ".join(["a red car", "a blue crown", *words])
+    settled(txt2img)
+    assert txt2img.get("subjects") == wanted
+
+
+def test_words_are_shown_as_the_model_reads_them(txt2img: Tab) -> None:
+    txt2img.enable()
+    long = ", ".join(f"thing number {n}" for n in range(30))
+    txt2img.set_number("steps", 20)
+    txt2img.set_prompt(f"a (red:1.3) car and [a:two:0.25] crown, {long} BREAK stars AND snow :-0.5")
+    line = txt2img.line
+    settled(txt2img)
+    text = " ".join(line.locator(".ebca-words").inner_text().split())
+    assert "main prompt steps 1 to 5 a red1.3 car and a crown ," in text
+    assert "steps 6 to 20 a red1.3 car and two crown ," in text
+    assert "BREAK" in text
+    assert line.locator(".ebca-note", has_text=re.compile("^75$")).count() == 2  # of both phases
+    assert "Emphasis 1.3." in chips(txt2img, "red").first.get_attribute("title")
+
+
+def test_shift_and_a_click_weigh_a_word(txt2img: Tab, webui: WebUIPage) -> None:
+    txt2img.enable()
+    settled(txt2img)
+    slider = webui.page.locator("#ebca_slider input")
+    press(txt2img, "crown", modifiers=["Shift"])
+    expect(slider).to_be_focused()
+    slider.fill("2.5")
+    expect(chips(txt2img, "crown").locator("b")).to_have_text("\u00d72.5")
+    assert txt2img.get("token_weights") == "crown:2.5"
+    press(txt2img, "grass", modifiers=["Shift"])  # the others may be weighed too
+    slider.fill("0")
+    settled(txt2img)
+    assert txt2img.get("token_weights") == "crown:2.5, grass:0"
+    press(txt2img, "crown", modifiers=["Shift"])
+    expect(slider).to_have_value("2.5")
+    slider.fill("1")
+    settled(txt2img)
+    assert txt2img.get("token_weights") == "grass:0"
+    assert subjects(txt2img) == ["a red car", "a blue crown"]  # these clicks are of another kind
+    assert 'EBCA token_weights: "grass:0"' in txt2img.generate()
+
+
+def test_the_keyboard_does_what_the_mouse_does_and_the_focus_stays(
+    txt2img: Tab, webui: WebUIPage
+) -> None:
+    txt2img.enable()
+    txt2img.set_prompt("a red car and a blue crown, trees")
+    settled(txt2img)
+    chips(txt2img, "trees").focus()
+    webui.page.keyboard.press("Space")
+    expect(chips(txt2img, "trees")).to_have_attribute("aria-pressed", "true")
+    settled(txt2img)
+    assert txt2img.get("subjects") == "a red car, a blue crown, trees"
+    expect(chips(txt2img, "trees")).to_be_focused()
+    webui.page.keyboard.press("Shift+Enter")
+    slider = webui.page.locator("#ebca_slider input")
+    expect(slider).to_be_focused()
+    webui.page.keyboard.press("ArrowRight")
+    settled(txt2img)
+    assert txt2img.get("token_weights") == "trees:1.1"
+    webui.page.keyboard.press("Escape")
+    expect(slider).to_have_count(0)
+    expect(chips(txt2img, "trees")).to_be_focused()
+    webui.page.keyboard.press("Shift+Tab")
+    expect(chips(txt2img, "crown")).to_be_focused()
+
+
+def test_words_have_roles_names_and_states(txt2img: Tab) -> None:
+    txt2img.enable()
+    txt2img.set("subjects", "red car, crown, elephant")
+    txt2img.line.get_by_text("The prompt does not have: “elephant”.").wait_for(timeout=30_000)
+    whole = txt2img.line.get_by_role("group", name="The prompt as the model reads it")
+    assert whole.count() == 1
+    subject = whole.get_by_role("group", name="Subject: red car")
+    assert subject.get_by_role("button", pressed=True).all_inner_texts() == ["red", "car"]
+    assert whole.get_by_role("button", name="blue", pressed=False).count() == 1
+    assert whole.get_by_role("group", name="After AND, weight 0.5").count() == 1
+    wrong = whole.get_by_role("button", name="elephant")
+    assert "The prompt does not have it." in wrong.get_attribute("title")
+    wrong.click()
+    box = txt2img.control("subjects").locator("input, textarea")
+    expect(box).to_have_value("red car, crown")
+
+
+def test_typing_clicking_and_pasting_are_one_state(txt2img: Tab, webui: WebUIPage) -> None:
+    txt2img.enable()
+    settled(txt2img)
+    press(txt2img, "red")
+    press(txt2img, "crown", modifiers=["Shift"])
+    webui.page.locator("#ebca_slider input").fill("3")
+    settled(txt2img)
+    assert txt2img.get("subjects") == "car, a blue crown"
+    infotext = txt2img.generate()
+    webui.load()
+    tab = webui.txt2img
+    tab.paste(infotext)
+    settled(tab)
+    assert subjects(tab) == ["car", "a blue crown"]
+    expect(chips(tab, "crown").locator("b")).to_have_text("\u00d73")
+    tab.unfold()
+    tab.set("subjects", "red car, crown")  # typed
+    settled(tab)
+    assert subjects(tab) == ["red car", "crown"]
+    tab.set("token_weights", "tree:2")
+    settled(tab)
+    expect(chips(tab, "tree:2")).to_have_class(re.compile("ebca-wrong"))
+
+
+def test_three_hundred_words_are_shown_and_pressed_like_few(txt2img: Tab, webui: WebUIPage) -> None:
+    txt2img.enable()
+    txt2img.set("subjects", "cat, dog")
+    txt2img.set_prompt("a cat and a dog, " + " ".join(f"word{n}" for n in range(290)))
+    settled(txt2img)
+    assert txt2img.line.locator(".ebca-chip").count() == 295
+    before = webui.page.evaluate("document.querySelectorAll('*').length")
+    press(txt2img, "word150")
+    assert txt2img.get("subjects") == "cat, dog, word150"
+    assert subjects(txt2img) == ["cat", "dog", "word150"]
+    after = webui.page.evaluate("document.querySelectorAll('*').length")
+    assert after - before < 10  # the words are drawn anew, not once more
+
+
+def test_nothing_is_asked_while_the_accordion_is_closed(txt2img: Tab, webui: WebUIPage) -> None:
+    asked: list[str] = []
+    webui.page.on("request", lambda r: asked.append(r.post_data or "") if "predict" in r.url else 0)
+    txt2img.set_prompt("a cat and a dog and a bird")
+    webui.page.wait_for_timeout(2500)
+    assert not [data for data in asked if "styles" in data]
+    txt2img.enable()
+    txt2img.line.get_by_text("“a bird”").wait_for(timeout=30_000)
+    assert [data for data in asked if "styles" in data]
 
 
 def test_the_line_follows_what_is_pasted(unusual: Tab, webui: WebUIPage) -> None:

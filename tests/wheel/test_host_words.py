@@ -10,6 +10,7 @@ from calls import listening
 from host import Host
 from test_host_rows import LONG
 
+from ebca.webui.pieces import Piece, read_pieces
 from ebca.webui.words import find_words
 
 ON = {
@@ -138,3 +139,41 @@ def test_a_weight_of_a_word_that_the_old_implementation_drops_is_refused(host: H
     assert "token_weights is 'dog'" in str(raised.value)
     assert "among its first 75 tokens" in str(raised.value)
     assert not torch.allclose(twice.pictures, plain.pictures, atol=1e-4)
+
+
+def pieces(text: str) -> list[Piece]:
+    """As the WebUI's own parser and the text encoder in use read it."""
+    from modules import prompt_parser
+
+    from ebca.webui.passes import _text_encoder
+
+    return read_pieces(text, prompt_parser.parse_prompt_attention(text), _text_encoder())
+
+
+def test_words_are_read_as_they_are_encoded(each_model: Host) -> None:
+    read = pieces(f"a (red:1.3) car, it's [a crown] BREAK {LONG}, a frog")
+    shown = {piece.text: piece for piece in read}
+    assert shown["red"].weight == 1.3
+    assert shown["crown"].weight == pytest.approx(1 / 1.1)
+    assert (shown["car"].chunk, shown["frog"].chunk) == (0, max(piece.chunk for piece in read))
+    assert shown["frog"].chunk >= 2
+    assert [piece.text for piece in read if piece.is_break] == ["BREAK"]
+    assert all(piece.tokens for piece in read if not piece.is_break)
+    assert not any(piece.dropped for piece in read)
+
+
+def test_the_tokens_of_the_words_are_all_tokens_there_are(each_model: Host) -> None:
+    from ebca.webui.passes import _text_encoder
+
+    text = f"a red car, a crown and it's {LONG}"
+    _, count = _text_encoder().tokenize_line(text)
+    assert sum(piece.tokens for piece in pieces(text)) <= count  # commas may fill a chunk up
+    short = "a red car, a crown"
+    assert sum(piece.tokens for piece in pieces(short)) == _text_encoder().tokenize_line(short)[1]
+
+
+def test_an_embedding_is_one_piece(host: Host, embedding: str) -> None:
+    read = {piece.text: piece for piece in pieces(f"a red car, {embedding}, a crown")}
+    assert read[embedding].embedding == embedding
+    assert read[embedding].tokens == 3
+    assert (read["crown"].tokens, read["crown"].chunk) == (1, 0)

@@ -1,0 +1,107 @@
+"""The SQLite file of votes: its tables, its version, and changes that are whole or none."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+_APPLICATION = 0x45424341  # "EBCA", in the file's header
+_TABLES = """
+CREATE TABLE polls (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL,
+    facts TEXT NOT NULL, fingerprint TEXT NOT NULL, made_at TEXT NOT NULL, salt TEXT NOT NULL
+);
+CREATE TABLE pairs (
+    id INTEGER PRIMARY KEY, poll INTEGER NOT NULL REFERENCES polls, place INTEGER NOT NULL,
+    kind TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'wanted'
+        CHECK (state IN ('wanted', 'ready', 'identical', 'failed', 'elsewhere')),
+    note TEXT NOT NULL DEFAULT '', UNIQUE (poll, prompt, seed)
+);
+CREATE TABLE voters (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE votes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, pair INTEGER NOT NULL REFERENCES pairs,
+    voter INTEGER NOT NULL REFERENCES voters,
+    choice TEXT NOT NULL CHECK (choice IN ('a', 'b', 'same', 'bad')),
+    a_left INTEGER NOT NULL CHECK (a_left IN (0, 1)), at TEXT NOT NULL, UNIQUE (pair, voter)
+);
+CREATE INDEX pairs_of_poll ON pairs (poll, place);
+"""
+
+
+class StoreError(Exception):
+    """A file that cannot be used, or a thing that is not there; a sentence for the user."""
+
+
+class Database:
+    """A file of votes. May be used from several threads and by several processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StoreError if there is a file that is not ours, or of a newer version."""
+        self._path, self._lock = path, threading.RLock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            weakref.finalize(self, self._db.close)
+            self._check()
+            for setting in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
+                self._db.execute(f"PRAGMA {setting}")
+            self._make()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path} cannot be used: {error}.") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and on the disk when it is left."""
+        with self._lock:
+            if self._db.in_transaction:  # a part of a larger change
+                yield self._db
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    def _number(self, query: str) -> int:
+        return int(self.rows(query)[0][0])
+
+    def _check(self) -> None:
+        """That there is nothing yet, or what this version can read."""
+        if not self._number("SELECT count(*) FROM sqlite_master"):
+            return
+        if self._number("PRAGMA application_id") != _APPLICATION:
+            raise StoreError(f"{self._path} is not a file of EBCA's votes.")
+        version = self._number("PRAGMA user_version")
+        if version > SCHEMA:
+            raise StoreError(
+                f"{self._path} is of a newer EBCA: its schema is {version}, and this EBCA knows"
+                f" {SCHEMA}. Update EBCA."
+            )
+
+    def _make(self) -> None:
+        with self.changing() as db:
+            if self._number("SELECT count(*) FROM sqlite_master"):
+                return
+            for statement in filter(str.strip, _TABLES.split(";")):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            db.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -1,0 +1,98 @@
+"""Requests and answers of the page: what is read from a browser is checked, what goes back is
+closed to other pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ebca.settings import SettingsError
+from ebca.vote.database import StoreError
+
+MOST_BYTES = 50_000_000
+"""Of what is sent to us."""
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
+)
+_MOST = 2**53
+
+Given = dict[str, Any]
+"""What a request says: an object of JSON, or the query of an address."""
+
+
+class Answer(NamedTuple):
+    """What goes back to the browser."""
+
+    status: int
+    kind: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def read_body(body: bytes) -> Given:
+    if len(body) > MOST_BYTES:
+        raise StoreError("That is too much at once.")
+    try:
+        given = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise StoreError("The request is no JSON object.")
+    return given
+
+
+def read_text(given: Mapping[str, Any], name: str, usual: str = "") -> str:
+    """Raises SettingsError for what is no text."""
+    value = given.get(name, usual)
+    if not isinstance(value, str):
+        raise SettingsError(name, value, "a text")
+    return value
+
+
+def read_number(given: Mapping[str, Any], name: str) -> int:
+    """The number of a thing. Raises SettingsError for what is none."""
+    try:
+        if 0 <= (value := int(given[name])) < _MOST:
+            return value
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    raise SettingsError(name, given.get(name), "a number")
+
+
+def read_whole(given: Mapping[str, Any], name: str, usual: int, most: int) -> int:
+    """Raises SettingsError for what is no whole number up to `most`."""
+    value = given.get(name, usual)
+    low = 0 if name == "seed" else 1
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= most:
+        raise SettingsError(name, value, f"a whole number from {low} to {most}")
+    return value
+
+
+def wrapped(made: Any) -> Answer:
+    if isinstance(made, Answer):
+        return made
+    return respond(200, "application/json", json.dumps(made).encode())
+
+
+def refuse(status: int, message: str) -> Answer:
+    return respond(status, "application/json", json.dumps({"error": message}).encode())
+
+
+def respond(status: int, kind: str, body: bytes, cache: str = "no-store", **headers: str) -> Answer:
+    """An answer that no page of another origin can show or read."""
+    written = kind.startswith(("text/", "application/json"))
+    return Answer(
+        status,
+        kind + "; charset=utf-8" * written,
+        body,
+        {
+            "cache-control": cache,
+            "content-security-policy": _POLICY,
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+            **headers,
+        },
+    )

@@ -1,0 +1,84 @@
+"""Which words of a prompt belong to which subject, and what the subjects are after a click on a
+word. The state is the text of the control `subjects`, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ebca.subjects.grammar import ENGLISH
+from ebca.webui.pieces import Piece, units
+
+
+class Span(NamedTuple):
+    """A subject where it stands: pieces `start` up to `stop`; `noun` is its last word's or noun's
+    place."""
+
+    subject: str
+    start: int
+    stop: int
+    noun: int
+
+
+def spans(pieces: Sequence[Piece], subjects: Mapping[str, str]) -> list[Span]:
+    """Every occurrence of the subjects (text -> noun), in order; no piece belongs to two."""
+    said = [piece.text.lower() for piece in pieces]
+    found: list[Span] = []
+    for subject, noun in sorted(subjects.items(), key=lambda each: -len(each[0])):
+        for start in _places(said, units(subject.lower())):
+            stop = start + len(units(subject))
+            if all(stop <= each.start or start >= each.stop for each in found):
+                found.append(Span(subject, start, stop, _noun(said[start:stop], noun) + start))
+    return sorted(found, key=lambda span: span.start)
+
+
+def clicked(
+    pieces: Sequence[Piece], taken: Sequence[Span], subjects: Sequence[str], place: int
+) -> str:
+    """The text of the control `subjects` after a click on the word at `place`.
+
+    A word outside becomes a subject, or joins the subject that begins behind it. A word within is
+    taken out, with all that is not on the noun's side of it; the noun takes the subject along.
+    """
+    span = next((each for each in taken if each.start <= place < each.stop), None)
+    if span is not None:
+        low, high = span.start, span.stop
+        low, high = (place + 1, high) if place < span.noun else (low, place)
+        rest = "" if place == span.noun else _text(pieces, low, high)
+        return _listed(subjects, span.subject, rest)
+    behind = next((each for each in taken if each.start == place + 1), None)
+    if behind is not None:
+        joined = f"{pieces[place].text} {behind.subject}"
+        return _listed(subjects, behind.subject, joined)
+    return ", ".join(dict.fromkeys([*map(_plain, subjects), pieces[place].text]))
+
+
+def _places(said: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    size = len(wanted)
+    starts = range(len(said) - size + 1 if size else 0)
+    return [start for start in starts if list(said[start : start + size]) == list(wanted)]
+
+
+def _noun(said: Sequence[str], noun: str) -> int:
+    """The place of the noun within a subject's words; the last one, if it is not there."""
+    last = units(noun.lower())[-1:] or [""]
+    return max((n for n, word in enumerate(said) if word == last[0]), default=len(said) - 1)
+
+
+def _text(pieces: Sequence[Piece], start: int, stop: int) -> str:
+    """The words of these pieces, without small words at the end; empty if only such are left."""
+    words = [piece.text for piece in pieces[start:stop]]
+    while words and (words[-1].lower() in ENGLISH or not words[-1][-1].isalnum()):
+        words.pop()
+    return " ".join(words)
+
+
+def _listed(subjects: Sequence[str], old: str, new: str) -> str:
+    """All subjects with `new` in the place of `old`."""
+    changed = (new if each == old else each for each in subjects)
+    return ", ".join(dict.fromkeys(filter(None, map(_plain, changed))))
+
+
+def _plain(subject: str) -> str:
+    """As the list can have it, where commas stand between subjects."""
+    return subject.rpartition(",")[2].strip()

@@ -1,0 +1,96 @@
+"""The prompt on the page and what the controls say of its words, for the buttons below the line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from modules import prompt_parser, shared  # type: ignore[import-not-found]
+
+from ebca.prompts import Edit
+from ebca.prompts.reading import check_main_weight
+from ebca.prompts.words import has_words, read_list, read_word_weights
+from ebca.settings import Settings, SettingsError
+from ebca.subjects import read_subjects
+from ebca.webui.chips import Marked, Part, Phase, chips
+from ebca.webui.encoder import text_encoder
+from ebca.webui.pieces import read_pieces
+from ebca.webui.prompts import ImagePrompt, read_prompts
+from ebca.webui.prompts import Part as Read
+from ebca.webui.words import check_words
+
+
+def words_of(
+    prompt: str, values: Mapping[str, Any], settings: Settings, steps: int, model: Any
+) -> str:
+    """HTML of the words of `prompt`, which is free of extra networks.
+
+    values: the accordion's, by field; they may be ones that cannot be used. settings: those of
+    the job, or the defaults. model: what is loaded, or None; then nothing is said of tokens.
+    """
+    encoder = None if model is None else text_encoder(model)
+    (image,) = read_prompts([prompt], settings, steps)
+    parts = [
+        Part(part.weight, tuple(_phases(part, encoder)), _wrong(image, part))
+        for part in image.parts
+    ]
+    return chips(parts, _marked(image, values, encoder))
+
+
+def _phases(part: Read, encoder: Any) -> Iterator[Phase]:
+    first = 1
+    for last, text in part.schedule:
+        parsed: Sequence[Any] = [[text, 1.0]]
+        if getattr(shared.opts, "emphasis", "Original") != "None":
+            parsed = prompt_parser.parse_prompt_attention(text)
+        yield Phase(first, last, read_pieces(text, parsed, encoder))
+        first = last + 1
+
+
+def _wrong(image: ImagePrompt, part: Read) -> str:
+    """Why the weight of a part cannot be used, if EBCA is to use it."""
+    if not image.absorbed:
+        return ""
+    main = image.parts[0]
+    try:
+        check_main_weight(main.text, main.weight)
+        if part is not main:
+            Edit(part.text, alpha=part.weight / main.weight)
+    except SettingsError as error:
+        return _message(error)
+    return ""
+
+
+def _marked(image: ImagePrompt, values: Mapping[str, Any], encoder: Any) -> Marked:
+    named, main = read_list(values["subjects"]), image.parts[0]
+    texts = [text for _, text in main.schedule]
+    nouns = {found.text: found.noun for text in texts for found in read_subjects(text)}
+    subjects = {each: nouns.get(each, each.split()[-1]) for each in named} or nouns
+    wrong = {
+        each: "The prompt does not have it."
+        for each in named
+        if not any(has_words(text, each) for text in texts)
+    }
+    if len(named) == 1:
+        wrong[named[0]] = "One subject alone cannot be named: name two or more, or none."
+    weights: dict[str, float] = {}
+    wrong_weights: dict[str, str] = {}
+    for entry in filter(None, (each.strip() for each in str(values["token_weights"]).split(","))):
+        try:
+            ((words, factor),) = read_word_weights(entry)
+            _check_there(words, image.words(), encoder)
+            weights[words] = factor
+        except SettingsError as error:
+            wrong_weights[entry] = _message(error)
+    return Marked(subjects, weights, wrong, wrong_weights)
+
+
+def _check_there(words: str, texts: Sequence[str], encoder: Any) -> None:
+    if encoder is not None:
+        check_words(encoder, texts, [words])
+    elif not any(has_words(text, words) for text in texts):
+        raise SettingsError("token_weights", words, "words of the prompt, as they stand there")
+
+
+def _message(error: SettingsError) -> str:
+    return str(error).removeprefix("EBCA: ")

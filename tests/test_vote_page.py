@@ -1,0 +1,253 @@
+"""The page of a vote in a real browser, served by our own server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_vote_store import HOSTILE
+from votes import made, service
+
+from ebca.vote.server import Server
+from ebca.vote.service import Service
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), "")
+if not CHROMIUM:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
+
+from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
+from vote_page import PATIENCE, VotePage  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+TEXTS = [text for text in HOSTILE if "\t" not in text]
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        page.set_default_timeout(15_000)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def page(browser_page: Page) -> Iterator[Page]:
+    """Which has complained of nothing, opened no dialog and asked nobody else."""
+    trouble: list[str] = []
+    asked: list[str] = []
+    listeners = {
+        "pageerror": lambda error: trouble.append(str(error)),
+        "dialog": lambda dialog: (trouble.append(dialog.message), dialog.dismiss()),
+        "console": lambda told: trouble.append(told.text) if told.type == "error" else None,
+        "request": lambda request: asked.append(request.url),
+    }
+    for event, listener in listeners.items():
+        browser_page.on(event, listener)
+    yield browser_page
+    for event, listener in listeners.items():
+        browser_page.remove_listener(event, listener)
+    browser_page.goto("about:blank")
+    assert not [text for text in trouble if "400 (Bad Request)" not in text]  # these are told
+    assert all(url.startswith("http://127.0.0.1:") for url in asked)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Service:
+    return service(tmp_path)
+
+
+@pytest.fixture
+def address(one: Service) -> Iterator[str]:
+    with Server(one) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.address
+        server.shutdown()
+        thread.join()
+
+
+def test_a_vote_by_keys_and_by_clicks(page: Page, address: str, one: Service) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat\na dog\na bird\na fish\n# others\na car", name="by hand")
+    vote.all_made(5)
+    first = vote.prompt
+    vote.press("ArrowLeft")
+    second = vote.prompt
+    assert second != first
+    vote.press("Backspace")
+    assert vote.prompt == first
+    for key in ("ArrowRight", "ArrowUp", "ArrowDown"):
+        vote.press(key)
+    vote.click("same")
+    vote.press("ArrowLeft")
+    expect(vote.find("#waiting")).to_have_text("You have voted on every pair. Thank you.")
+    votes = one._store.votes(1)
+    assert [each.choice for each in votes][1:4] == ["same", "bad", "same"]
+    assert {votes[0].choice, votes[4].choice} <= {"a", "b"}
+    assert "of 2 decisions" in vote.result()
+    expect(vote.find("#table tr")).to_have_count(4)
+    expect(vote.find("#sheet")).to_have_js_property("naturalWidth", 1000)
+
+
+def test_a_key_that_is_held_or_meant_for_something_else_is_no_vote(
+    page: Page, address: str
+) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat\na dog\na bird")
+    vote.all_made(3)
+    page.keyboard.press("Control+ArrowLeft")
+    vote.find("#voter").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Backspace")
+    vote.find("#voter").fill("Ada")
+    vote.find("#voter").blur()
+    page.wait_for_timeout(300)
+    assert vote.done == 0
+    vote._seen()
+    page.keyboard.down("ArrowUp")
+    for _ in range(5):
+        page.keyboard.down("ArrowUp")  # as a key does that is held
+    page.keyboard.up("ArrowUp")
+    page.wait_for_timeout(500)
+    assert vote.done == 1
+
+
+def test_a_reload_goes_on_where_it_was_and_voters_are_apart(page: Page, address: str) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat\na dog\na bird")
+    vote.all_made(3)
+    vote.press("ArrowUp")
+    seen = vote.prompt
+    page.reload()
+    expect(vote.find("#progress")).to_have_text(re.compile("^1 of 3"))
+    assert vote.prompt == seen
+    vote.find("#voter").fill("somebody else")
+    vote.find("#voter").blur()
+    expect(vote.find("#progress")).to_have_text(re.compile("^0 of 3"))
+    vote.press("ArrowDown")
+    vote.result()
+    expect(vote.find("#agreement")).to_contain_text("Several voters count as one")
+
+
+def test_hostile_texts_are_shown_as_they_are(page: Page, address: str, one: Service) -> None:
+    page.goto(address)
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    vote = VotePage(page, page)
+    vote.begin("\n".join(f"# {text[:60]}\n{text}" for text in TEXTS), name=HOSTILE[0])
+    vote.find("#voter").fill(HOSTILE[0])
+    vote.find("#voter").blur()
+    expect(vote.find("#progress")).to_have_text(re.compile(f"^0 of {len(TEXTS)}"))
+    vote.all_made(len(TEXTS))
+    seen = set()
+    for _ in TEXTS:
+        seen.add(vote.prompt)
+        inside = vote.find("#prompt").evaluate("box => [box.children.length, box.scrollWidth]")
+        assert inside[0] == 0
+        assert inside[1] <= 1200
+        choices = vote.find("#choices").bounding_box()
+        assert choices
+        assert choices["y"] + choices["height"] < 900  # long texts push nothing away
+        vote.press("ArrowUp")
+    assert seen == set(TEXTS)
+    vote.result()
+    assert vote.find("#result-name").text_content() == HOSTILE[0]
+    assert page.locator("script").count() == 1
+    vote.find("#result a").first.click()
+    expect(vote.find("#polls li span").first).to_have_text(HOSTILE[0])
+
+
+def test_what_cannot_be_is_told_and_what_is_wrong_with_a_model_too(
+    page: Page, address: str, one: Service
+) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.fill("b", "off")
+    vote.find("#new button").click()
+    expect(vote.find("#problem")).to_have_text("B is 'off', but must be other settings than A.")
+    poll = made(one, {"prompts": "own", "list": "a cat"})
+    one._store.set_state(one._store.pairs(poll)[0].id, "wanted")
+    one._painter.model = "another"
+    page.goto(f"{address}#vote/{poll}")
+    page.reload()
+    vote.find("#making").click()
+    expect(vote.find("#problem")).to_contain_text("model is 'another', not 'plain'")
+    one._painter.model = "plain"
+    vote.find("#making").click()
+    vote.find("#pictures").wait_for()
+    expect(vote.find("#problem")).to_be_hidden()
+
+
+def test_votes_are_saved_and_added_from_a_file(
+    page: Page, address: str, one: Service, tmp_path: Path
+) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat\na dog")
+    vote.all_made(2)
+    vote.press("ArrowUp")
+    vote.result()
+    with page.expect_download() as download:
+        vote.find("#save-csv").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    file = tmp_path / "votes.csv"
+    file.write_text(re.sub(r",me,|,somebody else,|,Ada,", ",you,", text), encoding="utf-8")
+    vote.find("#import").set_input_files(file)
+    expect(vote.find("#notes")).to_contain_text("1 new votes were added.")
+    assert {each.voter for each in one._store.votes(1)} > {"you"}
+    file.write_text(re.sub(r"[0-9a-f]{16},", "0123456789abcdef,", text), encoding="utf-8")
+    vote.find("#import").set_input_files(file)
+    expect(vote.find("#problem")).to_contain_text("cannot be mixed")
+
+
+@pytest.mark.diffusers
+@pytest.mark.skipif(os.name == "nt", reason="stops the program as Ctrl+C does")
+def test_the_command_makes_pictures_of_the_small_model_to_vote_on(
+    page: Page, tmp_path: Path
+) -> None:
+    arguments = ["--prompts", "animals", "--count", "4", "--steps", "4", "--no-browser"]
+    arguments += ["--port", "0", "--device", "cpu", "--data", str(tmp_path)]
+    for begun in (False, True):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ebca", "vote", *arguments],
+            stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+        try:
+            assert process.stdout
+            address = process.stdout.readline().strip()
+            assert address.endswith("#vote/1")  # the second time it goes on
+            page.goto(address)
+            vote = VotePage(page, page)
+            vote.find("#pictures").wait_for(timeout=PATIENCE)
+            vote.all_made(4)
+            assert vote.done == (2 if begun else 0)
+            vote.press("ArrowLeft")
+            vote.press("ArrowRight")
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            process.stdout.close()
+    assert "of 4 decisions" in _verdict(tmp_path)
+
+
+def _verdict(folder: Path) -> str:
+    from ebca.vote.results import result
+    from ebca.vote.sheet import verdict
+    from ebca.vote.store import Store
+
+    store = Store(folder)
+    return verdict(result(store, store.poll(1))["together"])
