@@ -27,7 +27,7 @@ Denoise = Callable[[Tensor, float], Tensor]
 """D(x, sigma): [b, c, h, w] with noise of a level -> [b, c, h, w] without it."""
 
 
-def invert(
+def step_back(
     clean: Tensor, levels: Sequence[float], denoise: Denoise, iterations: int = 2
 ) -> list[Tensor]:
     """Where the flow through `clean` [b, c, h, w] is at each of the rising `levels` above 0.
@@ -46,9 +46,16 @@ def invert(
     return points
 
 
-def paint(start: Tensor, levels: Sequence[float], denoise: Denoise) -> Tensor:
-    """Euler's steps from `start`, which is at the highest of the rising `levels`, to 0."""
-    x, falling = start, [*levels[::-1], 0.0]
-    for level, after in zip(falling, falling[1:], strict=False):
-        x = x + (after - level) * (x - denoise(x, level)) / level
-    return x
+def between(levels: Sequence[float], count: int) -> list[float]:
+    """`count` rising levels from the lowest to the highest of `levels`, evenly along them; all of
+    them where `count` is 0."""
+    if count in (0, len(levels)) or len(levels) == 1:
+        return list(levels)
+    if count == 1:
+        return [levels[-1]]
+    found = []
+    for place in range(count):
+        at = place * (len(levels) - 1) / (count - 1)
+        low = min(int(at), len(levels) - 2)
+        found.append(levels[low] + (at - low) * (levels[low + 1] - levels[low]))
+    return found

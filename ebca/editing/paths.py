@@ -1,10 +1,12 @@
 """Ways from a picture into noise: where a sampling of it would be at each noise level.
 
-    flow        along the probability flow (`flow.py`): the noise that a deterministic sampler needs
-    scattered   x(sigma) = clean + sigma noise(sigma), the noises independent of each other: the
-                "edit-friendly" DDPM inversion (Huberman-Spiegelglas et al., arXiv 2304.06140, eq. 6),
-                for stochastic samplers. Noises of one sampling have less of the picture's layout
-                in them the less they depend on each other.
+flow        along the probability flow (`flow.py`): the noise that a deterministic sampler needs
+scattered   x(sigma) = clean + sigma noise(sigma), the noises independent of each other: the
+            "edit-friendly" DDPM inversion (Huberman-Spiegelglas et al., arXiv 2304.06140, eq. 6)
+
+Along the flow what is found is one noise, and the picture's layout hides in it; the prompt of an
+edit changes what the model makes of it. Where every level has noise of its own, the layout is in
+the moves (`holding.py`), which stay as they are.
 """
 
 from __future__ import annotations

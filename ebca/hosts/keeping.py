@@ -1,7 +1,7 @@
 """Inversion on a diffusers pipeline: `invert`, and what its scheduler is told while it paints.
 
 diffusers itself is not imported. A scheduler works in latents of its own scale; that and its noise
-level are read off what it does to a picture of ones and to noise of ones:
+level are read off what it does to a picture of ones, and to noise of ones:
 
     add_noise(clean, noise, t) = scale(t) clean + spread(t) noise,    sigma = spread / scale
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,31 +20,234 @@ import torch
 from torch import Tensor
 
 from ebca.core.layers import find_layers
-from ebca.editing.flow import invert as invert_flow
-from ebca.editing.holding import Recorder, Replay, mixed
+from ebca.editing.flow import between, step_back
+from ebca.editing.holding import Recording, Replay
 from ebca.editing.paths import Flow, Path, Scattered
+from ebca.editing.pictures import fitting
 from ebca.hosts.diffusers import is_pipeline
 from ebca.settings.checks import SettingsError
+from ebca.settings.keeping import Keeping
 
 _LATENT_CHANNELS = 4
-_NOISE_SEED = 20230640
-"""Of the noise that a stochastic scheduler draws in the recording and in every edit."""
+_ROWS = 8  # evaluated at once
+_NOISE_SEED = 0
+"""Of the noise that a stochastic scheduler draws, in the recording and in every edit the same."""
 
 Progress = Callable[[], None]
+
+
+def _no_progress() -> None:
+    pass
+
+
+class Inversion:
+    """A picture's way into noise, and what holds a sampling on it. `ebca.invert` makes it.
+
+    inputs: what an image-to-image or inpainting pipeline is called with, beside the prompt.
+    evaluations: how often the UNet was called for it, with one row a picture.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        keeping: Keeping,
+        levels: _Levels,
+        path: Path,
+        recording: Recording,
+        evaluations: int,
+    ) -> None:
+        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, evaluations
+        self._levels, self._path, self._recording = levels, path, recording
+
+    @property
+    def source(self) -> str:
+        """The prompt that gives the picture back."""
+        return self.keeping.keep_source
+
+    @contextmanager
+    def on(self, pipe: Any) -> Iterator[None]:
+        """While the block runs the pipeline's samplings start from the noise that was found and are
+        held. Call it with `inputs`. Afterwards its scheduler is as before.
+
+        Raises SettingsError in the pipeline's call for other steps, strength or size.
+        """
+        scheduler, generator = pipe.scheduler, torch.Generator()
+        before = {name: getattr(scheduler, name) for name in ("set_timesteps", "add_noise", "step")}
+        replay = self._replay()
+
+        @functools.wraps(before["set_timesteps"])
+        def set_timesteps(*args: Any, **kwargs: Any) -> Any:
+            nonlocal replay
+            replay = self._replay()  # a new sampling
+            generator.manual_seed(_NOISE_SEED)
+            return before["set_timesteps"](*args, **kwargs)
+
+        @functools.wraps(before["add_noise"])
+        def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+            return self._noisy(clean, float(timesteps.flatten()[0]))
+
+        @functools.wraps(before["step"])
+        def step(*args: Any, **kwargs: Any) -> Any:
+            if "generator" in kwargs and replay.holds:
+                kwargs["generator"] = generator
+            return _moved(before["step"](*args, **kwargs), replay)
+
+        for stand_in in (set_timesteps, add_noise, step):
+            setattr(scheduler, stand_in.__name__, stand_in)
+        try:
+            yield
+        finally:
+            for name in before:
+                delattr(scheduler, name)
+
+    def _replay(self) -> Replay:
+        return Replay(self._recording, self.keeping.keep_more, self.keeping.keep_stop)
+
+    def _noisy(self, clean: Tensor, timestep: float) -> Tensor:
+        """What the pipeline gets as its picture with noise."""
+        if timestep not in self._levels:
+            now = f"a run with timestep {timestep:g}"
+            raise SettingsError("the pipeline's call", now, "made with the inversion's inputs")
+        at = self._path.at(self._levels.sigma(timestep))
+        if at.shape[1:] != clean.shape[1:] or len(clean) % len(at):
+            legal = f"those of the inversion, {tuple(at.shape)}"
+            raise SettingsError("the picture's latents", tuple(clean.shape), legal)
+        times = (len(clean) // len(at), 1, 1, 1)
+        return self._levels.scale(timestep) * at.to(clean).repeat(times)
+
+
+@torch.no_grad()
+def invert(
+    pipe: Any,
+    image: Any,
+    *,
+    source: str,
+    steps: int = 20,
+    strength: float = 1.0,
+    seed: int = 0,
+    iterations: int = 2,
+    progress: Progress = _no_progress,
+    **settings: Any,
+) -> Inversion:
+    """Find the noise from which `pipe` would paint `image`, and what holds it there.
+
+    pipe: a diffusers pipeline of SD1, SD2 or SDXL. No inpainting model.
+    image: a PIL picture of any kind and size, or a list of them of one size.
+    source: what it shows, a prompt. At guidance 1 it gives the picture back.
+    steps, strength: of the edit, as image-to-image pipelines have them.
+    seed: of the noise, where `keep_noise` is `scattered`.
+    iterations: evaluations of the model for each step back, where it is `flow`.
+    progress: called after each evaluation.
+    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
+        docs/controls.md.
+
+    Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
+    cross-attention; the pipeline is as it was.
+    """
+    keeping = _checked(pipe, source, steps, strength, iterations, settings)
+    pictures = [fitting(each) for each in (image if isinstance(image, (list, tuple)) else [image])]
+    sizes = {each.size for each in pictures}
+    if len(sizes) != 1:
+        raise SettingsError("image", sorted(sizes), "pictures of one size, at least one")
+    clean = _encoded(pipe, pictures)
+    levels = _Levels(pipe.scheduler, steps, strength)
+    model = _Source(pipe, source, pictures[0].size, progress)
+    if keeping.keep_noise == "flow":
+        path: Path = _flow(clean, levels, model, keeping, iterations)
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        path = Scattered(clean, lambda: torch.randn(clean.shape, generator=generator).to(clean))
+    recording = _recorded(pipe.scheduler, levels, path, model)
+    inputs = {"image": pictures, "strength": strength, "num_inference_steps": steps}
+    if keeping.keep_from_source:
+        inputs["negative_prompt"] = [source] * len(pictures)
+    if len(pictures) == 1:
+        inputs["image"] = pictures[0]
+        inputs |= {"negative_prompt": source} if keeping.keep_from_source else {}
+    return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
+
+
+def _checked(
+    pipe: Any, source: Any, steps: int, strength: float, iterations: int, settings: Any
+) -> Keeping:
+    if not is_pipeline(pipe) or not hasattr(pipe, "encode_prompt") or not hasattr(pipe, "vae"):
+        legal = "a diffusers pipeline with a UNet, an autoencoder and text encoders"
+        raise SettingsError("pipe", type(pipe).__name__, legal)
+    find_layers(pipe.unet)
+    if (channels := pipe.unet.config.in_channels) != _LATENT_CHANNELS:
+        legal = f"one of {_LATENT_CHANNELS}: an inpainting or editing model keeps by itself"
+        raise SettingsError("the UNet's number of input channels", channels, legal)
+    if not isinstance(source, str) or not source.strip():
+        raise SettingsError("keep_source", source, "a prompt that says what the picture shows")
+    for name, value in {"steps": steps, "iterations": iterations}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SettingsError(name, value, "a whole number of at least 1")
+    if not 0.0 < strength <= 1.0 or int(steps * strength) < 1:
+        legal = f"above 0, at most 1, and large enough for one of the {steps} steps"
+        raise SettingsError("strength", strength, legal)
+    known = {name for name in vars(Keeping()) if name not in ("keep", "keep_source")}
+    for name in settings:
+        if name not in known:
+            raise SettingsError("setting", name, "one of " + ", ".join(sorted(known)))
+    return Keeping(keep=True, keep_source=source, **settings)
+
+
+def _encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
+    """Latents [b, 4, h, w] of pictures, the most likely ones, one after the other."""
+    vae, device = pipe.vae, pipe._execution_device
+    latents = []
+    for picture in pictures:
+        pixels = pipe.image_processor.preprocess(picture).to(device=device, dtype=vae.dtype)
+        latents.append(vae.encode(pixels).latent_dist.mode())
+    scaled: Tensor = torch.cat(latents) * vae.config.scaling_factor
+    return scaled
+
+
+def _flow(
+    clean: Tensor, levels: _Levels, model: _Source, keeping: Keeping, iterations: int
+) -> Path:
+    grid = levels.rising()
+    back = between(grid, round(keeping.keep_steps))
+    points = step_back(clean, back, model.at_levels(levels), iterations)
+    return Flow(clean, back, points)
+
+
+def _recorded(original: Any, levels: _Levels, path: Path, model: _Source) -> Recording:
+    """One sampling by a scheduler like `original` under the source prompt, without guidance."""
+    scheduler, recording, clean = copy.deepcopy(original), Recording(), path.clean
+    scheduler.set_timesteps(levels.steps, device=clean.device)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(levels.first)
+    drawn = {}
+    if "generator" in inspect.signature(scheduler.step).parameters:
+        drawn["generator"] = torch.Generator().manual_seed(_NOISE_SEED)
+    run = scheduler.timesteps[levels.first :]
+    targets = [levels.scale(float(t)) * path.at(levels.sigma(float(t))) for t in run]
+    x = targets[0]
+    for timestep, target in zip(run, [*targets[1:], clean], strict=True):
+        predicted = model.predict(scheduler.scale_model_input(x, timestep), timestep)
+        stepped = scheduler.step(predicted, timestep, x, **drawn, return_dict=False)[0]
+        x = recording.move(stepped, target)
+    return recording
+
+
+def _moved(stepped: Any, replay: Replay) -> Any:
+    if isinstance(stepped, tuple):
+        return (replay.move(stepped[0]), *stepped[1:])
+    stepped.prev_sample = replay.move(stepped.prev_sample)
+    return stepped
 
 
 class _Levels:
     """The timesteps of one run of a scheduler, with the scale and noise level of each."""
 
     def __init__(self, scheduler: Any, steps: int, strength: float) -> None:
-        still = copy.deepcopy(scheduler)
+        still = copy.deepcopy(scheduler)  # some keep the place of the last call
         still.set_timesteps(steps)
         self.steps = steps
         self.first = max(steps - min(int(steps * strength), steps), 0) * getattr(still, "order", 1)
-        self.timesteps: list[float] = [float(each) for each in still.timesteps[self.first :]]
-        self._factors = {
-            float(each): _factors(still, each) for each in still.timesteps[self.first :]
-        }
+        run = still.timesteps[self.first :]
+        self._factors = {float(each): _factors(still, each) for each in run}
 
     def scale(self, timestep: float) -> float:
         return self._factors[timestep][0]
@@ -52,9 +256,17 @@ class _Levels:
         scale, spread = self._factors[timestep]
         return spread / scale
 
-    def rising(self) -> dict[float, float]:
-        """Noise level -> timestep, lowest first."""
-        return {self.sigma(each): each for each in sorted(self._factors)}
+    def rising(self) -> list[float]:
+        """The noise levels, lowest first."""
+        return sorted(map(self.sigma, self._factors))
+
+    def timestep(self, sigma: float) -> float:
+        """Of a noise level, straight between those of the run."""
+        known = sorted((self.sigma(each), each) for each in self._factors)
+        for (low, before), (high, after) in itertools.pairwise(known):
+            if low <= sigma <= high:
+                return before + (sigma - low) / (high - low) * (after - before)
+        return known[0][1] if sigma < known[0][0] else known[-1][1]
 
     def __contains__(self, timestep: float) -> bool:
         return timestep in self._factors
@@ -70,181 +282,47 @@ class _Source:
     """The model under the source prompt, without guidance: one row a picture."""
 
     def __init__(self, pipe: Any, text: str, size: tuple[int, int], progress: Progress) -> None:
-        """`size` is (height, width) in pixels."""
-        self._pipe, self._progress, self.evaluations = pipe, progress, 0
+        """`size` is (width, height) in pixels."""
+        self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
         self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
-        device = pipe._execution_device
+        device, (width, height) = pipe._execution_device, size
         encoded = pipe.encode_prompt(
             text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         self._context: Tensor = encoded[0]
         self._more: dict[str, Tensor] | None = None
         if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL
-            ids = torch.tensor([[*size, 0, 0, *size]], dtype=self._context.dtype, device=device)
-            self._more = {"text_embeds": encoded[2], "time_ids": ids}
+            ids = [[height, width, 0, 0, height, width]]
+            known = torch.tensor(ids, dtype=self._context.dtype, device=device)
+            self._more = {"text_embeds": encoded[2], "time_ids": known}
 
     def predict(self, sample: Tensor, timestep: Any) -> Tensor:
-        """The UNet's output for latents [b, c, h, w] of variance 1."""
-        rows = len(sample)
-        more = None
-        if self._more is not None:
-            more = {name: each.expand(rows, -1) for name, each in self._more.items()}
+        """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
+        made = [self._rows(rows, timestep) for rows in torch.split(sample, _ROWS)]
         self.evaluations += 1
         self._progress()
-        predicted: Tensor = self._pipe.unet(
-            sample.to(self._context.dtype), timestep,
-            encoder_hidden_states=self._context.expand(rows, -1, -1), added_cond_kwargs=more,
-            return_dict=False,
+        return torch.cat(made).to(sample.dtype)
+
+    def _rows(self, sample: Tensor, timestep: Any) -> Tensor:
+        rows = len(sample)
+        more = self._more and {name: each.expand(rows, -1) for name, each in self._more.items()}
+        predicted: Tensor = self._unet(
+            sample.to(self._context.dtype), timestep, added_cond_kwargs=more,
+            encoder_hidden_states=self._context.expand(rows, -1, -1), return_dict=False,
         )[0]  # fmt: skip
         return predicted
 
-    def denoise(self, x: Tensor, sigma: float, timestep: float) -> Tensor:
-        """D(x, sigma)."""
-        a = (1.0 + sigma**2) ** -0.5
-        out = self.predict(x * a, timestep).to(x.dtype)
-        if self._kind == "sample":
-            return out
-        if self._kind == "v_prediction":  # v = a noise - a sigma clean
-            return x * a**2 - out * (sigma * a)
-        return x - sigma * out
+    def at_levels(self, levels: _Levels) -> Callable[[Tensor, float], Tensor]:
+        """D(x, sigma), as the flow needs it."""
 
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            a = (1.0 + sigma**2) ** -0.5
+            out: Tensor = self.predict(x * a, levels.timestep(sigma))
+            if self._kind == "sample":
+                return out
+            if self._kind == "v_prediction":  # v = a noise - a sigma clean
+                clean: Tensor = x * a**2 - out * (sigma * a)
+                return clean
+            return x - sigma * out
 
-class Inversion:
-    """A picture's way into noise, and what holds a sampling on it. Made by `ebca.invert`.
-
-    inputs: what the image-to-image or inpainting pipeline is called with, beside the prompt.
-    reconstruction needs no call of its own: the prompt `source` gives it.
-    """
-
-    def __init__(
-        self,
-        source: str,
-        inputs: Mapping[str, Any],
-        levels: _Levels,
-        path: Path,
-        moves: Sequence[Tensor],
-        keep: float,
-        evaluations: int,
-    ) -> None:
-        self.source, self.inputs, self.keep = source, dict(inputs), keep
-        self.evaluations = evaluations
-        """Calls of the UNet that it took, of one row a picture each."""
-        self._levels, self._path, self._moves = levels, path, moves
-
-    @contextmanager
-    def on(self, pipe: Any) -> Iterator[None]:
-        """While the block runs, samplings of the pipeline start from the noise that was found and are
-        held. The pipeline is called with `inputs`; its scheduler is as before afterwards."""
-        scheduler, replay = pipe.scheduler, Replay(self._moves, self.keep)
-        before = {name: getattr(scheduler, name) for name in ("add_noise", "step", "set_timesteps")}
-
-        @functools.wraps(before["set_timesteps"])
-        def set_timesteps(*args: Any, **kwargs: Any) -> Any:
-            nonlocal replay
-            replay = Replay(self._moves, self.keep)
-            generator.manual_seed(_NOISE_SEED)
-            return before["set_timesteps"](*args, **kwargs)
-
-        @functools.wraps(before["add_noise"])
-        def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-            return self._noisy(clean, noise, float(timesteps.flatten()[0]))
-
-        @functools.wraps(before["step"])
-        def step(*args: Any, **kwargs: Any) -> Any:
-            if "generator" in kwargs:
-                kwargs["generator"] = generator
-            return _moved(before["step"](*args, **kwargs), replay)
-
-        generator = torch.Generator().manual_seed(_NOISE_SEED)
-        for each in (set_timesteps, add_noise, step):
-            setattr(scheduler, each.__name__, each)
-        try:
-            yield
-        finally:
-            for name in before:
-                delattr(scheduler, name)
-
-    def _noisy(self, clean: Tensor, noise: Tensor, timestep: float) -> Tensor:
-        """What the pipeline gets for its picture with noise."""
-        if timestep not in self._levels:
-            legal = "as they were in the inversion: call the pipeline with its inputs"
-            raise SettingsError("steps and strength", f"timestep {timestep:g}", legal)
-        sigma, scale = self._levels.sigma(timestep), self._levels.scale(timestep)
-        at = self._path.at(sigma)
-        if at.shape[1:] != clean.shape[1:] or len(clean) % len(at):
-            legal = f"{tuple(at.shape)}, as in the inversion"
-            raise SettingsError("the latents", tuple(clean.shape), legal)
-        at, own = at.to(noise), self._path.clean.to(noise)
-        at, own = (each.repeat(len(clean) // len(each), 1, 1, 1) for each in (at, own))
-        found = (at - own) / sigma
-        if timestep == self._levels.timesteps[0]:
-            found = mixed(found, noise, self.keep)
-        return scale * (own + sigma * found)
-
-
-def _moved(stepped: Any, replay: Replay) -> Any:
-    if isinstance(stepped, tuple):
-        return (replay.move(stepped[0]), *stepped[1:])
-    stepped.prev_sample = replay.move(stepped.prev_sample)
-    return stepped
-
-
-@torch.no_grad()
-def invert(
-    pipe: Any,
-    image: Any,
-    *,
-    source: str,
-    steps: int = 20,
-    strength: float = 1.0,
-    keep: float = 1.0,
-    way: str = "flow",
-    iterations: int = 2,
-    seed: int = 0,
-    progress: Progress = lambda: None,
-) -> Inversion:
-    clean, picture, size = _encoded(pipe, image)
-    levels = _Levels(pipe.scheduler, steps, strength)
-    model = _Source(pipe, source, size, progress)
-    if way == "flow":
-        rising = levels.rising()
-        points = invert_flow(
-            clean, list(rising), lambda x, s: model.denoise(x, s, rising[s]), iterations
-        )
-        path: Path = Flow(clean, list(rising), points)
-    else:
-        generator = torch.Generator().manual_seed(seed)
-        path = Scattered(clean, lambda: torch.randn(clean.shape, generator=generator).to(clean))
-    moves = _recorded(pipe.scheduler, levels, path, model)
-    inputs = {
-        "image": picture, "strength": strength, "num_inference_steps": steps,
-        "negative_prompt": source,
-    }  # fmt: skip
-    return Inversion(source, inputs, levels, path, moves, keep, model.evaluations)
-
-
-def _recorded(original: Any, levels: _Levels, path: Path, model: _Source) -> list[Tensor]:
-    """The moves of one sampling by a scheduler like `original` under the source prompt."""
-    scheduler, recorder, clean = copy.deepcopy(original), Recorder(), path.clean
-    scheduler.set_timesteps(levels.steps, device=clean.device)
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(levels.first)
-    drawn = {}
-    if "generator" in inspect.signature(scheduler.step).parameters:
-        drawn["generator"] = torch.Generator().manual_seed(_NOISE_SEED)
-    run = scheduler.timesteps[levels.first :]
-    targets = [levels.scale(float(t)) * path.at(levels.sigma(float(t))) for t in run] + [clean]
-    x = targets[0]
-    for timestep, target in zip(run, targets[1:], strict=True):
-        predicted = model.predict(scheduler.scale_model_input(x, timestep), timestep)
-        stepped = scheduler.step(predicted, timestep, x, **drawn, return_dict=False)[0]
-        x = recorder.move(stepped, target)
-    return recorder.moves
-
-
-def _encoded(pipe: Any, image: Any) -> tuple[Tensor, Any, tuple[int, int]]:
-    vae = pipe.vae
-    processor = pipe.image_processor
-    pixels = processor.preprocess(image).to(device=pipe._execution_device, dtype=vae.dtype)
-    latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
-    return latents, image, (pixels.shape[-2], pixels.shape[-1])
+        return denoise

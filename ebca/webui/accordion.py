@@ -13,6 +13,7 @@ from modules.ui_components import InputAccordion  # type: ignore[import-not-foun
 from ebca.settings import Declaration, Range, all_declarations, declarations
 from ebca.settings.declaration import GROUPS
 from ebca.settings.infotext import PREFIX
+from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings
 from ebca.settings.presets import PRESETS, preset_values
 from ebca.webui import infotext
@@ -72,7 +73,8 @@ class _Label(str):
 
 def _members(group: str) -> list[Declaration]:
     """The settings of a group, in the order in which they are shown."""
-    shown = [*declarations(PageSettings), *all_declarations().values()]
+    own = (*declarations(PageSettings), *declarations(Keeping))
+    shown = [*own, *all_declarations().values()]
     return [each for each in shown if each.group == group and each.name != "enabled"]
 
 
