@@ -150,8 +150,10 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
                 again, job.out / f"{number:05d}-{seed}-reconstruction.png", job.source, seed, {}
             )
         if job.compare:
-            off = painter.paint(composed.main, seed)
-            row.append(Labelled(f"off: {composed.main.strip()}", off))
+            with patched() if inversion else nullcontext():
+                off = painter.paint(composed.main, seed)
+            label = f"not kept: {job.prompt}" if inversion else f"off: {composed.main}"
+            row.append(Labelled(label.strip(), off))
             path = job.out / f"{number:05d}-{seed}-off.png"
             yield painter.save(off, path, composed.main, seed, {})
         trace = Trace() if job.energies else None

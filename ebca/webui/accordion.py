@@ -23,6 +23,9 @@ from ebca.webui.status import status
 _PAIR = 2
 """Controls side by side."""
 
+_OF_A_PICTURE = ("keep",)
+"""Groups for jobs that begin with a picture."""
+
 
 class Accordion(NamedTuple):
     """What the WebUI wants from a script's `ui()`."""
@@ -46,7 +49,9 @@ def build(tab: str) -> Accordion:
                 made |= _controls(tab, group)
                 line = gr.HTML(elem_id=_elem_id(tab, "line"), elem_classes=["ebca-line"])
                 continue
-            with gr.Accordion(title, open=False, elem_id=_elem_id(tab, f"group_{group}")):
+            shown = group not in _OF_A_PICTURE or tab == "img2img"
+            elem_id = _elem_id(tab, f"group_{group}")
+            with gr.Accordion(title, open=False, visible=shown, elem_id=elem_id):
                 made |= _controls(tab, group)
         page = gr.Textbox(visible=False, elem_id=_elem_id(tab, "page"))
         tell = gr.Button("Tell", visible=False, elem_id=_elem_id(tab, "tell"))
