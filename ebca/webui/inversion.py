@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from hashlib import md5
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ _ADAPTIVE = (
     "EBCA: this sampler chooses its steps by itself, so EBCA found only the noise that it begins"
     " with. Another sampler keeps more of the picture."
 )
+_LATENT_NOISE = 2  # what is masked is filled with
 _PLAIN = (str, bool, int, float)
 _ITERATIONS = 2  # evaluations of the model for each step back along the flow
 
@@ -59,16 +61,15 @@ class InversionRun:
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        """What decides what is found, besides the model, the picture and the sampler."""
-        p, keeping = self._p, self._keeping
+        """What decides what is found, besides the model and the sampler."""
+        p, keeping, opts = self._p, self._keeping, shared.opts
         scattered = keeping.keep_noise == "scattered" and not self._adaptive
-        mask = self._model.mask
         networks = repr(getattr(p, "extra_network_data", None))
         return (
             self._said, tuple(self._levels), tuple(self._texts), keeping.keep_noise, networks,
             tuple(p.seeds) if scattered else round(keeping.keep_steps),
-            None if mask is None else float(mask.sum()), (p.width, p.height),
-            shared.opts.CLIP_stop_at_last_layers, str(p.sampler_noise_scheduler_override),
+            _picture(p), (p.width, p.height, p.resize_mode), opts.CLIP_stop_at_last_layers,
+            opts.sd_vae, opts.sd_vae_encode_method, opts.img2img_background_color,
         )  # fmt: skip
 
     def find(self, function: Any, model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Found:
@@ -189,6 +190,16 @@ class InversionRun:
     def _timestep(self, sigma: float) -> float:
         alphas = shared.sd_model.alphas_cumprod
         return float((alphas.float() - 1.0 / (1.0 + sigma**2)).abs().argmin())
+
+
+def _picture(p: Any) -> Hashable:
+    """What tells the job's picture and mask from others."""
+    images = [*p.init_images, getattr(p, "image_mask", None)]
+    seen = [each and (each.mode, each.size, md5(each.tobytes()).hexdigest()) for each in images]
+    inpaint = ("mask_blur_x", "mask_blur_y", "mask_round", "inpaint_full_res",
+               "inpaint_full_res_padding", "inpainting_mask_invert", "inpainting_fill")  # fmt: skip
+    noise = tuple(p.seeds) if p.inpainting_fill == _LATENT_NOISE else None
+    return (*seen, *(getattr(p, name, None) for name in inpaint), noise)
 
 
 class _Recorded:

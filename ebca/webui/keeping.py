@@ -108,7 +108,7 @@ class Keep:
         self, found: Found, function: Any, model: Any, x: Tensor, *args: Any, **kwargs: Any
     ) -> Tensor:
         replay = Replay(found.recording, self._keeping.keep_more, self._keeping.keep_stop)
-        start = found.start.to(x)
+        start = found.start.to(x, copy=True)  # since it is written into
         if found.told and "eta" in kwargs:
             kwargs["eta"] = 0.0
         with _noise(x, kwargs, lambda: replay.holds):

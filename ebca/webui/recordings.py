@@ -11,7 +11,7 @@ from torch import Tensor
 from ebca.editing.holding import Recording
 
 _MOST, _BYTES = 8, 256 * 2**20
-_SAME = 0.02  # relative; the WebUI encodes a picture a little differently every time
+_SAME = 0.2  # relative; the WebUI encodes the same picture a little differently every time
 
 
 class Found(NamedTuple):
@@ -37,8 +37,8 @@ class Recordings:
         return len(self._kept)
 
     def find(self, model: Hashable, key: Hashable, latent: Tensor) -> Found | None:
-        """What was found with the same `key` for a picture like this one; with another `model`
-        everything is dropped."""
+        """What was found with the same `key`, if the picture's latent is about the same too. With
+        another `model` everything is dropped."""
         if model != self._model:
             self._kept.clear()
             self._model = model
