@@ -59,11 +59,6 @@ class Inversion:
         self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, evaluations
         self._levels, self._path, self._recording = levels, path, recording
 
-    @property
-    def source(self) -> str:
-        """The prompt that gives the picture back."""
-        return self.keeping.keep_source
-
     @contextmanager
     def on(self, pipe: Any) -> Iterator[None]:
         """While the block runs the pipeline's samplings start from the noise that was found and are
@@ -121,7 +116,7 @@ def invert(
     pipe: Any,
     image: Any,
     *,
-    source: str,
+    source: str | Sequence[str],
     steps: int = 20,
     strength: float = 1.0,
     seed: int = 0,
@@ -133,7 +128,8 @@ def invert(
 
     pipe: a diffusers pipeline of SD1, SD2 or SDXL. No inpainting model.
     image: a PIL picture of any kind and size, or a list of them of one size.
-    source: what it shows, a prompt. At guidance 1 it gives the picture back.
+    source: what it shows, a prompt, or one for each picture. At guidance 1 it gives the picture
+        back.
     steps, strength: of the edit, as image-to-image pipelines have them.
     seed: of the noise, where `keep_noise` is `scattered`.
     iterations: evaluations of the model for each step back, where it is `flow`.
@@ -144,31 +140,31 @@ def invert(
     Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
     cross-attention; the pipeline is as it was.
     """
-    keeping = _checked(pipe, source, steps, strength, iterations, settings)
+    keeping = _checked(pipe, steps, strength, iterations, settings)
     pictures = [fitting(each) for each in (image if isinstance(image, (list, tuple)) else [image])]
     sizes = {each.size for each in pictures}
     if len(sizes) != 1:
         raise SettingsError("image", sorted(sizes), "pictures of one size, at least one")
+    texts = _checked_source(source, len(pictures))
     clean = _encoded(pipe, pictures)
     levels = _Levels(pipe.scheduler, steps, strength)
-    model = _Source(pipe, source, pictures[0].size, progress)
+    model = _Source(pipe, texts, pictures[0].size, progress)
     if keeping.keep_noise == "flow":
         path: Path = _flow(clean, levels, model, keeping, iterations)
     else:
         generator = torch.Generator().manual_seed(seed)
         path = Scattered(clean, lambda: torch.randn(clean.shape, generator=generator).to(clean))
     recording = _recorded(pipe.scheduler, levels, path, model)
-    inputs = {"image": pictures, "strength": strength, "num_inference_steps": steps}
+    one = not isinstance(image, (list, tuple))
+    inputs: dict[str, Any] = {"strength": strength, "num_inference_steps": steps}
+    inputs["image"] = pictures[0] if one else pictures
     if keeping.keep_from_source:
-        inputs["negative_prompt"] = [source] * len(pictures)
-    if len(pictures) == 1:
-        inputs["image"] = pictures[0]
-        inputs |= {"negative_prompt": source} if keeping.keep_from_source else {}
+        inputs["negative_prompt"] = texts[0] if one else texts
     return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
 
 
 def _checked(
-    pipe: Any, source: Any, steps: int, strength: float, iterations: int, settings: Any
+    pipe: Any, steps: int, strength: float, iterations: int, settings: Mapping[str, Any]
 ) -> Keeping:
     if not is_pipeline(pipe) or not hasattr(pipe, "encode_prompt") or not hasattr(pipe, "vae"):
         legal = "a diffusers pipeline with a UNet, an autoencoder and text encoders"
@@ -177,8 +173,6 @@ def _checked(
     if (channels := pipe.unet.config.in_channels) != _LATENT_CHANNELS:
         legal = f"one of {_LATENT_CHANNELS}: an inpainting or editing model keeps by itself"
         raise SettingsError("the UNet's number of input channels", channels, legal)
-    if not isinstance(source, str) or not source.strip():
-        raise SettingsError("keep_source", source, "a prompt that says what the picture shows")
     for name, value in {"steps": steps, "iterations": iterations}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(name, value, "a whole number of at least 1")
@@ -189,7 +183,17 @@ def _checked(
     for name in settings:
         if name not in known:
             raise SettingsError("setting", name, "one of " + ", ".join(sorted(known)))
-    return Keeping(keep=True, keep_source=source, **settings)
+    return Keeping(keep=True, **settings)
+
+
+def _checked_source(source: Any, count: int) -> list[str]:
+    """One text for each of `count` pictures."""
+    texts = [source] * count if isinstance(source, str) else source
+    good = isinstance(texts, (list, tuple)) and len(texts) == count
+    if not good or not all(isinstance(each, str) and each.strip() for each in texts):
+        legal = "a prompt that says what the picture shows, or one for each picture"
+        raise SettingsError("source", source, legal)
+    return list(texts)
 
 
 def _encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
@@ -281,34 +285,36 @@ def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
 class _Source:
     """The model under the source prompt, without guidance: one row a picture."""
 
-    def __init__(self, pipe: Any, text: str, size: tuple[int, int], progress: Progress) -> None:
-        """`size` is (width, height) in pixels."""
+    def __init__(
+        self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
+    ) -> None:
+        """`texts` has one for each picture; `size` is (width, height) in pixels."""
         self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
         self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
         device, (width, height) = pipe._execution_device, size
         encoded = pipe.encode_prompt(
-            text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            texts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         self._context: Tensor = encoded[0]
         self._more: dict[str, Tensor] | None = None
         if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL
-            ids = [[height, width, 0, 0, height, width]]
+            ids = [[height, width, 0, 0, height, width]] * len(texts)
             known = torch.tensor(ids, dtype=self._context.dtype, device=device)
             self._more = {"text_embeds": encoded[2], "time_ids": known}
 
     def predict(self, sample: Tensor, timestep: Any) -> Tensor:
         """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
-        made = [self._rows(rows, timestep) for rows in torch.split(sample, _ROWS)]
+        rows = torch.arange(len(sample)).split(_ROWS)  # type: ignore[no-untyped-call]
+        made = [self._rows(sample, each, timestep) for each in rows]
         self.evaluations += 1
         self._progress()
         return torch.cat(made).to(sample.dtype)
 
-    def _rows(self, sample: Tensor, timestep: Any) -> Tensor:
-        rows = len(sample)
-        more = self._more and {name: each.expand(rows, -1) for name, each in self._more.items()}
+    def _rows(self, sample: Tensor, rows: Tensor, timestep: Any) -> Tensor:
+        more = self._more and {name: each[rows] for name, each in self._more.items()}
         predicted: Tensor = self._unet(
-            sample.to(self._context.dtype), timestep, added_cond_kwargs=more,
-            encoder_hidden_states=self._context.expand(rows, -1, -1), return_dict=False,
+            sample[rows].to(self._context.dtype), timestep, added_cond_kwargs=more,
+            encoder_hidden_states=self._context[rows], return_dict=False,
         )[0]  # fmt: skip
         return predicted
 

@@ -181,17 +181,18 @@ def test_one_evaluation_a_step(paint, fault):
 def test_an_interrupted_inversion_gives_the_picture(paint, fault, what):
     kept = paint(ebca=NOTHING_CHANGES, seed=55)
     fault("ebca.webui.inversion:InversionRun.evaluate", what, after=2)
-    stopped = paint(ebca=KEEP, prompt=EDIT, seed=56)
+    seed = {"interrupt": 56, "skip": 57}[what]  # which nothing was found for yet
+    stopped = paint(ebca=KEEP, prompt=EDIT, seed=seed)
     assert apart(stopped, kept) < ENCODED_ANEW
-    assert apart(paint(ebca=NOTHING_CHANGES, seed=57), kept) < ENCODED_ANEW
-    assert apart(paint(ebca=KEEP, prompt=EDIT, seed=56), kept) > 3 * ENCODED_ANEW
+    assert apart(paint(ebca=NOTHING_CHANGES, seed=58), kept) < ENCODED_ANEW
+    assert apart(paint(ebca=KEEP, prompt=EDIT, seed=seed), kept) > 3 * ENCODED_ANEW
 
 
 def test_after_an_error_nothing_is_left(paint, fault):
     before = paint(ebca=STILL)
     fault("ebca.webui.inversion:InversionRun.evaluate", "error", after=2)
     with pytest.raises(RefusedError):
-        paint(ebca=KEEP, seed=58)
+        paint(ebca=KEEP, seed=59)
     assert same(paint(ebca=STILL), before)
 
 
