@@ -28,7 +28,8 @@ SOURCE = "a red car"
 STEPS = 6
 SCHEDULERS = [
     "DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler",
+    "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler",
+    "DPMSolverMultistepScheduler", "UniPCMultistepScheduler",
 ]  # fmt: skip
 
 

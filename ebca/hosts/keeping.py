@@ -262,13 +262,13 @@ class _Levels:
 
     def rising(self) -> list[float]:
         """The noise levels, lowest first."""
-        return sorted(map(self.sigma, self._factors))
+        return sorted(set(map(self.sigma, self._factors)))
 
     def timestep(self, sigma: float) -> float:
         """Of a noise level, straight between those of the run."""
         known = sorted((self.sigma(each), each) for each in self._factors)
         for (low, before), (high, after) in itertools.pairwise(known):
-            if low <= sigma <= high:
+            if low <= sigma <= high and low < high:
                 return before + (sigma - low) / (high - low) * (after - before)
         return known[0][1] if sigma < known[0][0] else known[-1][1]
 
