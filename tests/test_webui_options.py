@@ -18,12 +18,13 @@ NAMES = [
     "update_unconditional", "scale_with_depth", "max_relative_update", "layers", "token_weights",
     "and_means", "edit_gamma_attn", "edit_gamma_norm", "edit_start", "edit_stop", "mask", "hires",
     "gamma_spread", "centered", "contrast", "contrast_stop", "subjects",
-    "regions", "regions_stop",
+    "regions", "regions_stop", "keep", "keep_source", "keep_more", "keep_stop", "keep_noise",
+    "keep_steps", "keep_from_source",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if field.is_number]
 CHOICES = [name for name, field in FIELDS.items() if field.choices]
 FLAGS = [name for name, field in FIELDS.items() if field.is_flag]
-TEXTS = ["layers", "subjects", "token_weights"]
+TEXTS = ["layers", "subjects", "token_weights", "keep_source"]
 DEFAULTS = {name: field.default for name, field in FIELDS.items()}
 
 
