@@ -10,6 +10,7 @@ with ebca.apply_patch(pipe, prompt=prompt):
 from ebca.core.layers import NoCrossAttentionError
 from ebca.core.maps import Maps
 from ebca.core.trace import Trace
+from ebca.hosts.keeping import Inversion, invert
 from ebca.prompts import Composed, Edit, compose
 from ebca.session import Patch, apply_patch, remove_patch
 from ebca.settings import Settings, SettingsError
@@ -20,6 +21,7 @@ __version__ = VERSION
 __all__ = [
     "Composed",
     "Edit",
+    "Inversion",
     "Maps",
     "NoCrossAttentionError",
     "Patch",
@@ -28,5 +30,6 @@ __all__ = [
     "Trace",
     "apply_patch",
     "compose",
+    "invert",
     "remove_patch",
 ]

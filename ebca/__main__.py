@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,16 @@ from ebca.align.cli import add_align, checked
 from ebca.core.maps import WHEN
 from ebca.prompts import compose
 from ebca.prompts.words import missing_words
-from ebca.settings import Declaration, Range, Settings, SettingsError, all_declarations
+from ebca.settings import (
+    Declaration,
+    Range,
+    Settings,
+    SettingsError,
+    all_declarations,
+    declarations,
+)
 from ebca.settings.declaration import GROUPS
+from ebca.settings.keeping import Keeping
 from ebca.settings.legacy import RENAMED
 from ebca.settings.presets import DEFAULT, PRESETS
 from ebca.subjects.cli import add_subjects
@@ -104,7 +112,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     groups["sight"].add_argument(
         "--preset", default=DEFAULT, choices=tuple(PRESETS), help="starting values (%(default)s)"
     )
-    for each in all_declarations().values():
+    for each in (*all_declarations().values(), *declarations(Keeping)):
         _add_setting(groups[each.group], each)
 
 
@@ -135,12 +143,13 @@ def _dest(setting: str) -> str:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """The preset, and what flags change of it."""
-    given = {
-        name: getattr(options, _dest(name))
-        for name in all_declarations()
-        if hasattr(options, _dest(name))
-    }
-    return Settings(**{**PRESETS[options.preset], **given})
+    return Settings(**{**PRESETS[options.preset], **_given(options, all_declarations())})
+
+
+def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """What flags say of some settings."""
+    dests = {name: _dest(name) for name in names}
+    return {name: getattr(options, dest) for name, dest in dests.items() if hasattr(options, dest)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,9 +176,11 @@ def _generate(options: argparse.Namespace) -> int:
 
     from ebca.generate import ModelError, PictureRequest, load_pipeline, run
 
-    names = {field.name for field in dataclasses.fields(PictureRequest)} - {"settings"}
+    names = {field.name for field in dataclasses.fields(PictureRequest)} - {"settings", "keeping"}
+    keeping = _given(options, (each.name for each in declarations(Keeping)))
     job = PictureRequest(
         settings=settings,
+        keeping=Keeping(**keeping),
         **{name: getattr(options, name) for name in names - {"cfg"}},
         cfg=options.cfg if options.cfg is not None else 7.5 if options.model else 4.0,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from ebca.settings import Declaration, Range, all_declarations, declarations
 from ebca.settings.declaration import GROUPS
 from ebca.settings.infotext import written
+from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings
 from ebca.settings.presets import PRESETS
 
@@ -21,7 +22,8 @@ _BEGIN, _END = "<!-- controls: written by python -m ebca.docs -->", "<!-- contro
 
 def controls_table(known: Sequence[Declaration] | None = None) -> str:
     """Every setting in Markdown, in the accordion's groups and order, and the presets."""
-    shown = known or [*declarations(PageSettings), *all_declarations().values()]
+    own = (*declarations(PageSettings), *declarations(Keeping))
+    shown = known or [*own, *all_declarations().values()]
     return "\n".join([*_tables(shown), *_presets()])
 
 

@@ -15,19 +15,24 @@ from PIL import Image, PngImagePlugin
 
 from ebca.core.maps import WHEN, Maps
 from ebca.core.trace import Trace
+from ebca.editing.pictures import latent_size, plain
+from ebca.hosts.keeping import Inversion, invert
 from ebca.infotext import write_parameters
 from ebca.plots import Labelled, side_by_side
-from ebca.prompts import Composed, compose
+from ebca.prompts import Composed, compose, split_prompt
 from ebca.prompts.words import read_list
 from ebca.seeing.drawing import strip
 from ebca.session import Patch, apply_patch
-from ebca.settings import Settings, SettingsError, all_declarations
+from ebca.settings import Settings, SettingsError, all_declarations, declarations
 from ebca.settings.checks import check_choice
 from ebca.settings.infotext import PREFIX, write
+from ebca.settings.keeping import Keeping
 from ebca.settings.presets import DEFAULT
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
 _LATENT_SCALE = 8  # pixels per latent pixel
+_SAID = ("keep", "keep_source")
+_BELOW_ONE = 0.999  # at 1 an inpainting pipeline does not ask for the picture's noise
 
 
 class ModelError(Exception):
@@ -41,6 +46,7 @@ class PictureRequest:
     prompt: str
     negative: str = ""
     settings: Settings = dataclasses.field(default_factory=Settings)
+    keeping: Keeping = dataclasses.field(default_factory=Keeping)
     preset: str = DEFAULT
     steps: int = 20
     cfg: float = 4.0
@@ -72,6 +78,15 @@ class PictureRequest:
                 raise SettingsError(name, value, f"a multiple of {_LATENT_SCALE} pixels")
         if self.mask is not None and self.init is None:
             raise SettingsError("mask", str(self.mask), "given together with init, the image")
+        if self.keeping.keep and self.init is None:
+            raise SettingsError("keep", True, "given together with init, the image")
+        if self.keeping.keep and not self.source.strip():
+            raise SettingsError("keep_source", "", "what the image shows, or a prompt must say it")
+
+    @property
+    def source(self) -> str:
+        """The prompt of what the image shows; the main one, if nothing else is said."""
+        return self.keeping.keep_source.strip() or split_prompt(self.prompt)[0].text
 
 
 def load_pipeline(model: str | None, config: str | None, device: str, dtype: torch.dtype) -> Any:
@@ -134,28 +149,44 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
         maps = Maps(words, job.maps) if job.maps is not None else None
         return Trace(energies=energies, maps=maps) if energies or maps else None
 
+    def beside(inversion: Inversion | None, trace: Trace | None) -> Any:
+        """What the picture to compare with is made under: without EBCA, or, where a picture is
+        kept, with it."""
+        if inversion:
+            return patched(trace)
+        off = patched(trace, job.settings.off(), compose(composed.main)) if trace else None
+        return off or nullcontext()
+
     patched().remove()  # what the model refuses, it refuses here
     job.out.mkdir(parents=True, exist_ok=True)
     number = _next_number(job.out)
     rows: list[list[Labelled]] = []
+    known = {**all_declarations(), **{each.name: each for each in declarations(Keeping)}}
+    fields = write({**job.settings, **vars(job.keeping)}, known, job.preset)
     for seed in range(job.seed, job.seed + job.images):
-        row = []
+        row, inversion = [], painter.invert(seed)
+        if job.compare and inversion:
+            row.append(Labelled("source", painter.source))
+            again = painter.paint(job.source, seed, inversion)
+            row.append(Labelled(f"reconstruction: {job.source}", again))
+            yield painter.save(
+                again, job.out / f"{number:05d}-{seed}-reconstruction.png", job.source, seed, {}
+            )
         if job.compare:
             seen = watched()
-            off_patch = patched(seen, job.settings.off(), compose(composed.main)) if seen else None
-            with off_patch or nullcontext():
+            with beside(inversion, seen):
                 off = painter.paint(composed.main, seed)
-            row.append(Labelled(f"off: {composed.main.strip()}", off))
+            label = f"not kept: {job.prompt}" if inversion else f"off: {composed.main}"
+            row.append(Labelled(label.strip(), off))
             path = job.out / f"{number:05d}-{seed}-off.png"
             yield painter.save(off, path, composed.main, seed, {})
             if seen is not None:
                 yield painter.save_maps(off, path, composed.main, seed, {}, seen)
         trace = watched(job.energies)
         with patched(trace):
-            on = painter.paint(composed.main, seed)
+            on = painter.paint(composed.main, seed, inversion)
         row.append(Labelled(f"on: {job.prompt.strip()}", on))
         rows.append(row)
-        fields = write(job.settings, all_declarations(), job.preset)
         path = job.out / f"{number:05d}-{seed}.png"
         yield painter.save(on, path, job.prompt, seed, fields)
         if trace is not None and trace.maps is not None:
@@ -181,7 +212,7 @@ class _Painter:
         import diffusers
 
         self.pipe, self._job, self._progress = pipe, job, progress
-        self._done = 0
+        self._done, self._strength = 0, job.strength
         native = pipe.unet.config.sample_size * _LATENT_SCALE
         self._size = (job.width or native, job.height or native)
         self._inputs: dict[str, Any] = {}
@@ -190,15 +221,17 @@ class _Painter:
         self.mask_latent: torch.Tensor | None = None
         steps = job.steps
         if job.init is not None:
-            self._init = _open_picture("init", job.init).convert("RGB")
+            self._init = plain(_open_picture("init", job.init))
             if job.width is None and job.height is None:
-                self._size = _latent_multiple(self._init.size)
+                self._size = latent_size(self._init.size)
             self._init = self._init.resize(self._size, Image.Resampling.LANCZOS)
             steps = min(int(job.steps * job.strength), job.steps)
             if steps < 1:
                 legal = f"large enough for one of the {job.steps} steps"
                 raise SettingsError("strength", job.strength, legal)
-            self._inputs = {"image": self._init, "strength": job.strength}
+            if job.keeping.keep and job.mask is not None:
+                self._strength = min(job.strength, _BELOW_ONE)
+            self._inputs = {"image": self._init, "strength": self._strength}
             if job.mask is None:
                 self.pipe = diffusers.AutoPipelineForImage2Image.from_pipe(pipe)
         if job.mask is not None:
@@ -211,27 +244,56 @@ class _Painter:
         if self._init is None or self._mask is not None:
             self._inputs |= {"width": self._size[0], "height": self._size[1]}
         self.pipe.set_progress_bar_config(disable=True)
-        self._total = steps * job.images * (1 + job.compare)
+        runs = 1 + job.compare
+        if job.keeping.keep:
+            runs += job.compare + (3 if job.keeping.keep_noise == "flow" else 1)
+        self._total = steps * job.images * runs
 
-    def paint(self, prompt: str, seed: int) -> Image.Image:
+    @property
+    def source(self) -> Image.Image:
+        """The picture that the job begins with."""
+        assert self._init is not None
+        return self._init
+
+    def invert(self, seed: int) -> Inversion | None:
+        """What keeps the picture, if the job wants that."""
+        job = self._job
+        if not job.keeping.keep:
+            return None
+        own = {name: value for name, value in vars(job.keeping).items() if name not in _SAID}
+        return invert(
+            self.pipe, self.source, source=job.source, steps=job.steps, strength=self._strength,
+            seed=seed, progress=self._advance, **own,
+        )  # fmt: skip
+
+    def paint(self, prompt: str, seed: int, inversion: Inversion | None = None) -> Image.Image:
         """One picture. The seed alone decides its noise, on any device."""
-        picture: Image.Image = self.pipe(
-            prompt=prompt,
-            negative_prompt=self._job.negative,
-            num_inference_steps=self._job.steps,
-            guidance_scale=self._job.cfg,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            callback_on_step_end=self._step,
-            **self._inputs,
-        ).images[0]
+        inputs = self._inputs
+        if inversion is not None:  # which has the picture's and the steps' names too
+            inputs = {**inputs, **inversion.inputs}
+        held = nullcontext() if inversion is None else inversion.on(self.pipe)
+        call: dict[str, Any] = {
+            "prompt": prompt,
+            "negative_prompt": self._job.negative,
+            "num_inference_steps": self._job.steps,
+            "guidance_scale": self._job.cfg,
+            "generator": torch.Generator("cpu").manual_seed(seed),
+            "callback_on_step_end": self._step,
+            **inputs,
+        }
+        with held:
+            picture: Image.Image = self.pipe(**call).images[0]
         if self._mask is not None and self._init is not None:
             picture = Image.composite(picture, self._init, self._mask)
         return picture
 
     def _step(self, _pipe: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        self._advance()
+        return tensors
+
+    def _advance(self) -> None:
         self._done += 1
         self._progress(min(self._done, self._total), self._total)
-        return tensors
 
     def save(
         self, picture: Image.Image, path: Path, prompt: str, seed: int, fields: dict[str, str]
@@ -276,13 +338,6 @@ def _open_picture(field: str, path: Path) -> Image.Image:
     except (OSError, ValueError) as error:
         raise SettingsError(field, str(path), "an image file that can be read") from error
     return picture
-
-
-def _latent_multiple(size: tuple[int, int]) -> tuple[int, int]:
-    width, height = (
-        max(_LATENT_SCALE, round(side / _LATENT_SCALE) * _LATENT_SCALE) for side in size
-    )
-    return width, height
 
 
 def _next_number(folder: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import ebca
 
 PACKAGE = Path(ebca.__file__).parent
-ORDER = ["settings", "subjects", "prompts", "core", "methods", "hosts", "session"]
+ORDER = ["settings", "subjects", "prompts", "editing", "core", "methods", "hosts", "session"]
 """What the package is made of, in the order in which it may be imported. Of the core, attention,
 energies and layers come before the methods; what follows an evaluation comes after them."""
 
@@ -20,8 +20,8 @@ WEBUI_ONLY = {"gradio", "modules", "modules_forge", "backend", "ldm_patched", "l
 def test_all_is_sorted_and_true():
     assert ebca.__all__ == sorted(ebca.__all__)
     assert ebca.__all__ == [
-        "Composed", "Edit", "Maps", "NoCrossAttentionError", "Patch", "Settings", "SettingsError",
-        "Trace", "apply_patch", "compose", "remove_patch",
+        "Composed", "Edit", "Inversion", "Maps", "NoCrossAttentionError", "Patch", "Settings",
+        "SettingsError", "Trace", "apply_patch", "compose", "invert", "remove_patch",
     ]  # fmt: skip
     assert all(hasattr(ebca, name) for name in ebca.__all__)
 

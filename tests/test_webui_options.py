@@ -20,11 +20,14 @@ NAMES = [
     "gamma_spread", "centered", "contrast", "contrast_stop", "subjects",
     "regions", "regions_stop",
     "also_off", "show_attention", "attention_of", "attention_when", "save_attention",
+    "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps",
+    "keep_from_source",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if field.is_number]
 CHOICES = [name for name, field in FIELDS.items() if field.choices]
 FLAGS = [name for name, field in FIELDS.items() if field.is_flag]
 TEXTS = ["attention_of", "layers", "subjects", "token_weights"]
+ANY_TEXT = ["keep_source"]
 DEFAULTS = {name: field.default for name, field in FIELDS.items()}
 
 
@@ -37,7 +40,7 @@ def message(values: dict[str, Any]) -> str:
 def test_the_order_of_the_fields_is_stable() -> None:
     """It is that of the API's list and of the accordion's values."""
     assert list(FIELDS) == NAMES
-    assert sorted(NUMBERS + CHOICES + FLAGS + TEXTS) == sorted(NAMES)
+    assert sorted(NUMBERS + CHOICES + FLAGS + TEXTS + ANY_TEXT) == sorted(NAMES)
 
 
 def test_defaults_are_legal_and_are_the_cores() -> None:
@@ -80,6 +83,12 @@ def test_a_text_that_cannot_be_read_is_refused(name: str, value: Any) -> None:
     if name == "attention_of" and isinstance(value, str):
         assert read_object({name: value}).page.attention_of == value  # any words may be looked for
         return
+    assert name in message({name: value})
+
+
+@pytest.mark.parametrize("name", ANY_TEXT)
+@pytest.mark.parametrize("value", [None, 1, ["all"]], ids=repr)
+def test_what_may_be_any_text_is_a_text(name: str, value: Any) -> None:
     assert name in message({name: value})
 
 

@@ -26,6 +26,7 @@ GROUPS = {
     "subjects": "Subjects: details",
     "update": "The paper's update: details",
     "and": "Prompts after AND",
+    "keep": "Keep the picture (img2img)",
     "when": "When and where",
     "see": "See what it does",
 }

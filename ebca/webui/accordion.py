@@ -13,6 +13,7 @@ from modules.ui_components import InputAccordion  # type: ignore[import-not-foun
 from ebca.settings import Declaration, Range, all_declarations, declarations
 from ebca.settings.declaration import GROUPS
 from ebca.settings.infotext import PREFIX
+from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings
 from ebca.settings.presets import PRESETS, preset_values
 from ebca.webui import infotext
@@ -21,6 +22,9 @@ from ebca.webui.status import status
 
 _PAIR = 2
 """Controls side by side."""
+
+_OF_A_PICTURE = ("keep",)
+"""Groups for jobs that begin with a picture."""
 
 
 class Accordion(NamedTuple):
@@ -45,7 +49,9 @@ def build(tab: str) -> Accordion:
                 made |= _controls(tab, group)
                 line = gr.HTML(elem_id=_elem_id(tab, "line"), elem_classes=["ebca-line"])
                 continue
-            with gr.Accordion(title, open=False, elem_id=_elem_id(tab, f"group_{group}")):
+            shown = group not in _OF_A_PICTURE or tab == "img2img"
+            elem_id = _elem_id(tab, f"group_{group}")
+            with gr.Accordion(title, open=False, visible=shown, elem_id=elem_id):
                 made |= _controls(tab, group)
         page = gr.Textbox(visible=False, elem_id=_elem_id(tab, "page"))
         tell = gr.Button("Tell", visible=False, elem_id=_elem_id(tab, "tell"))
@@ -73,7 +79,8 @@ class _Label(str):
 
 def _members(group: str) -> list[Declaration]:
     """The settings of a group, in the order in which they are shown."""
-    shown = [*declarations(PageSettings), *all_declarations().values()]
+    own = (*declarations(PageSettings), *declarations(Keeping))
+    shown = [*own, *all_declarations().values()]
     return [each for each in shown if each.group == group and each.name != "enabled"]
 
 

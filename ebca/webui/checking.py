@@ -13,6 +13,7 @@ from ebca.core.layers import find_layers
 from ebca.methods.cacao import HOSTS_OWN
 from ebca.methods.method import Method
 from ebca.settings import Settings, SettingsError
+from ebca.settings.keeping import Keeping
 from ebca.webui.encoder import text_encoder
 from ebca.webui.neighbours import owner_of_and
 from ebca.webui.options import Options
@@ -49,7 +50,7 @@ def leave_to_owners(p: Any, options: Options) -> Options:
 def without(options: Options) -> Options:
     """The options with which nothing is done, and AND is the WebUI's."""
     settings = options.settings.off().replace(and_means=HOSTS_OWN)
-    return dataclasses.replace(options, settings=settings)
+    return dataclasses.replace(options, settings=settings, keeping=Keeping())
 
 
 def check_prompts(p: Any, options: Options) -> list[Method]:

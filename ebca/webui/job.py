@@ -11,16 +11,18 @@ a `Job` around three of the job's own methods:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from modules import sd_samplers_common, sd_unet  # type: ignore[import-not-found]
 
 from ebca.methods.method import Method
 from ebca.settings import SettingsError
+from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings
-from ebca.webui import beside, infotext
+from ebca.webui import beside, infotext, keeping
 from ebca.webui.checking import check_model, check_prompts, leave_to_owners, without
 from ebca.webui.maps import job_maps
 from ebca.webui.options import Options, read_arguments
@@ -150,6 +152,11 @@ class Job:
     def _check_prompts(self) -> None:
         if is_without(self._p):
             return
+        if self._options.keeping.keep and not keeping.has_picture(self._p):
+            self._options = dataclasses.replace(self._options, keeping=Keeping())
+            infotext.clear(self._p.extra_generation_params)
+            self._p.comment(keeping.NO_PICTURE)
+        keeping.check(self._p, self._options.keeping)
         self._options = leave_to_owners(self._p, self._options)
         self.claim()  # again for each batch: ADetailer has the scripts begin anew between images
         self._methods = check_prompts(self._p, self._options)
@@ -169,8 +176,16 @@ class Job:
         p, launch = self._p, sd_samplers_common.Sampler.launch_sampling
 
         def launch_sampling(sampler: Any, steps: int, func: Any) -> Any:
-            ours = getattr(sampler, "p", None) is self._p
-            if not (ours and self._in_this_pass()):
+            if getattr(sampler, "p", None) is not self._p:
+                return launch(sampler, steps, func)
+            with ExitStack() as kept:
+                if self._options.keeping.keep:
+                    keep = keeping.Keep(p, self._options.keeping, sampler)
+                    kept.enter_context(keep.run(launch, steps, func))
+                return sample_with(sampler, steps, func)
+
+        def sample_with(sampler: Any, steps: int, func: Any) -> Any:
+            if not self._in_this_pass():
                 return launch(sampler, steps, func)
             seen = job_maps(p)
             maps = seen.of_sampling(p) if seen else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from ebca.settings import Declaration, Settings, SettingsError, all_declarations, declarations
 from ebca.settings.declaration import release
+from ebca.settings.keeping import Keeping
 from ebca.settings.legacy import LIST_OF_0_1, RENAMED, is_list_of_0_1, modern
 from ebca.settings.page import PageSettings
 from ebca.settings.presets import preset_values
@@ -19,7 +20,8 @@ from ebca.settings.presets import preset_values
 def fields() -> dict[str, Declaration]:
     """Every field by name: those of 0.1.0 in its order, then what each version has brought."""
     page = {each.name: each for each in declarations(PageSettings)}
-    known = {**page, **all_declarations()}
+    keeping = {each.name: each for each in declarations(Keeping)}
+    known = {**page, **all_declarations(), **keeping}
     first = (RENAMED.get(name, name) for name in LIST_OF_0_1)
     since = sorted(known, key=lambda name: release(known[name].since))
     return {name: known[name] for name in dict.fromkeys([*first, *since]) if name in known}
@@ -31,10 +33,11 @@ class Options:
 
     page: PageSettings = field(default_factory=PageSettings)
     settings: Settings = field(default_factory=Settings)
+    keeping: Keeping = field(default_factory=Keeping)
 
     def values(self) -> dict[str, Any]:
         """All fields by name, in order."""
-        known = {**vars(self.page), **self.settings}
+        known = {**vars(self.page), **self.settings, **vars(self.keeping)}
         return {name: known[name] for name in fields()}
 
 
@@ -45,11 +48,12 @@ def options_of(values: Mapping[str, Any]) -> Options:
     for name in values:
         if name not in known:
             raise SettingsError("field", name, "one of " + ", ".join(known))
-    page = {each.name for each in declarations(PageSettings)}
-    return Options(
-        PageSettings(**{name: value for name, value in values.items() if name in page}),
-        Settings(**{name: value for name, value in values.items() if name not in page}),
+    page, keeping = (
+        {name: value for name, value in values.items() if name in vars(owner())}
+        for owner in (PageSettings, Keeping)
     )
+    rest = {name: value for name, value in values.items() if name not in {**page, **keeping}}
+    return Options(PageSettings(**page), Settings(**rest), Keeping(**keeping))
 
 
 def read_object(values: Mapping[str, Any]) -> Options:

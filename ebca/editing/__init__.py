@@ -1,0 +1,1 @@
+"""Editing a real picture: the noise from which the model would paint it, and how it is held."""

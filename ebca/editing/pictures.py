@@ -1,0 +1,39 @@
+"""Pictures of any kind as the autoencoder wants them: RGB, 8 bit, sides it can divide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ebca.settings.checks import SettingsError
+
+_SIDE = 8  # pixels per latent pixel
+_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def plain(image: Any) -> Any:
+    """A PIL picture without alpha (on white), in 8 bit and colour."""
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        raise SettingsError("image", type(image).__name__, "a PIL picture, or a list of them")
+    if image.mode in _SIXTEEN_BIT:
+        image = image.convert("I").point(lambda value: value / 257.0).convert("L")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def latent_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The nearest (width, height) that the autoencoder can divide."""
+    width, height = (max(_SIDE, round(side / _SIDE) * _SIDE) for side in size)
+    return width, height
+
+
+def fitting(image: Any) -> Any:
+    """A picture as `plain` gives it, made a little larger or smaller where it has to be."""
+    from PIL import Image
+
+    image = plain(image)
+    size = latent_size(image.size)
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

@@ -1,0 +1,334 @@
+"""Inversion on a diffusers pipeline: `invert`, and what its scheduler is told while it paints.
+
+diffusers itself is not imported. A scheduler works in latents of its own scale; that and its noise
+level are read off what it does to a picture of ones, and to noise of ones:
+
+    add_noise(clean, noise, t) = scale(t) clean + spread(t) noise,    sigma = spread / scale
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebca.core.layers import find_layers
+from ebca.editing.flow import between, step_back
+from ebca.editing.holding import Recording, Replay
+from ebca.editing.paths import Flow, Path, Scattered
+from ebca.editing.pictures import fitting
+from ebca.hosts.diffusers import is_pipeline
+from ebca.settings.checks import SettingsError
+from ebca.settings.keeping import Keeping
+
+_LATENT_CHANNELS = 4
+_ROWS = 8  # evaluated at once
+_NOISE_SEED = 0
+"""Of the noise that a stochastic scheduler draws, in the recording and in every edit the same."""
+
+Progress = Callable[[], None]
+
+
+def _no_progress() -> None:
+    pass
+
+
+class Inversion:
+    """A picture's way into noise, and what holds a sampling on it. `ebca.invert` makes it.
+
+    inputs: what an image-to-image or inpainting pipeline is called with, beside the prompt.
+    evaluations: how often the UNet was called for it, with one row a picture.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        keeping: Keeping,
+        levels: _Levels,
+        path: Path,
+        recording: Recording,
+        evaluations: int,
+    ) -> None:
+        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, evaluations
+        self._levels, self._path, self._recording = levels, path, recording
+
+    @contextmanager
+    def on(self, pipe: Any) -> Iterator[None]:
+        """While the block runs the pipeline's samplings start from the noise that was found and are
+        held. Call it with `inputs`. Afterwards its scheduler is as before.
+
+        Raises SettingsError in the pipeline's call for other steps, strength or size.
+        """
+        scheduler, generator = pipe.scheduler, torch.Generator()
+        before = {name: getattr(scheduler, name) for name in ("set_timesteps", "add_noise", "step")}
+        replay = self._replay()
+
+        @functools.wraps(before["set_timesteps"])
+        def set_timesteps(*args: Any, **kwargs: Any) -> Any:
+            nonlocal replay
+            replay = self._replay()  # a new sampling
+            generator.manual_seed(_NOISE_SEED)
+            return before["set_timesteps"](*args, **kwargs)
+
+        @functools.wraps(before["add_noise"])
+        def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+            return self._noisy(clean, float(timesteps.flatten()[0]))
+
+        @functools.wraps(before["step"])
+        def step(*args: Any, **kwargs: Any) -> Any:
+            if "generator" in kwargs and replay.holds:
+                kwargs["generator"] = generator
+            return _moved(before["step"](*args, **kwargs), replay)
+
+        for stand_in in (set_timesteps, add_noise, step):
+            setattr(scheduler, stand_in.__name__, stand_in)
+        try:
+            yield
+        finally:
+            for name in before:
+                delattr(scheduler, name)
+
+    def _replay(self) -> Replay:
+        return Replay(self._recording, self.keeping.keep_more, self.keeping.keep_stop)
+
+    def _noisy(self, clean: Tensor, timestep: float) -> Tensor:
+        """What the pipeline gets as its picture with noise."""
+        if timestep not in self._levels:
+            now = f"a run with timestep {timestep:g}"
+            raise SettingsError("the pipeline's call", now, "made with the inversion's inputs")
+        at = self._path.at(self._levels.sigma(timestep))
+        if at.shape[1:] != clean.shape[1:] or len(clean) % len(at):
+            legal = f"those of the inversion, {tuple(at.shape)}"
+            raise SettingsError("the picture's latents", tuple(clean.shape), legal)
+        times = (len(clean) // len(at), 1, 1, 1)
+        return self._levels.scale(timestep) * at.to(clean).repeat(times)
+
+
+@torch.no_grad()
+def invert(
+    pipe: Any,
+    image: Any,
+    *,
+    source: str | Sequence[str],
+    steps: int = 20,
+    strength: float = 1.0,
+    seed: int = 0,
+    iterations: int = 2,
+    progress: Progress = _no_progress,
+    **settings: Any,
+) -> Inversion:
+    """Find the noise from which `pipe` would paint `image`, and what holds it there.
+
+    pipe: a diffusers pipeline of SD1, SD2 or SDXL. No inpainting model.
+    image: a PIL picture of any kind and size, or a list of them of one size.
+    source: what it shows, a prompt, or one for each picture. At guidance 1 it gives the picture
+        back.
+    steps, strength: of the edit, as image-to-image pipelines have them.
+    seed: of the noise, where `keep_noise` is `scattered`.
+    iterations: evaluations of the model for each step back, where it is `flow`.
+    progress: called after each evaluation.
+    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
+        docs/controls.md.
+
+    Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
+    cross-attention; the pipeline is as it was.
+    """
+    keeping = _checked(pipe, steps, strength, iterations, settings)
+    pictures = [fitting(each) for each in (image if isinstance(image, (list, tuple)) else [image])]
+    sizes = {each.size for each in pictures}
+    if len(sizes) != 1:
+        raise SettingsError("image", sorted(sizes), "pictures of one size, at least one")
+    texts = _checked_source(source, len(pictures))
+    clean = _encoded(pipe, pictures)
+    levels = _Levels(pipe.scheduler, steps, strength)
+    model = _Source(pipe, texts, pictures[0].size, progress)
+    if keeping.keep_noise == "flow":
+        path: Path = _flow(clean, levels, model, keeping, iterations)
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        path = Scattered(clean, lambda: torch.randn(clean.shape, generator=generator).to(clean))
+    recording = _recorded(pipe.scheduler, levels, path, model)
+    one = not isinstance(image, (list, tuple))
+    inputs: dict[str, Any] = {"strength": strength, "num_inference_steps": steps}
+    inputs["image"] = pictures[0] if one else pictures
+    if keeping.keep_from_source:
+        inputs["negative_prompt"] = texts[0] if one else texts
+    return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
+
+
+def _checked(
+    pipe: Any, steps: int, strength: float, iterations: int, settings: Mapping[str, Any]
+) -> Keeping:
+    if not is_pipeline(pipe) or not hasattr(pipe, "encode_prompt") or not hasattr(pipe, "vae"):
+        legal = "a diffusers pipeline with a UNet, an autoencoder and text encoders"
+        raise SettingsError("pipe", type(pipe).__name__, legal)
+    find_layers(pipe.unet)
+    if (channels := pipe.unet.config.in_channels) != _LATENT_CHANNELS:
+        legal = f"one of {_LATENT_CHANNELS}: an inpainting or editing model keeps by itself"
+        raise SettingsError("the UNet's number of input channels", channels, legal)
+    for name, value in {"steps": steps, "iterations": iterations}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SettingsError(name, value, "a whole number of at least 1")
+    if not 0.0 < strength <= 1.0 or int(steps * strength) < 1:
+        legal = f"above 0, at most 1, and large enough for one of the {steps} steps"
+        raise SettingsError("strength", strength, legal)
+    known = {name for name in vars(Keeping()) if name not in ("keep", "keep_source")}
+    for name in settings:
+        if name not in known:
+            raise SettingsError("setting", name, "one of " + ", ".join(sorted(known)))
+    return Keeping(keep=True, **settings)
+
+
+def _checked_source(source: Any, count: int) -> list[str]:
+    """One text for each of `count` pictures."""
+    texts = [source] * count if isinstance(source, str) else source
+    good = isinstance(texts, (list, tuple)) and len(texts) == count
+    if not good or not all(isinstance(each, str) and each.strip() for each in texts):
+        legal = "a prompt that says what the picture shows, or one for each picture"
+        raise SettingsError("source", source, legal)
+    return list(texts)
+
+
+def _encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
+    """Latents [b, 4, h, w] of pictures, the most likely ones, one after the other."""
+    vae, device = pipe.vae, pipe._execution_device
+    latents = []
+    for picture in pictures:
+        pixels = pipe.image_processor.preprocess(picture).to(device=device, dtype=vae.dtype)
+        latents.append(vae.encode(pixels).latent_dist.mode())
+    scaled: Tensor = torch.cat(latents) * vae.config.scaling_factor
+    return scaled
+
+
+def _flow(
+    clean: Tensor, levels: _Levels, model: _Source, keeping: Keeping, iterations: int
+) -> Path:
+    grid = levels.rising()
+    back = between(grid, round(keeping.keep_steps))
+    points = step_back(clean, back, model.at_levels(levels), iterations)
+    return Flow(clean, back, points)
+
+
+def _recorded(original: Any, levels: _Levels, path: Path, model: _Source) -> Recording:
+    """One sampling by a scheduler like `original` under the source prompt, without guidance."""
+    scheduler, recording, clean = copy.deepcopy(original), Recording(), path.clean
+    scheduler.set_timesteps(levels.steps, device=clean.device)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(levels.first)
+    drawn = {}
+    if "generator" in inspect.signature(scheduler.step).parameters:
+        drawn["generator"] = torch.Generator().manual_seed(_NOISE_SEED)
+    run = scheduler.timesteps[levels.first :]
+    targets = [levels.scale(float(t)) * path.at(levels.sigma(float(t))) for t in run]
+    x = targets[0]
+    for timestep, target in zip(run, [*targets[1:], clean], strict=True):
+        predicted = model.predict(scheduler.scale_model_input(x, timestep), timestep)
+        stepped = scheduler.step(predicted, timestep, x, **drawn, return_dict=False)[0]
+        x = recording.move(stepped, target)
+    return recording
+
+
+def _moved(stepped: Any, replay: Replay) -> Any:
+    if isinstance(stepped, tuple):
+        return (replay.move(stepped[0]), *stepped[1:])
+    stepped.prev_sample = replay.move(stepped.prev_sample)
+    return stepped
+
+
+class _Levels:
+    """The timesteps of one run of a scheduler, with the scale and noise level of each."""
+
+    def __init__(self, scheduler: Any, steps: int, strength: float) -> None:
+        still = copy.deepcopy(scheduler)  # some keep the place of the last call
+        still.set_timesteps(steps)
+        self.steps = steps
+        self.first = max(steps - min(int(steps * strength), steps), 0) * getattr(still, "order", 1)
+        run = still.timesteps[self.first :]
+        self._factors = {float(each): _factors(still, each) for each in run}
+
+    def scale(self, timestep: float) -> float:
+        return self._factors[timestep][0]
+
+    def sigma(self, timestep: float) -> float:
+        scale, spread = self._factors[timestep]
+        return spread / scale
+
+    def rising(self) -> list[float]:
+        """The noise levels, lowest first."""
+        return sorted(set(map(self.sigma, self._factors)))
+
+    def timestep(self, sigma: float) -> float:
+        """Of a noise level, straight between those of the run."""
+        known = sorted((self.sigma(each), each) for each in self._factors)
+        for (low, before), (high, after) in itertools.pairwise(known):
+            if low <= sigma <= high and low < high:
+                return before + (sigma - low) / (high - low) * (after - before)
+        return known[0][1] if sigma < known[0][0] else known[-1][1]
+
+    def __contains__(self, timestep: float) -> bool:
+        return timestep in self._factors
+
+
+def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
+    one, zero = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    scale = float(scheduler.add_noise(one, zero, timestep[None]))
+    return scale, float(scheduler.add_noise(zero, one, timestep[None]))
+
+
+class _Source:
+    """The model under the source prompt, without guidance: one row a picture."""
+
+    def __init__(
+        self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
+    ) -> None:
+        """`texts` has one for each picture; `size` is (width, height) in pixels."""
+        self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
+        self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
+        device, (width, height) = pipe._execution_device, size
+        encoded = pipe.encode_prompt(
+            texts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        self._context: Tensor = encoded[0]
+        self._more: dict[str, Tensor] | None = None
+        if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL
+            ids = [[height, width, 0, 0, height, width]] * len(texts)
+            known = torch.tensor(ids, dtype=self._context.dtype, device=device)
+            self._more = {"text_embeds": encoded[2], "time_ids": known}
+
+    def predict(self, sample: Tensor, timestep: Any) -> Tensor:
+        """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
+        rows = torch.arange(len(sample)).split(_ROWS)  # type: ignore[no-untyped-call]
+        made = [self._rows(sample, each, timestep) for each in rows]
+        self.evaluations += 1
+        self._progress()
+        return torch.cat(made).to(sample.dtype)
+
+    def _rows(self, sample: Tensor, rows: Tensor, timestep: Any) -> Tensor:
+        more = self._more and {name: each[rows] for name, each in self._more.items()}
+        predicted: Tensor = self._unet(
+            sample[rows].to(self._context.dtype), timestep, added_cond_kwargs=more,
+            encoder_hidden_states=self._context[rows], return_dict=False,
+        )[0]  # fmt: skip
+        return predicted
+
+    def at_levels(self, levels: _Levels) -> Callable[[Tensor, float], Tensor]:
+        """D(x, sigma), as the flow needs it."""
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            a = (1.0 + sigma**2) ** -0.5
+            out: Tensor = self.predict(x * a, levels.timestep(sigma))
+            if self._kind == "sample":
+                return out
+            if self._kind == "v_prediction":  # v = a noise - a sigma clean
+                clean: Tensor = x * a**2 - out * (sigma * a)
+                return clean
+            return x - sigma * out
+
+        return denoise
