@@ -24,6 +24,9 @@ class EBCA(scripts.Script):
     def process(self, p, *arguments):
         job.take_part(p, arguments)
 
+    def process_before_every_sampling(self, p, *arguments, c=None, **kwargs):
+        job.begin_pass(p, c)
+
     def postprocess(self, p, processed, *arguments):
         job.leave(p)
 

@@ -20,7 +20,8 @@ from modules import sd_samplers_common, sd_unet  # type: ignore[import-not-found
 from ebca.methods.method import Method
 from ebca.settings import SettingsError
 from ebca.webui import infotext
-from ebca.webui.checking import check_model, check_prompts, leave_to_owners
+from ebca.webui.checking import check_model, check_prompts, goes_without, leave_to_owners
+from ebca.webui.family import family
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.passes import Pass, replaced
 from ebca.webui.refusal import ending
@@ -50,6 +51,14 @@ def take_part(p: Any, arguments: Sequence[Any]) -> None:
         job.claim()
 
 
+def begin_pass(p: Any, cond: Any) -> None:
+    """Called by the script when prompts are encoded (`cond`) and the sampler is about to begin;
+    Forge does so twice before hires fix."""
+    job = vars(p).get(_CURRENT)
+    if isinstance(job, Job):
+        job.begin_pass(cond)
+
+
 def leave(p: Any) -> None:
     """Take a `Job` off `p`, if one is there."""
     job = vars(p).get(_CURRENT)
@@ -76,6 +85,7 @@ class Job:
         self._methods: Sequence[Method] = ()
         self._sampling_now = False
         self._evaluations = 0
+        self._next: tuple[Any, Pass] | None = None  # the prompts of the next pass, and the pass
 
     def attach(self, methods: Sequence[str]) -> None:
         """Stand in for some methods of the job."""
@@ -101,20 +111,35 @@ class Job:
         if self._error is None:
             self._p.extra_generation_params.update(infotext.write(self._options))
 
+    def begin_pass(self, cond: Any) -> None:
+        """Make ready for the sampling that comes next."""
+        ours = self._sampling_now and self._in_this_pass() and not goes_without(self._p)
+        if not (ours and family().encodes_early) or (self._next and self._next[0] is cond):
+            return
+        following = Pass(self._p, self._options.settings, self._methods)
+        following.encode_early(cond)
+        self._next = cond, following
+
     # What stands in for the job's methods
 
     def setup_prompts(self, *args: Any, **kwargs: Any) -> Any:
         """The first of the job's own methods that is called."""
         made = self._as_before["setup_prompts"](*args, **kwargs)
         with self._leaving(), ending(self._p, begun="nothing"):
+            if goes_without(self._p):
+                return made
             self._check(sd_unet.get_unet_option())  # which is yet to be activated
         return made
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Called when the scripts have been told of the job, and of no batch yet."""
         with self._leaving(), ending(self._p, begun="job"):
-            self._check(None)
-            self._check_prompts()
+            if goes_without(self._p):
+                infotext.clear(self._p.extra_generation_params)
+                leave(self._p)
+            else:
+                self._check(None)
+                self._check_prompts()
         return self._as_before["init"](*args, **kwargs)
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
@@ -154,10 +179,11 @@ class Job:
 
         def launch_sampling(sampler: Any, steps: int, func: Any) -> Any:
             ours = getattr(sampler, "p", None) is self._p
-            if not (ours and self._in_this_pass()):
+            if not (ours and self._in_this_pass()) or goes_without(p):
                 return launch(sampler, steps, func)
-            each = Pass(p, self._options.settings, self._methods, sampler)
-            with each.run():
+            each = self._next[1] if self._next else Pass(p, self._options.settings, self._methods)
+            self._next = None
+            with each.run(sampler):
                 sampled = launch(sampler, steps, func)
             self._evaluations += each.evaluations
             if each.left_alone and not self._evaluations:
@@ -169,7 +195,7 @@ class Job:
             with replaced(sd_samplers_common.Sampler, "launch_sampling", launch_sampling):
                 yield
         finally:
-            self._sampling_now = False
+            self._sampling_now, self._next = False, None
 
     def _in_this_pass(self) -> bool:
         hires = bool(self._p.is_hr_pass)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modules import extra_networks, sd_models, shared  # type: ignore[import-not-found]
+from modules import extra_networks, shared  # type: ignore[import-not-found]
 
 from ebca.core.layers import NoCrossAttentionError, find_layers
 from ebca.prompts import split_prompt
@@ -15,7 +15,7 @@ from ebca.prompts.words import read_list
 from ebca.settings import SettingsError
 from ebca.subjects import find_subjects
 from ebca.webui.chips import chips
-from ebca.webui.encoder import text_encoder
+from ebca.webui.family import family, loaded_model
 from ebca.webui.options import Options, options_of
 from ebca.webui.prompts import describe, read_prompts
 from ebca.webui.words import check_words
@@ -51,13 +51,13 @@ def _described(page: Mapping[str, Any], options: Options) -> str:
         return _NO_HIRES
     told = {name: describe(text, settings) for name, text in prompts.items()}
     images = read_prompts(list(prompts.values()), settings, steps=20)
-    model = sd_models.model_data.sd_model  # unlike shared.sd_model, this does not load one
+    model = loaded_model()
     if model is not None:
-        layers = find_layers(model.model.diffusion_model)
+        layers = find_layers(family(model).unet(model))
         for method in settings.methods:
             method.check_model(layers)
         texts = [text for image in images for text in image.words()]
-        check_words(text_encoder(model), texts, dict(settings.words.word_weights))
+        check_words(family(model).text_encoder(model), texts, dict(settings.words.word_weights))
     return " ".join(name + text for name, text in told.items() if text) or _NOTHING
 
 
