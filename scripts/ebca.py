@@ -2,7 +2,11 @@
 
 from modules import script_callbacks, scripts
 
-from ebca.webui import accordion, axes, job
+try:
+    from ebca.webui import accordion, axes, job
+except ImportError as error:
+    job = None
+    print(f"EBCA: off, since this program lacks a part of a WebUI that it works with ({error}).")
 
 
 class EBCA(scripts.Script):
@@ -10,7 +14,7 @@ class EBCA(scripts.Script):
         return "EBCA"
 
     def show(self, is_img2img):
-        return scripts.AlwaysVisible
+        return job is not None and scripts.AlwaysVisible
 
     def ui(self, is_img2img):
         made = accordion.build("img2img" if is_img2img else "txt2img")
@@ -31,4 +35,5 @@ class EBCA(scripts.Script):
         job.leave(p)
 
 
-script_callbacks.on_before_ui(axes.register)
+if job is not None:
+    script_callbacks.on_before_ui(axes.register)
