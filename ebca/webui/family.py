@@ -108,5 +108,5 @@ def loaded_model() -> Any:
     """The model that is loaded; None if none is. Loads none, unlike `shared.sd_model`, and takes
     what stands there until one is loaded (Forge) for none."""
     model = sd_models.model_data.sd_model
-    known = hasattr(model, "forge_objects") or hasattr(model, "cond_stage_model")
-    return model if model is not None and known else None
+    known = any(hasattr(model, name) for name in ("forge_objects", "model"))
+    return model if known else None

@@ -14,6 +14,7 @@ from ebca.prompts import split_prompt
 from ebca.prompts.words import read_list
 from ebca.settings import SettingsError
 from ebca.subjects import find_subjects
+from ebca.webui.checking import without
 from ebca.webui.chips import chips
 from ebca.webui.family import family, loaded_model
 from ebca.webui.options import Options, options_of
@@ -36,8 +37,16 @@ def status(page: str, values: Mapping[str, Any]) -> str:
     seen = json.loads(page)
     try:
         line = _line(_described(seen, options_of(values)))
-    except (SettingsError, NoCrossAttentionError) as error:
+    except SettingsError as error:
         line = _line(str(error), "error")
+    except NoCrossAttentionError as error:
+        model = loaded_model()
+        goes_without = family(model).goes_without
+        line = (
+            _line(without(family(model).unet(model)))
+            if goes_without
+            else _line(str(error), "error")
+        )
     main = split_prompt(_plain(seen["prompt"], seen["styles"]))[0].text
     named = read_list(values["subjects"])
     return line + chips(main, named or find_subjects(main))
