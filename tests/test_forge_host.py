@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import ebca
 from ebca.core.evaluation import Image, Row
-from ebca.hosts.forge import MARK, ForgeProjections, ForgeSampling, MarkedRows
+from ebca.hosts.forge import MARK, REPLACED, ForgeProjections, ForgeSampling, MarkedRows
 from ebca.prompts import Prompt
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -84,7 +84,13 @@ class Denoiser(nn.Module):
             }
             times = torch.full((len(x) * len(together),), 500.0)
             context = merged.pop("c_crossattn")
-            made = self.unet(x.repeat(len(together), 1, 1, 1), times, context=context, **merged)
+            made = self.unet(
+                x.repeat(len(together), 1, 1, 1),
+                times,
+                context=context,
+                transformer_options=self.options.get("transformer_options", {}),
+                **merged,
+            )
             outputs.update(zip(map(id, together), made.chunk(len(together)), strict=True))
         positive = sum(outputs[id(each)] for each in conds) / len(conds)
         if uncond is None:
@@ -249,6 +255,17 @@ def test_nothing_is_left(fails: bool) -> None:
 def test_without_step_sizes_every_picture_is_the_host_s() -> None:
     nothing = ebca.Settings(0.0, 0.0, **PAPER)
     assert torch.equal(Job((2, 2)).run(nothing), Job((2, 2)).run(None))
+
+
+def test_a_replaced_attention_is_told() -> None:
+    job = Job()
+    job.denoiser.options["transformer_options"] = {"patches_replace": {"attn2": {("input", 1): 1}}}
+    sampling = job._sampling(STRONG)
+    sampling.open()
+    job.denoiser.listeners = [sampling.announce]
+    job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
+    sampling.close()
+    assert sampling.said == {REPLACED}
 
 
 def test_marks_are_no_arguments_of_the_unet() -> None:

@@ -28,6 +28,11 @@ from ebca.hosts.webui import WebUISampling
 MARK = "ebca_rows"
 """Under this name the rows travel: through the conditions to the UNet's arguments."""
 
+REPLACED = (
+    "EBCA: another extension replaces the attention of some layers (an IP-Adapter does); in those"
+    " EBCA did nothing."
+)
+
 _MODIFIERS = "conditioning_modifiers"
 """The family's name for what extensions do with the conditions of every call of its denoiser."""
 
@@ -134,6 +139,8 @@ class ForgeSampling(WebUISampling):
         self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         self._own = kwargs.get(MARK)
+        if (kwargs.get("transformer_options") or {}).get("patches_replace", {}).get("attn2"):
+            self.said.add(REPLACED)
         return args, {name: value for name, value in kwargs.items() if name != MARK}
 
 
