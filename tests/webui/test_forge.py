@@ -60,7 +60,7 @@ def test_nothing_is_left_on_the_model(webui):
         before = webui.get("/ebca-testing/left")
     except RefusedError:
         pytest.skip("the WebUI lacks tests/webui/testing_extension, which tells what is left")
-    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent"}
+    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.7}
     webui.txt2img(ebca=ON, prompt="a cat AND a dog", **hires)
     assert webui.get("/ebca-testing/left") == before
 
