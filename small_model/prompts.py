@@ -125,6 +125,14 @@ def _two(kind: str, held_out: bool) -> Iterator[Prompt]:
             yield prompt
 
 
+def _two_in_scene() -> Iterator[Prompt]:
+    """Two things that never occur together in training, in a scene."""
+    for names in itertools.permutations(STANDING, 2):
+        if sprites.is_held_out(*names):
+            for things, scene in itertools.product(_coloured(names), (*_BY_DAY, "night")):
+                yield _prompt("two_in_scene", things, scene)
+
+
 def _three() -> Iterator[Prompt]:
     """Every three things once, in colours drawn for them."""
     for names in itertools.combinations(STANDING, 3):
@@ -180,6 +188,7 @@ _POOLS: dict[str, Callable[[], Iterator[Prompt]]] = {
     "single_scene": _single_scene,
     "two_seen": lambda: _two("two_seen", held_out=False),
     "two_held_out": lambda: _two("two_held_out", held_out=True),
+    "two_in_scene": _two_in_scene,
     "three": _three,
     "binding": _binding,
     "worn": _worn,

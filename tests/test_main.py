@@ -208,7 +208,7 @@ def test_inpainting_changes_only_what_the_mask_shows(tmp_path: Path, flat_pictur
         ((_PROMPT, "--start", "0.5", "--stop", "0.5"), "start is 0.5, but must be less than stop"),
         (
             ("a AND b :-1", "--composition", "average"),
-            "alpha is '(-1)', but must be such that 1 + their sum is at least 0.1",
+            "the sum of the weights after AND is -1.0, but must be at least -0.9",
         ),
         (("a :0 AND b",), "prompt is 'a :0', but must be a main prompt"),
         ((_PROMPT, "--token-weights", "moon:2"), "token_weights is 'moon', but must be words of"),

@@ -126,7 +126,7 @@ AVERAGE, SUM = Cacao(and_means="average"), Cacao()
 
 @pytest.mark.parametrize("given", [[-1.0], [-0.91], [0.5, -1.5], [-0.5, -0.5]])
 def test_weights_that_cancel_the_main_prompt_are_refused(given):
-    with pytest.raises(SettingsError, match=r"alpha is .*1 \+ their sum is at least 0.1"):
+    with pytest.raises(SettingsError, match=r"weights after AND is .* at least -0\.9"):
         AVERAGE.check(Prompt("m", edits(given)))
 
 
@@ -142,13 +142,13 @@ def test_weights_only_cancel_while_they_act_together():
     overlapping = Edit(prompt="b", alpha=-0.6, start=0.4)
     ends_first = (Edit(prompt="a", alpha=1.0, stop=0.5), Edit(prompt="b", alpha=-1.5))
     for bad in ((first, overlapping), ends_first):
-        with pytest.raises(SettingsError, match="alpha"):
+        with pytest.raises(SettingsError, match="weights after AND"):
             AVERAGE.check(Prompt("m", bad))
 
 
 def test_a_sum_need_not_leave_anything_of_the_main_prompt_but_is_a_weight_itself():
     SUM.check(Prompt("m", edits([-40.0, -60.0])))
-    with pytest.raises(SettingsError, match=r"alpha is '\(60\) \+ \(41\)'.*-100 to 100"):
+    with pytest.raises(SettingsError, match=r"weights after AND is 101\.0.*-100 to 100"):
         SUM.check(Prompt("m", edits([60.0, 41.0])))
 
 

@@ -119,7 +119,7 @@ def test_a_list_of_prompts_has_a_list_of_edits_for_each():
     [
         ("a :0 AND b", "prompt", "a :0'.*weight above 0"),
         ("a :-1 AND b", "prompt", "a :-1'.*weight above 0"),
-        ("a :0.001 AND b", "alpha", "1000.*from -100 to 100"),
+        ("a :0.001 AND b", "prompt", "b :1.*from -100 to 100"),
     ],
 )
 def test_compose_names_what_cannot_be_composed(prompt, field, told):

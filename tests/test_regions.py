@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from models import context, encoding, evaluate, latent, noise
 
 from ebca import Settings, apply_patch, compose
-from ebca.methods.method import PLAIN, Clock, Moment
+from ebca.core.layers import Layer
+from ebca.methods.method import PLAIN, At, Clock, Moment, SeenRow
 from ebca.methods.partitions import TURNS, best_partition, partitions
 from ebca.methods.places import place_of
-from ebca.methods.regions import OwnPlaces, Regions
+from ebca.methods.regions import OwnPlaces, Regions, noun_maps
 from ebca.prompts import Prompt
 
 sizes = st.tuples(st.integers(4, 17), st.integers(4, 17))
@@ -77,9 +78,21 @@ def test_what_the_prompt_says_goes_before_what_the_maps_say():
         ("a cat on the left, a dog on the right", "a cat", (-1, 0)),
         ("a cat on the left, a dog on the right", "a dog", (1, 0)),
         ("on the left a cat, on the right a dog", "a dog", (1, 0)),
+        ("on the left a cat, on the right a dog", "a cat", (-1, 0)),
+        ("a cat, on the left, and a dog", "a cat", (-1, 0)),
+        ("a cat is on the left and a dog on the right", "a cat", (-1, 0)),
         ("a red cube on top of a blue sphere", "a red cube", (0, -1)),
         ("a red cube on top of a blue sphere", "a blue sphere", (0, 1)),
         ("a cat (under:1.2) a table", "a cat", (0, 1)),
+        ("a cat to the left of a dog", "a cat", (-1, 0)),
+        ("a cat to the left of a dog", "a dog", (1, 0)),
+        ("a cat on the right side of a dog", "a cat", (1, 0)),
+        ("a cat right of a dog", "a dog", (-1, 0)),
+        ("a knight riding a dragon", "a knight", (0, -1)),
+        ("a knight riding on a dragon", "a dragon", (0, 1)),
+        ("a moon over a house", "a house", (0, 1)),
+        ("a dog, on the left a cat", "a dog", (0, 0)),
+        ("a dog with an overcoat, a cat", "a dog", (0, 0)),
         ("a cat and a dog", "a cat", (0, 0)),
         ("a cat and a dog", "a cow", (0, 0)),
         ("a cat and a dog on the left", "a cat", (0, 0)),
@@ -208,19 +221,43 @@ def test_images_of_a_batch_have_regions_of_their_own(unet):
         torch.testing.assert_close(batch[[image]], alone, atol=1e-4, rtol=1e-4)
 
 
+class Module(torch.nn.Module):
+    heads, scale = 2, 0.5
+
+
+def seen_at(size: tuple[int, int], seed: int = 0) -> At:
+    """A layer of that size with noise in it."""
+    query, key = noise(1, size[0] * size[1], 8, seed=seed), noise(1, 5, 8, seed=seed + 1)
+    layer = Layer(Module(), "attn2", "mid", 0)
+    rest = (key, key, key[0], None, lambda: None, lambda update: update)
+    return At(layer, 1, size, size, query, *rest)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [
+        ((64, 32, 16, 8, 16, 16, 32), (2, 4, 5)),  # SD1.5
+        ((64, 32, 64), (1,)),
+        ((8, 4, 4, 8), (0, 3)),  # a small picture on SDXL, which has no layer at its finest level
+        ((4, 8, 4), (1,)),
+    ],
+)
+def test_the_level_nearest_to_16_x_16_of_those_that_there_are_is_kept(sizes, kept):
+    method, memory = OwnPlaces(), Regions()
+    row = SeenRow(PROMPT, at(0.0, memory), lambda words: [1] if "cat" in words else [2])
+    layers = [seen_at((size, size), seed=place) for place, size in enumerate(sizes)]
+    for layer in layers:
+        method.see(layer, [row])
+    expected = sum(noun_maps(layers[place], 0, [[1], [2]]) for place in kept)
+    assert memory.level == layers[kept[0]].size
+    torch.testing.assert_close(memory.maps, expected)
+
+
 def test_the_maps_are_the_attention_to_the_nouns():
     """Each with mean 1, so that a loud word is no larger than a quiet one."""
-    from ebca.core.layers import Layer
-    from ebca.methods.method import At
-    from ebca.methods.regions import noun_maps
-
-    class Module(torch.nn.Module):
-        heads, scale = 2, 0.5
-
-    query, key = noise(1, 12, 8), noise(1, 5, 8, seed=1)
-    layer = Layer(Module(), "attn2", "mid", 0)
-    seen = At(layer, 1, (3, 4), (3, 4), query, key, key, key[0], None, lambda: None, lambda u: u)
+    seen = seen_at((3, 4))
     maps = noun_maps(seen, 0, [[1], [2, 3], []])
+    query, key = seen.query, seen.key
     heads = [
         (0.5 * query[0, :, part] @ key[0, :, part].T).softmax(-1)
         for part in (slice(0, 4), slice(4, 8))

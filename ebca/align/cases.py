@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ebca.align.methods import COMPOSING
+from ebca.prompts import split_prompt
 from ebca.prompts.words import plain
 from ebca.settings import SettingsError
 
@@ -79,6 +80,13 @@ class Case:
         if kind == "off":
             return self.main
         return self.composed if kind in COMPOSING else self.joint
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of a picture show, side by side: the prompts joined by AND, if there is
+        one for each of several things."""
+        parts = tuple(part.text.strip() for part in split_prompt(self.composed))
+        return parts if len(parts) == len(self.things) > 1 and self.source is None else ()
 
     @property
     def batch(self) -> tuple[object, ...]:

@@ -10,8 +10,8 @@ from ebca.align.methods import KINDS, Method, methods, read_grid
 from ebca.settings import Settings, SettingsError
 
 TASK_NAMES = (
-    "single", "multi", "held-out", "three", "binding", "wearing", "scene", "style", "attribute",
-    "negation", "inpaint", "edit", "dressing",
+    "single", "multi", "held-out", "three", "binding", "in-scene", "wearing", "scene", "style",
+    "attribute", "negation", "inpaint", "edit", "dressing",
 )  # fmt: skip
 FIGURES = (
     "present", "right", "clean", "recall", "binding", "doubled", "odd", "scene", "removed",

@@ -19,9 +19,14 @@ KINDS = {
     "cacao": "joined by AND, composed by CACAO without BCU",
     "both": "joined by AND, composed by CACAO, with EBCA as it is installed or as the grid says",
     "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
+    "halves": "everything in one prompt, and what is joined by AND in columns side by side",
+    "attend-and-excite": "everything in one prompt, latents moved by Attend-and-Excite",
 }
 UPDATING = ("on", "bcu", "both")
 COMPOSING = ("cacao", "both", "core-and")
+SCALED = (*COMPOSING, "halves", "attend-and-excite")
+OTHERS = ("halves", "attend-and-excite")
+"""What people would take instead: only for pictures of several things, made from noise."""
 PATCHED = ("on", "bcu", "cacao", "both")
 
 _STILL = {
@@ -40,8 +45,9 @@ _GRID_LEGAL = (
 
 @dataclass(frozen=True)
 class Method:
-    """One column of the table. `alpha` multiplies the weights of what follows AND; `named`
-    are the fields that the grid names, which the label then tells whatever their values."""
+    """One column of the table. `alpha` multiplies the weights of what follows AND, what columns
+    have of their own, or the step size of Attend-and-Excite; `named` are the fields that the grid
+    names, which the label then tells whatever their values."""
 
     kind: str
     settings: Settings = _OFF
@@ -56,7 +62,7 @@ class Method:
                 continue
             if self.kind in UPDATING or (self.kind in PATCHED and name == "and_means"):
                 facts[name] = value
-        return facts | ({"alpha": self.alpha} if self.kind in COMPOSING else {})
+        return facts | ({"alpha": self.alpha} if self.kind in SCALED else {})
 
     @property
     def label(self) -> str:
@@ -129,5 +135,5 @@ def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
     settings = base.replace(**({**_STILL, **changes} if names_steps else changes))
     if kind not in UPDATING:
         settings = _OFF.replace(and_means=settings.and_means)
-    alpha = point.get("alpha", 1.0) if kind in COMPOSING else 1.0
+    alpha = point.get("alpha", 1.0) if kind in SCALED else 1.0
     return Method(kind, settings, alpha, frozenset(point))

@@ -15,11 +15,14 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from ebca.align.attend_and_excite import SCALE, AttendAndExcite
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
+from ebca.align.halves import SHARE, halves
 from ebca.align.methods import PATCHED, Method
 from ebca.core.trace import Trace
 from ebca.generate import load_pipeline
+from ebca.hosts.diffusers import places_of
 from ebca.prompts import Composed, Prompt, compose
 from ebca.session import apply_patch
 
@@ -91,6 +94,11 @@ class Painter:
                 mask = _latent_mask(cases[0], self._native)
                 patch = apply_patch(pipe, method.settings, prompt=composed, mask=mask, trace=trace)
                 stack.enter_context(patch)
+            elif method.kind == "halves":
+                columns = [case.columns for case in cases]
+                stack.callback(halves(pipe, texts, columns, method.alpha * SHARE).remove)
+            elif method.kind == "attend-and-excite":
+                inputs |= self._excited(cases, texts, method.alpha)
             output = pipe(
                 prompt=list(texts),
                 negative_prompt=negatives,
@@ -102,6 +110,22 @@ class Painter:
             ).images
         pictures: Pictures = np.asarray((output * 255).round().clip(0, 255), np.uint8)
         return pictures, {} if trace is None else summary(trace)
+
+    def _excited(self, cases: Sequence[Case], texts: Sequence[str], scale: float) -> dict[str, Any]:
+        """The inputs with which the pipeline does what Attend-and-Excite does."""
+        tokens = [
+            [places_of(self.pipe, text, thing.name) for thing in case.things]
+            for case, text in zip(cases, texts, strict=True)
+        ]
+        excite = AttendAndExcite(self.pipe, texts, tokens, self.sampling.steps, scale * SCALE)
+        side = (self.sampling.size or self._native) // self.pipe.vae_scale_factor
+        shape = (1, self.pipe.unet.config.in_channels, side, side)
+        noise = [
+            torch.randn(shape, generator=torch.Generator("cpu").manual_seed(case.seed))
+            for case in cases
+        ]
+        first = torch.cat(noise).to(self.pipe.device, self.pipe.unet.dtype)
+        return {"latents": excite.first(first), "callback_on_step_end": excite.after_step}
 
     def _prepared(self, cases: Sequence[Case]) -> tuple[Any, dict[str, Any]]:
         """The pipeline of the cases' kind, and its inputs besides prompts and noise."""

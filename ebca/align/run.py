@@ -15,13 +15,14 @@ from tqdm import tqdm
 from ebca.align import world
 from ebca.align.cases import Case, read_prompts
 from ebca.align.judges import ClipJudge, Judge, WorldJudge
-from ebca.align.methods import Method
+from ebca.align.methods import OTHERS, Method
 from ebca.align.painter import Painter, Sampling
 from ebca.align.remote import Cluster
 from ebca.align.report import as_json, lines, sizes, table
 from ebca.align.store import Store
 from ebca.align.sweep import InProcess, Sweep, Workers
 from ebca.plots import Labelled, side_by_side
+from ebca.settings import SettingsError
 
 _ENERGIES = {
     "relative_update": "abs(dC) / abs(C), mean",
@@ -35,6 +36,7 @@ _ENERGIES = {
 def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
     """Returns the exit code. Raises SettingsError or ModelError."""
     cases = cases_of(options)
+    check_others(cases, methods)
     judge: Judge = (
         ClipJudge(options.clip, options.device) if options.judge == "clip" else WorldJudge()
     )
@@ -85,6 +87,15 @@ def cases_of(options: argparse.Namespace) -> list[Case]:
         ]
     cases = read_prompts(options.prompts, options.seeds, options.seed)
     return cases if options.judge == "clip" else [world.understood(case) for case in cases]
+
+
+def check_others(cases: Sequence[Case], methods: Sequence[Method]) -> None:
+    """Raise SettingsError if a method is asked for what it has no answer to."""
+    for kind in (method.kind for method in methods if method.kind in OTHERS):
+        for case in cases:
+            if not case.columns:
+                legal = f"left out for {case.joint!r}: it is for several things, made from noise"
+                raise SettingsError("methods", kind, legal)
 
 
 def against_label(against: str, methods: Sequence[Method]) -> str:

@@ -23,6 +23,7 @@ TASKS = {
     "held-out": "two objects that never occur together in training",
     "three": "three objects",
     "binding": "two objects in colours far apart",
+    "in-scene": "two objects that never occur together in training, in a scene",
     "wearing": "an animal that wears something",
     "scene": "an object AND a scene",
     "style": "an object, perhaps in a scene, AND a style of the whole picture",
@@ -38,6 +39,7 @@ _KINDS = {
     "held-out": "two_held_out",
     "three": "three",
     "binding": "binding",
+    "in-scene": "two_in_scene",
     "wearing": "worn",
     "dressing": "worn",
     "scene": "scene_and",
@@ -101,6 +103,11 @@ def _case(task: str, prompt: Any, seed: int) -> Case:
     parts = [part.text.strip() for part in split_prompt(prompt.text)]
     if task in ("scene", "style"):
         main, joint, composed = parts[0], " ".join(parts), prompt.text
+    elif task == "in-scene":
+        main = joint = prompt.text
+        where = _world().BACKDROPS[prompt.scene].phrase
+        phrases = _phrases(prompt.text.removesuffix(f" {where}"))
+        composed = " AND ".join(f"{phrase} {where}" for phrase in phrases)
     elif task == "attribute":
         main, joint, composed = parts[0], joined(things), prompt.text
     elif task == "negation":

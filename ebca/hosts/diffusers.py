@@ -153,15 +153,20 @@ class Pipeline:
         return context
 
 
+def places_of(pipe: Any, text: str, words: str) -> list[int]:
+    """The indices of the tokens of `words` in the pipeline's encoding of `text`."""
+    tokens = pipe.tokenizer(text, truncation=True).input_ids
+    wanted = pipe.tokenizer(words, add_special_tokens=False).input_ids
+    return list(find_tokens(wanted, tokens))
+
+
 def _weighed(pipe: Any, image: Image, word_weights: Sequence[tuple[str, float]]) -> Image:
     """With the places of words, and factors on the tokens of some. Raises SettingsError for words
     with factors that are not there."""
     text, weights = image.prompt.main, dict(image.token_weights)
 
     def places(words: str) -> list[int]:
-        tokens = pipe.tokenizer(text, truncation=True).input_ids
-        wanted = pipe.tokenizer(words, add_special_tokens=False).input_ids
-        return list(find_tokens(wanted, tokens))
+        return places_of(pipe, text, words)
 
     for words, factor in word_weights:
         if not (indices := places(words)):

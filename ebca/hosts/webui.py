@@ -79,6 +79,7 @@ class WebUISampling:
         self._schedule = Schedule({})
         self._noise: tuple[Any, list[float]] = (None, [])
         self._announced: Any = None
+        self._failure: Exception | None = None  # of the announcement
         self._known = KnownContexts()
         self._inner: nn.Module | None = None
         self._batch: Evaluation | None = None  # all rows of the batch that was announced
@@ -127,7 +128,14 @@ class WebUISampling:
 
     def announce(self, params: Any) -> None:
         """The WebUI's `on_cfg_denoiser`: `params.x` is the batch of all rows, which callbacks that
-        come later may still replace."""
+        come later may still replace. The WebUI logs an exception in a callback and goes on without
+        EBCA, so it is raised where the model is called next."""
+        try:
+            self._note_announced(params)
+        except Exception as error:
+            self._failure = error
+
+    def _note_announced(self, params: Any) -> None:
         self._announced, self._known, self._batch = params, KnownContexts(), None
         if self.gave_back:
             return
@@ -210,6 +218,8 @@ class WebUISampling:
     # One call of the UNet
 
     def _describe(self, call: Call) -> Evaluation | None:
+        if self._failure is not None:
+            raise self._failure
         batch, own, size = self._batch, self._own, (call.sample.shape[-2], call.sample.shape[-1])
         if batch is None:
             self._leave_alone()

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from ebca.methods.method import Branch, Mix
-from ebca.prompts.prompt import Edit
+from ebca.prompts.prompt import WEIGHTS_AFTER_AND, Edit
 from ebca.settings.checks import SettingsError
 
 MIN_DENOMINATOR = 0.1
@@ -30,10 +30,12 @@ def average(edits: Sequence[Edit]) -> Mix:
 
 def check_average(edits: Sequence[Edit]) -> None:
     """Raise SettingsError if the edits that take part at the same time cannot be averaged."""
-    if 1.0 + math.fsum(edit.alpha for edit in edits) < MIN_DENOMINATOR - 1e-9:
+    total = math.fsum(edit.alpha for edit in edits)
+    if 1.0 + total < MIN_DENOMINATOR - 1e-9:
         raise SettingsError(
-            "alpha",
-            " + ".join(f"({edit.alpha:g})" for edit in edits),
-            f"such that 1 + their sum is at least {MIN_DENOMINATOR:g}, the main prompt"
-            " counting 1 (raise the main prompt's weight or the negative ones)",
+            WEIGHTS_AFTER_AND,
+            round(total, 6),
+            f"at least {MIN_DENOMINATOR - 1.0:g} where the main prompt's weight is 1, since an"
+            " average divides by the sum of all (raise the main prompt's weight or the negative"
+            " ones)",
         )

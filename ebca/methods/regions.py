@@ -58,7 +58,7 @@ class Regions:
     """What is remembered of one image: the maps of its first evaluation, then the regions."""
 
     maps: Tensor | None = None  # [k, n] at `level`
-    level: tuple[int, int] = (0, 0)
+    level: tuple[int, int] | None = None
     latent: tuple[int, int] = (0, 0)
     mask: Tensor | None = None
     weights: list[Tensor] = field(default_factory=list)  # [h, w] of each subject's branch
@@ -122,18 +122,18 @@ class OwnPlaces(Method):
         return fresh and moment.in_noise(0.0, self.regions_stop)
 
     def see(self, at: At, rows: Sequence[SeenRow]) -> None:
-        """Add up the maps of the layers of the level that tells most."""
-        if at.size is None or not _tells_most(at):
+        """Add up the maps of the layers of the level that tells most, of those that there are."""
+        if at.size is None:
             return
         for index, row in enumerate(rows):
             memory: Regions = row.moment.memory
             subjects = self._subjects(row.prompt)
-            if not subjects or memory.known:
+            again = at.size == memory.level
+            if not subjects or memory.known or not (again or _far(at.size) < _far(memory.level)):
                 continue
             maps = noun_maps(at, index, nouns_of(row))
-            if memory.level != at.size:
-                memory.maps, memory.level = None, at.size
-            memory.maps = maps if memory.maps is None else memory.maps + maps
+            memory.maps = memory.maps + maps if again and memory.maps is not None else maps
+            memory.level = at.size
             memory.latent, memory.mask = at.latent, row.mask
 
     def mix(self, prompt: Prompt, moment: Moment) -> Mix:
@@ -170,6 +170,7 @@ class OwnPlaces(Method):
 def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
     """Choose the regions by the maps, for good."""
     assert memory.maps is not None
+    assert memory.level is not None
     maps, count = memory.maps, len(subjects)
     mask = None if memory.mask is None else _resized(memory.mask, memory.level)
     places = torch.tensor([place_of(prompt.main, each) for each in subjects]).to(maps)
@@ -188,7 +189,9 @@ def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
     heads, beta = at.layer.heads, at.layer.beta(at.key.shape[-1])
     query = split_heads(at.query[row : row + 1], heads)[0].float()
     key = split_heads(at.key[row : row + 1], heads)[0].float()
-    share = (beta * query @ key.mT).softmax(-1).mean(0)  # [n, t]
+    # head by head: all of them would be the largest thing in memory at the finest level
+    pairs = zip(query, key, strict=True)
+    share = sum((beta * q @ k.mT).softmax(-1) for q, k in pairs) / heads  # [n, t]
     maps = torch.stack(
         [
             share[:, list(tokens)].sum(-1) if tokens else share.new_ones(len(share))
@@ -209,18 +212,9 @@ def nouns_of(row: SeenRow) -> list[list[int]]:
     return found
 
 
-def _tells_most(at: At) -> bool:
-    """Whether no other level of the latent is nearer to the number of pixels that tells most."""
-    height, width = at.latent
-    here, sizes = at.query.shape[1], []
-    while height * width > 1:
-        sizes.append(height * width)
-        height, width = -(-height // 2), -(-width // 2)
-
-    def far(pixels: int) -> float:
-        return abs(math.log(pixels / _BEST_PIXELS))
-
-    return far(here) <= min(map(far, sizes[:3] or [here])) + 1e-9
+def _far(level: tuple[int, int] | None) -> float:
+    """How far a level (h, w) is from the one that tells most."""
+    return math.inf if level is None else abs(math.log(level[0] * level[1] / _BEST_PIXELS))
 
 
 def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from ebca.methods.method import PLAIN, Branch, Mix
-from ebca.prompts.prompt import ALPHA, Edit
+from ebca.prompts.prompt import ALPHA, WEIGHTS_AFTER_AND, Edit
 from ebca.settings.checks import SettingsError
 
 EMPTY = ""
@@ -29,6 +29,6 @@ def summed(edits: Sequence[Edit]) -> Mix:
 
 def check_sum(edits: Sequence[Edit]) -> None:
     """Raise SettingsError if the weight of the empty prompt is out of range."""
-    if not ALPHA.low <= math.fsum(edit.alpha for edit in edits) <= ALPHA.high:
-        values = " + ".join(f"({edit.alpha:g})" for edit in edits)
-        raise SettingsError("alpha", values, f"such that their sum is {ALPHA}")
+    total = math.fsum(edit.alpha for edit in edits)
+    if not ALPHA.low <= total <= ALPHA.high:
+        raise SettingsError(WEIGHTS_AFTER_AND, round(total, 6), str(ALPHA))

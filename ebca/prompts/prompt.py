@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ALPHA = Range(-100.0, 100.0, slider=(-2.0, 2.0, 0.05))
+WEIGHTS_AFTER_AND = "the sum of the weights after AND"
+"""What an error calls it."""
 EDIT_GAMMA = Range(0.0, 10.0, slider=(0.0, 0.02, 0.0001))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ebca.prompts.prompt import Edit, Prompt
+from ebca.prompts.prompt import ALPHA, Edit, Prompt
 from ebca.settings.checks import SettingsError
 
 _AND = re.compile(r"\bAND\b")
@@ -74,11 +74,23 @@ def _read(prompt: str, edit: dict[str, Any]) -> Prompt:
     if others:
         check_main_weight(*main)
     edits = tuple(
-        Edit(other.text.strip(), None, other.weight / main.weight, **edit)
+        weighed_edit(other.text.strip(), other.weight, main.weight, **edit)
         for other in others
         if other.text.strip()
     )
     return Prompt(main.text if others else prompt, edits)
+
+
+def weighed_edit(text: str, weight: float, main: float, **more: Any) -> Edit:
+    """The prompt `text :weight` after AND, behind a main prompt of weight `main` (above 0); `more`
+    is what else an `Edit` has. Raises SettingsError in the words of the prompt."""
+    alpha = weight / main
+    if not ALPHA.low <= alpha <= ALPHA.high:
+        raise SettingsError(
+            "prompt", f"{text.strip()} :{weight:g}",
+            f"a prompt whose weight, divided by the main prompt's ({main:g}), is {ALPHA}",
+        )  # fmt: skip
+    return Edit(text, alpha=alpha, **more)
 
 
 def check_main_weight(text: str, weight: float) -> None:

@@ -9,7 +9,7 @@ from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
 from ebca.methods.method import Method
 from ebca.prompts import Edit, Prompt
-from ebca.prompts.reading import check_main_weight
+from ebca.prompts.reading import check_main_weight, weighed_edit
 from ebca.prompts.words import missing_words
 from ebca.settings import Settings
 from ebca.webui.neighbours import owner_of_prompt, read_and
@@ -62,7 +62,7 @@ class ImagePrompt:
                 return [Prompt(part.at(step), single=False) for part in self.parts]
             return [self._with_subjects(Prompt(main.at(step)))]
         edits = (
-            Edit(text, alpha=part.weight / main.weight, token_weights=weigh(text))
+            weighed_edit(text, part.weight, main.weight, token_weights=weigh(text))
             for part in others
             if (text := part.at(step)).strip()
         )

@@ -68,6 +68,10 @@ class Neighbour:
     """Cases in which it fails without EBCA."""
     repeats: bool = True
     """Whether it makes the same picture twice without EBCA."""
+    lingers: bool = False
+    """Whether it goes on in the other tab until a job of its own tab has run without it."""
+    survives: bool = True
+    """Whether the host works on after an error in a job of it, without EBCA."""
     needs: str = ""
     """A network or model, by the name that the host lists, without which it cannot act."""
     unlike: Mapping[str, str] = field(default_factory=dict)
@@ -196,7 +200,7 @@ NEIGHBOURS = (
         job={"width": 128, "height": 128, "hr_scale": 1.25},
         fails=["batch_cond_uncond off"],
     ),
-    _incantation("S-CFG", {4: True}),
+    _incantation("S-CFG", {4: True}, survives=False),
     _incantation("PAG", {12: True, 13: 3.0}, expected=BUT),
     _incantation("CFG schedule", {16: True, 17: "Cosine"}),
     _incantation("SANF", {12: True, 13: 3.0, 20: True}, expected=BUT),
@@ -273,6 +277,7 @@ NEIGHBOURS = (
         prompt="{} AND a green tree AND a house",
         expected=AND_LEFT,
         says="Latent Couple",
+        lingers=True,
     ),
 )
 
@@ -333,6 +338,12 @@ class Pictures:
         """Whether `result` is what was written down; True if nothing was."""
         known = self._known().get(f"{who}: {case}")
         return known is None or known == fingerprint(result)
+
+    def alike(self, one: str, other: str, case: str) -> bool:
+        """Whether two that were written down are the same; True if one was not. Regional Prompter,
+        switched off, takes back what a job says of `batch_cond_uncond`."""
+        first, second = (self._known().get(f"{who}: {case}") for who in (one, other))
+        return first is None or second is None or first == second
 
     def _known(self) -> dict[str, list[str]]:
         if self._path is None or not self._path.exists():

@@ -104,7 +104,7 @@ def test_a_batch_of_different_prompts_is_the_core_and_without_ebca(webui):
 
 def test_a_batch_of_different_prompts_is_refused_for_one_bad_prompt(webui):
     before = webui.txt2img()
-    with pytest.raises(RefusedError, match="alpha"):
+    with pytest.raises(RefusedError, match="weights after AND"):
         webui.txt2img(
             prompt=f"{A}|AND {B} :-2",
             script_name="prompt matrix",

@@ -29,7 +29,7 @@ POINTS = {
     "an evaluation begins": "ebca.core.engine:Engine._begin",
     "an evaluation ends": "ebca.core.engine:Engine._end",
     "an evaluation is described": "ebca.hosts.webui:WebUISampling._describe",
-    "rows are announced": "ebca.hosts.webui:WebUISampling.announce",
+    "rows are announced": "ebca.hosts.webui:WebUISampling._note_announced",
     "the model is called": "ebca.hosts.webui:WebUISampling._begin",
     "the model has been called": "ebca.hosts.webui:WebUISampling._end",
     "hooks are installed": "ebca.core.engine:Engine.install",
@@ -45,9 +45,6 @@ POINTS = {
     "the picture is decoded": "modules.processing:decode_latent_batch",
 }
 """Where things go wrong: in every function of EBCA's that the host calls, and around them."""
-
-SWALLOWED = {"rows are announced"}
-"""Where the WebUI logs errors and goes on."""
 
 CROWD = ("ControlNet, reference_only", "incantations, PAG", "NegPiP")
 """Neighbours with many hooks."""
@@ -146,7 +143,7 @@ def test_after_an_error(webui, fault, crowd, nothing_left, point, what, which):
     except RefusedError as error:
         status = error.status
     # a neighbour evaluates the model in callbacks, where the WebUI logs errors as well
-    assert status in ({200, 500} if point in SWALLOWED or crowd else {500})
+    assert status in ({200, 500} if crowd else {500})
     assert not told()["waiting"]
 
 

@@ -30,8 +30,8 @@ BAD: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "absent word": ({"token_weights": "cow:2"}, "a cat", ["token_weights", "cow", "prompt"]),
     "one subject": ({"things": "cat"}, "a cat", ["subjects", "cat", "two or more"]),
     "main weight": ({}, "a cat :-1 AND a dog", ["prompt", "-1", "above 0"]),
-    "denominator": (AVERAGE, "a cat AND a dog :-1", ["alpha", "-1", "at least 0.1"]),
-    "denominator, later": (AVERAGE, "a cat AND [:a dog:0.5] :-1", ["alpha", "-1", "at least 0.1"]),
+    "denominator": (AVERAGE, "a cat AND a dog :-1", ["after AND", "-1", "-0.9"]),
+    "denominator, later": (AVERAGE, "a cat AND [:a dog:0.5] :-1", ["after AND", "-1", "-0.9"]),
 }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_a_bad_value_stops_the_job_before_its_first_call(host: Host, name: str) 
 
 def test_a_bad_hires_prompt_stops_the_job_before_the_first_pass(host: Host) -> None:
     job = {"enable_hr": True, "hr_upscaler": "Latent", "hr_prompt": "a cat AND a dog :-101"}
-    with listening([host.unet]) as calls, pytest.raises(RuntimeError, match="alpha"):
+    with listening([host.unet]) as calls, pytest.raises(RuntimeError, match="weight"):
         host.txt2img([ON], **job)
     assert not calls
 

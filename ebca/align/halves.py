@@ -1,0 +1,54 @@
+"""Regional prompting by hand, as people do it who know where everything goes.
+
+    out = (1 - share) attn(Q, C_main) + share attn(Q, C_j)     in the column of subject j
+
+The picture is cut into columns of equal width, one a subject, in the order in which they are named;
+this is what sd-webui-regional-prompter does in its Attention mode with a base prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Image
+from ebca.hosts.diffusers import Pipeline
+from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source
+from ebca.prompts import Prompt
+
+SHARE = 0.8
+"""Of a column's own prompt: 1 less that extension's usual base ratio."""
+
+
+@dataclass(frozen=True)
+class Halves(Method):
+    """Each of a prompt's `subjects` in a column of its own."""
+
+    share: float = SHARE
+
+    def texts(self, prompt: Prompt) -> tuple[Source, ...]:
+        return prompt.subjects
+
+    def mix(self, prompt: Prompt, moment: Moment) -> Mix:
+        texts = prompt.subjects
+        if len(texts) < 2:
+            return PLAIN
+        columns = self.share * torch.eye(len(texts))
+        pairs = zip(columns, texts, strict=True)
+        return Mix(1.0 - self.share, tuple(Branch(column[None], text) for column, text in pairs))
+
+
+def halves(
+    pipe: Any, prompts: Sequence[str], columns: Sequence[tuple[str, ...]], share: float = SHARE
+) -> Engine:
+    """Put `columns`, the prompts of each image's columns, on `pipe`, until `remove()` is called."""
+    asked = (Prompt(main, subjects=texts) for main, texts in zip(prompts, columns, strict=True))
+    images = [Image(prompt, number=number) for number, prompt in enumerate(asked)]
+    method = Halves(share)
+    engine = Engine(pipe.unet, [method], Pipeline(pipe, [method], images).describe)
+    engine.install()
+    return engine
