@@ -14,6 +14,10 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 10)
 OLDEST_TORCH = (2, 0)
 OLDEST_WEBUI = (1, 7)
+SAMPLING = (  # where Forge, and its older kind, make the UNet's batch
+    "backend/sampling/sampling_function.py",
+    "modules_forge/forge_sampler.py",
+)
 
 
 def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
@@ -23,10 +27,10 @@ def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
             f"the WebUI runs under Python {_dotted(python)}, but {_dotted(OLDEST_PYTHON)} or later"
             " is needed: install that and make the WebUI's venv anew"
         )
-    if (root / "modules_forge").is_dir():
+    if (root / "modules_forge").is_dir() and not _has_modifiers(root):
         return (
-            "this is Forge or one of its relatives, which this version does not support yet:"
-            " use AUTOMATIC1111's WebUI, or disable this extension"
+            "this relative of Forge lacks what EBCA works with (conditioning modifiers):"
+            " update it, or disable this extension"
         )
     if not (root / "modules" / "sd_samplers_cfg_denoiser.py").is_file():
         return (
@@ -51,6 +55,12 @@ def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
             " start the WebUI once with --reinstall-torch"
         )
     return None
+
+
+def _has_modifiers(root: Path) -> bool:
+    """Whether a Forge asks extensions about its conditions, by which EBCA knows the rows."""
+    files = (root / name for name in SAMPLING)
+    return any(b"conditioning_modifiers" in file.read_bytes() for file in files if file.is_file())
 
 
 def webui_root() -> Path:

@@ -3,7 +3,11 @@ tab of the blind vote."""
 
 from modules import script_callbacks, scripts
 
-from ebca.webui import accordion, axes, job, vote
+try:
+    from ebca.webui import accordion, axes, job, vote
+except ImportError as error:
+    job = None
+    print(f"EBCA: off, since this program lacks a part of a WebUI that it works with ({error}).")
 
 
 class EBCA(scripts.Script):
@@ -11,7 +15,7 @@ class EBCA(scripts.Script):
         return "EBCA"
 
     def show(self, is_img2img):
-        return scripts.AlwaysVisible
+        return job is not None and scripts.AlwaysVisible
 
     def ui(self, is_img2img):
         made = accordion.build("img2img" if is_img2img else "txt2img")
@@ -25,10 +29,14 @@ class EBCA(scripts.Script):
     def process(self, p, *arguments):
         job.take_part(p, arguments)
 
+    def process_before_every_sampling(self, p, *arguments, c=None, **kwargs):
+        job.begin_pass(p, c)
+
     def postprocess(self, p, processed, *arguments):
         job.leave(p)
 
 
-script_callbacks.on_before_ui(axes.register)
-script_callbacks.on_ui_tabs(vote.tab)
-script_callbacks.on_app_started(vote.serve)
+if job is not None:
+    script_callbacks.on_before_ui(axes.register)
+    script_callbacks.on_ui_tabs(vote.tab)
+    script_callbacks.on_app_started(vote.serve)

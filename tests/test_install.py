@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from install import problem
+from install import SAMPLING, problem
 
 INSTALLER = Path(__file__).parents[1] / "install.py"
 
@@ -78,9 +78,13 @@ def test_without_a_changelog_a_file_tells_the_age(
     assert judged(root) == ""
 
 
-def test_forge_is_named(make_root: MakeRoot) -> None:
+@pytest.mark.parametrize("sampling", SAMPLING)
+def test_forge_is_known_by_what_it_asks_extensions(make_root: MakeRoot, sampling: str) -> None:
     root = make_root(SINCE_1_6, SINCE_1_7, "modules_forge/initialization.py")
-    assert printed(root, cwd=root).startswith("EBCA: this is Forge or one of its relatives")
+    assert printed(root, cwd=root).startswith("EBCA: this relative of Forge lacks what EBCA works")
+    (root / sampling).parent.mkdir(parents=True, exist_ok=True)
+    (root / sampling).write_text("for modifier in options.get('conditioning_modifiers', []):")
+    assert printed(root, cwd=root) == ""
 
 
 def test_other_programs_are_not_taken_for_the_webui(make_root: MakeRoot) -> None:

@@ -138,10 +138,13 @@ class LayerHooks:
         call = self._listener.arrive(self._layer, hidden, context)
         if call is None:
             return None
-        call.extras = bool(extras) or self._layer.replaced
+        value = kwargs.get("value")  # Forge's, if an extension is to change what the layer attends
+        others_value = value is not None and value is not context
+        call.extras = bool(extras) or self._layer.replaced or others_value
         handed = (call.context, *extras) if extras else call.context
         if name:
-            return args, {**kwargs, name: handed}
+            values = {"value": handed} if value is context and value is not None else {}
+            return args, {**kwargs, name: handed, **values}
         return (args[0], handed, *args[2:]), kwargs
 
     def _noting(self, name: str) -> tuple[Callable[..., None], Callable[..., None]]:

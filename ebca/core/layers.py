@@ -194,7 +194,14 @@ def is_plain(linear: nn.Module) -> bool:
     return (
         isinstance(linear, nn.Linear)
         and type(linear).forward is nn.Linear.forward
-        and "forward" not in vars(linear)
+        and is_untouched(linear)
+    )
+
+
+def is_untouched(linear: nn.Module) -> bool:
+    """Whether `linear` does what its class does, with no hooks but the engine's."""
+    return (
+        "forward" not in vars(linear)
         and all(_is_ours(hook) for hook in linear._forward_hooks.values())
         and not linear._forward_pre_hooks
         and not getattr(linear, "parametrizations", None)

@@ -187,11 +187,14 @@ class WebUISampling:
         self._own = self._batch.rows[first : first + len(sample)]
         self._known.learn(first, self._own, contexts_in(kwargs.get("cond", args[2:])))
 
-    def _describe_batch(self, level: Tensor, sample: Tensor) -> Evaluation | None:
-        """An evaluation of all rows that were announced, if the WebUI has made them."""
+    def _describe_batch(
+        self, level: Tensor, sample: Tensor, guidance: float | None = None
+    ) -> Evaluation | None:
+        """An evaluation of all rows that were announced, if the WebUI has made them; `guidance`
+        is its own if it is not the sampling's."""
         cond = self._sampler.sampler_extra_args["cond"]
         images = self._prompts.images(cond, self._denoiser.step)
-        rows = rows_of_batch([len(prompts) for prompts in cond.batch], len(self._announced.x))
+        rows = self._all_rows([len(prompts) for prompts in cond.batch])
         if rows is None:
             return None
         if self._batch is None:
@@ -201,9 +204,15 @@ class WebUISampling:
             uncond = contexts_in(self._announced.text_uncond)
             self._known.learn(len(conditional), rest[: len(cond.batch)], uncond)
         size = (sample.shape[-2], sample.shape[-1])
-        guidance = self._sampler.sampler_extra_args.get("cond_scale")
+        if guidance is None:
+            guidance = self._sampler.sampler_extra_args.get("cond_scale")
         clock = Clock(lambda: self._time(level))
         return Evaluation(rows, images, clock, size, self._memories, guidance)
+
+    def _all_rows(self, prompts: Sequence[int]) -> list[Row] | None:
+        """The rows that were announced for images of so many prompts, if the WebUI has made
+        them."""
+        return rows_of_batch(prompts, len(self._announced.x))
 
     def _end(self, _inner: nn.Module, _args: Any, _output: Any) -> None:
         self._own = None

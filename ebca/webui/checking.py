@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from modules import extra_networks, sd_samplers, shared  # type: ignore[import-not-found]
+from modules import extra_networks, sd_samplers  # type: ignore[import-not-found]
 from torch import nn
 
-from ebca.core.layers import find_layers
+from ebca.core.layers import NoCrossAttentionError, find_layers
 from ebca.methods.cacao import HOSTS_OWN
 from ebca.methods.method import Method
 from ebca.settings import Settings, SettingsError
 from ebca.settings.keeping import Keeping
-from ebca.webui.encoder import text_encoder
+from ebca.webui.family import family, text_encoder, unet
 from ebca.webui.neighbours import owner_of_and
 from ebca.webui.options import Options
 from ebca.webui.prompts import ImagePrompt, missing_subjects, read_prompts
@@ -30,6 +30,28 @@ def check_model(settings: Settings, other_unet: Any) -> None:
     layers = find_layers(unet())
     for method in settings.methods:
         method.check_model(layers)
+
+
+def goes_without(p: Any) -> bool:
+    """Whether the model in use has no cross-attention, on a host where the job `p` goes on
+    nevertheless; says so in `p`."""
+    host = family()
+    if not host.goes_without:
+        return False
+    try:
+        find_layers(unet())
+    except NoCrossAttentionError:
+        p.comment(no_cross_attention(unet()))
+        return True
+    return False
+
+
+def no_cross_attention(model: nn.Module) -> str:
+    """What the user is told of a model that has no cross-attention."""
+    return (
+        f"EBCA: nothing was changed, since this model ({type(model).__name__}) has no"
+        " cross-attention. SD1, SD2 and SDXL models have it."
+    )
 
 
 def leave_to_owners(p: Any, options: Options) -> Options:
@@ -61,19 +83,13 @@ def check_prompts(p: Any, options: Options) -> list[Method]:
         image.check(settings.methods)
     texts = [text for image in images for text in image.words()]
     words = dict(settings.words.word_weights)
-    check_words(text_encoder(shared.sd_model), texts, words)
+    check_words(text_encoder(), texts, words)
     for subject in missing_subjects(images):
         p.comment(f"EBCA: the prompt does not have the subject “{subject}”.")
     if options.page.hires == "only" and not getattr(p, "enable_hr", False):
         p.comment("EBCA: hires is 'only' and hires fix is off, so nothing was changed.")
     prompts = [prompt for image in images for prompt in image.all_prompts()]
     return [each for each in settings.methods if any(map(each.acts_on, prompts))]
-
-
-def unet() -> nn.Module:
-    """The UNet in use."""
-    current: nn.Module = shared.sd_model.model.diffusion_model
-    return current
 
 
 def _images(p: Any, options: Options) -> list[ImagePrompt]:

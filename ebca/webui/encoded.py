@@ -54,14 +54,7 @@ class EncodedPrompts:
     def mains(self, cond: Any) -> Any:
         """What the denoiser gets instead of `cond`: without what methods take."""
         texts = self._read(cond)
-        asked = (
-            text
-            for image in texts
-            for prompt in image.all_prompts()
-            for method in self._methods
-            for text in method.texts(prompt)
-        )
-        wanted = [text for text in dict.fromkeys(asked) if isinstance(text, str)]
+        wanted = asked_texts(self._methods, texts)
         encoded = zip(wanted, map(_context, self._encode(wanted) if wanted else ()), strict=True)
         mains = copy.copy(cond)
         mains.batch = [
@@ -116,6 +109,18 @@ class EncodedPrompts:
             )
             for prompt in text.prompts(step, self._weigh)
         ]
+
+
+def asked_texts(methods: Sequence[Method], images: Sequence[ImagePrompt]) -> list[str]:
+    """What methods need encoded beside the prompts of a batch."""
+    asked = (
+        text
+        for image in images
+        for prompt in image.all_prompts()
+        for method in methods
+        for text in method.texts(prompt)
+    )
+    return [text for text in dict.fromkeys(asked) if isinstance(text, str)]
 
 
 def _context(encoding: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""The text encoder of the model in use, as the WebUI's settings have it."""
+"""The text encoder of a model of AUTOMATIC1111's WebUI, as its settings have it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modules import sd_hijack_clip_old, shared  # type: ignore[import-not-found]
 from ebca.webui.words import OldEmphasis
 
 
-def text_encoder(model: Any) -> Any:
+def webui_text_encoder(model: Any) -> Any:
     """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
     encoders = getattr(model.cond_stage_model, "embedders", [model.cond_stage_model])
     encoder = next(each for each in encoders if hasattr(each, "tokenize_line"))

@@ -23,7 +23,14 @@ from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings
 from ebca.webui import beside, infotext, keeping
-from ebca.webui.checking import check_model, check_prompts, leave_to_owners, without
+from ebca.webui.checking import (
+    check_model,
+    check_prompts,
+    goes_without,
+    leave_to_owners,
+    without,
+)
+from ebca.webui.family import family
 from ebca.webui.maps import job_maps
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.passes import Pass, replaced
@@ -57,6 +64,14 @@ def take_part(p: Any, arguments: Sequence[Any]) -> None:
         job.claim()
 
 
+def begin_pass(p: Any, cond: Any) -> None:
+    """Called by the script when prompts are encoded (`cond`) and the sampler is about to begin;
+    Forge does so twice before hires fix."""
+    job = vars(p).get(_CURRENT)
+    if isinstance(job, Job):
+        job.begin_pass(cond)
+
+
 def leave(p: Any) -> None:
     """Take a `Job` off `p`, if one is there."""
     job = vars(p).get(_CURRENT)
@@ -87,6 +102,7 @@ class Job:
         self._methods: Sequence[Method] = ()
         self._sampling_now = False
         self._evaluations = 0
+        self._next: tuple[Any, Pass] | None = None  # the prompts of the next pass, and the pass
 
     @property
     def page(self) -> PageSettings:
@@ -117,20 +133,35 @@ class Job:
         if self._error is None and not is_without(self._p):
             self._p.extra_generation_params.update(infotext.write(self._options))
 
+    def begin_pass(self, cond: Any) -> None:
+        """Make ready for the sampling that comes next."""
+        ours = self._sampling_now and self._in_this_pass() and not goes_without(self._p)
+        if not (ours and family().encodes_early) or (self._next and self._next[0] is cond):
+            return
+        following = Pass(self._p, self._options.settings, self._methods)
+        following.encode_early(cond)
+        self._next = cond, following
+
     # What stands in for the job's methods
 
     def setup_prompts(self, *args: Any, **kwargs: Any) -> Any:
         """The first of the job's own methods that is called."""
         made = self._as_before["setup_prompts"](*args, **kwargs)
         with self._leaving(), ending(self._p, begun="nothing"):
+            if goes_without(self._p):
+                return made
             self._check(sd_unet.get_unet_option())  # which is yet to be activated
         return made
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Called when the scripts have been told of the job, and of no batch yet."""
         with self._leaving(), ending(self._p, begun="job"):
-            self._check(None)
-            self._check_prompts()
+            if goes_without(self._p):
+                infotext.clear(self._p.extra_generation_params)
+                leave(self._p)
+            else:
+                self._check(None)
+                self._check_prompts()
         return self._as_before["init"](*args, **kwargs)
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
@@ -176,7 +207,7 @@ class Job:
         p, launch = self._p, sd_samplers_common.Sampler.launch_sampling
 
         def launch_sampling(sampler: Any, steps: int, func: Any) -> Any:
-            if getattr(sampler, "p", None) is not self._p:
+            if getattr(sampler, "p", None) is not self._p or goes_without(p):
                 return launch(sampler, steps, func)
             with ExitStack() as kept:
                 if self._options.keeping.keep:
@@ -187,10 +218,9 @@ class Job:
         def sample_with(sampler: Any, steps: int, func: Any) -> Any:
             if not self._in_this_pass():
                 return launch(sampler, steps, func)
-            seen = job_maps(p)
-            maps = seen.of_sampling(p) if seen else None
-            each = Pass(p, self._options.settings, self._methods, sampler, maps)
-            with each.run():
+            each = self._next[1] if self._next else Pass(p, self._options.settings, self._methods)
+            self._next, seen = None, job_maps(p)
+            with each.run(sampler, seen.of_sampling(p) if seen else None):
                 sampled = launch(sampler, steps, func)
             self._evaluations += each.evaluations
             if each.left_alone and not self._evaluations:
@@ -202,7 +232,7 @@ class Job:
             with replaced(sd_samplers_common.Sampler, "launch_sampling", launch_sampling):
                 yield
         finally:
-            self._sampling_now = False
+            self._sampling_now, self._next = False, None
 
     def _in_this_pass(self) -> bool:
         hires = bool(self._p.is_hr_pass)

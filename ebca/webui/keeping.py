@@ -21,6 +21,7 @@ from ebca.editing.holding import Replay
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
+from ebca.webui.family import family
 from ebca.webui.inversion import InversionRun, encoded
 from ebca.webui.recordings import Found, recordings
 
@@ -35,6 +36,9 @@ def check(p: Any, keeping: Keeping) -> None:
     """Raise SettingsError if the picture of the job `p` cannot be kept."""
     if not keeping.keep:
         return
+    if not family().keeps_pictures:
+        legal = "off: it works in AUTOMATIC1111's WebUI and on the command line, and not here yet"
+        raise SettingsError("keep", True, legal)
     if shared.sd_model.cond_stage_key == "edit":
         raise SettingsError("keep", True, "off: an InstructPix2Pix model keeps by itself")
     if not all(text.strip() for text in source_texts(keeping, p.all_prompts or [p.prompt])):

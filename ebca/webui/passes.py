@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -20,10 +20,8 @@ from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
 from ebca.methods.method import Method
 from ebca.settings import Settings
 from ebca.webui import infotext, neighbours
-from ebca.webui.checking import unet
-from ebca.webui.encoded import EncodedPrompts
-from ebca.webui.encoder import text_encoder
-from ebca.webui.projections import WebUIProjections
+from ebca.webui.encoded import EncodedPrompts, asked_texts
+from ebca.webui.family import family, text_encoder, unet
 from ebca.webui.prompts import ImagePrompt, read_prompts
 from ebca.webui.words import find_words, token_weights
 
@@ -31,30 +29,37 @@ from ebca.webui.words import find_words, token_weights
 class Pass:
     """EBCA on one sampling of the job `p`."""
 
-    def __init__(
-        self,
-        p: Any,
-        settings: Settings,
-        methods: Sequence[Method],
-        sampler: Any,
-        maps: Maps | None = None,
-    ) -> None:
-        """`methods` are those of the settings that have something to do; `maps` collects what is
-        seen of the attention."""
-        self._trace = None if maps is None else Trace(energies=False, maps=maps)
-        self._p, self._settings, self._methods, self._sampler = p, settings, methods, sampler
+    def __init__(self, p: Any, settings: Settings, methods: Sequence[Method]) -> None:
+        """`methods` are those of the settings that have something to do."""
+        self._p, self._settings, self._methods = p, settings, methods
         self._words = settings.words.word_weights
+        self._early: Mapping[str, Any] = {}
         self.evaluations = 0
         """In how many evaluations it took part."""
         self.left_alone = False
         """Whether there were others."""
 
+    def encode_early(self, cond: Any) -> None:
+        """Encode what methods ask for beside the prompts `cond`, before `run`, which need not
+        do it then."""
+        texts = asked_texts(self._methods, self._read(cond))
+        self._early = dict(zip(texts, _encode(texts), strict=True)) if texts else {}
+
     @contextmanager
-    def run(self) -> Iterator[None]:
-        """EBCA is on while the block runs."""
-        p, methods, scope = self._p, self._methods, ExitStack()
-        prompts = EncodedPrompts(methods, self._mask(), self._read, self._weigh, _encode, _find)
-        given, get_conds = self._sampler.sampler_extra_args, p.get_conds
+    def run(self, sampler: Any, maps: Maps | None = None) -> Iterator[None]:
+        """EBCA is on while the block runs, in which `sampler` does its work; `maps` collects what
+        is seen of the attention."""
+        p, methods, scope, host = self._p, self._methods, ExitStack(), family()
+
+        def encode(texts: Sequence[str]) -> list[Any]:
+            early, self._early = self._early, {}  # a refiner encodes once more
+            if not all(text in early for text in texts):
+                early = dict(zip(texts, _encode(texts), strict=True))
+                host.encoded(sampler)
+            return [early[text] for text in texts]
+
+        prompts = EncodedPrompts(methods, self._mask(), self._read, self._weigh, encode, _find)
+        given, get_conds = sampler.sampler_extra_args, p.get_conds
 
         def mains(cond: Any) -> Any:
             neighbours.tell_reader([image.main for image in self._read(cond)])
@@ -64,15 +69,15 @@ class Pass:
             cond, uncond = get_conds()
             return cond if sampling.gave_back else mains(cond), uncond
 
-        sampling = WebUISampling(
-            self._sampler,
+        sampling = host.sampling(
+            sampler,
             methods,
             prompts,
             unet,
             from_noise=not p.is_hr_pass and not getattr(p, "init_images", None),
-            projections=WebUIProjections(),
+            projections=host.projections(),
             give_back=lambda: neighbours.tell_reader(self._prompts),
-            trace=self._trace,
+            trace=None if maps is None else Trace(energies=False, maps=maps),
         )
         with scope:
             scope.callback(sampling.close)
@@ -132,7 +137,7 @@ class Pass:
         return prompts if prompts and getattr(self._p, "enable_hr", False) else self._p.prompts
 
     def _weigh(self, text: str) -> dict[int, float]:
-        return token_weights(_text_encoder(), text, self._words) if self._words else {}
+        return token_weights(text_encoder(), text, self._words) if self._words else {}
 
 
 def _encode(texts: Sequence[str]) -> list[Any]:
@@ -144,11 +149,7 @@ def _encode(texts: Sequence[str]) -> list[Any]:
 
 def _find(text: str, words: str) -> list[int]:
     """Token indices of words in the context of a text."""
-    return find_words(_text_encoder(), text, words)
-
-
-def _text_encoder() -> Any:
-    return text_encoder(shared.sd_model)
+    return find_words(text_encoder(), text, words)
 
 
 @contextmanager

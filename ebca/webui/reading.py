@@ -13,7 +13,7 @@ from ebca.prompts.words import has_words, read_list, read_word_weights
 from ebca.settings import Settings, SettingsError
 from ebca.subjects import read_subjects
 from ebca.webui.chips import Marked, Part, Phase, chips
-from ebca.webui.encoder import text_encoder
+from ebca.webui.family import family
 from ebca.webui.pieces import read_pieces
 from ebca.webui.prompts import ImagePrompt, read_prompts
 from ebca.webui.prompts import Part as Read
@@ -28,7 +28,7 @@ def words_of(
     values: the accordion's, by field; they may be ones that cannot be used. settings: those of
     the job, or the defaults. model: what is loaded, or None; then nothing is said of tokens.
     """
-    encoder = None if model is None else text_encoder(model)
+    encoder = None if model is None else family(model).text_encoder(model)
     (image,) = read_prompts([prompt], settings, steps)
     parts = [
         Part(part.weight, tuple(_phases(part, encoder)), _wrong(image, part))

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modules import extra_networks, sd_models, shared  # type: ignore[import-not-found]
+from modules import extra_networks, shared  # type: ignore[import-not-found]
 
 from ebca.core.layers import NoCrossAttentionError, find_layers
 from ebca.settings import Settings, SettingsError
-from ebca.webui.encoder import text_encoder
+from ebca.webui.checking import no_cross_attention
+from ebca.webui.family import family, loaded_model
 from ebca.webui.options import Options, options_of
 from ebca.webui.prompts import describe, read_prompts
 from ebca.webui.reading import words_of
@@ -35,10 +36,18 @@ def status(page: str, values: Mapping[str, Any]) -> str:
         options = options_of(values)
         settings = options.settings
         line = _line(_described(seen, options))
-    except (SettingsError, NoCrossAttentionError) as error:
+    except SettingsError as error:
         line = _line(str(error), "error")
+    except NoCrossAttentionError as error:
+        model = loaded_model()
+        host = family(model)
+        line = (
+            _line(no_cross_attention(host.unet(model)))
+            if host.goes_without
+            else _line(str(error), "error")
+        )
     prompt, steps = _plain(seen["prompt"], seen["styles"]), int(seen.get("steps") or 20)
-    return line + words_of(prompt, values, settings, steps, sd_models.model_data.sd_model)
+    return line + words_of(prompt, values, settings, steps, loaded_model())
 
 
 def _described(page: Mapping[str, Any], options: Options) -> str:
@@ -49,13 +58,13 @@ def _described(page: Mapping[str, Any], options: Options) -> str:
         return _NO_HIRES
     told = {name: describe(text, settings) for name, text in prompts.items()}
     images = read_prompts(list(prompts.values()), settings, steps=20)
-    model = sd_models.model_data.sd_model  # unlike shared.sd_model, this does not load one
+    model = loaded_model()
     if model is not None:
-        layers = find_layers(model.model.diffusion_model)
+        layers = find_layers(family(model).unet(model))
         for method in settings.methods:
             method.check_model(layers)
         texts = [text for image in images for text in image.words()]
-        check_words(text_encoder(model), texts, dict(settings.words.word_weights))
+        check_words(family(model).text_encoder(model), texts, dict(settings.words.word_weights))
     return " ".join(name + text for name, text in told.items() if text) or _NOTHING
 
 

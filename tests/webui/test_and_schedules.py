@@ -84,6 +84,11 @@ def matrix(webui, **job):
 def test_images_of_one_batch_may_have_different_prompts(any_webui, and_means, together):
     ebca = {**ON, "and_means": and_means, "edit_gamma_attn": 0.01}
     setting = {"override_settings": {"batch_cond_uncond": together}}
+    if and_means == "webui":
+        plain = matrix(any_webui, **setting).pictures
+        alone = [any_webui.txt2img(prompt=prompt) for prompt in PROMPTS]
+        if not all(map(alike, alone, (Result([picture], []) for picture in plain))):
+            pytest.skip("the host's own AND drops prompts where images have unequal numbers")
     batch = matrix(any_webui, ebca=ebca, **setting)
     for prompt, picture, infotext in zip(PROMPTS, batch.pictures, batch.infotexts, strict=True):
         alone = any_webui.txt2img(prompt=prompt, ebca=ebca)

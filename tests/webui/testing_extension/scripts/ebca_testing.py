@@ -7,6 +7,9 @@ No part of EBCA and not to be installed where anybody works: see README.md besid
     GET  /ebca-testing/fault     {"waiting": whether it still waits, "calls": calls of it so far}
     DELETE /ebca-testing/fault   take it back
     GET  /ebca-testing/comments  the lines under the last job's pictures
+    GET  /ebca-testing/calls     the calls of the UNet in the last job: rows and tokens of its
+                                 context, and Forge's `cond_or_uncond` (null elsewhere)
+    GET  /ebca-testing/left      what is on the model now: hooks, own forwards, Forge's modifiers
 """
 
 import functools
@@ -19,7 +22,20 @@ from modules import script_callbacks, scripts, shared
 
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB (a test)"
 
-last_job = {"comments": []}
+last_job = {"comments": [], "calls": []}
+
+
+def unet():
+    model = shared.sd_model
+    if hasattr(model, "forge_objects"):
+        return model.forge_objects.unet.model.diffusion_model
+    return model.model.diffusion_model
+
+
+def note_call(_unet, args, kwargs):
+    context = kwargs.get("context", args[2] if len(args) > 2 else None)
+    order = kwargs.get("transformer_options", {}).get("cond_or_uncond")
+    last_job["calls"].append({"rows": len(context), "tokens": context.shape[1], "order": order})
 
 
 class Fault:
@@ -107,6 +123,21 @@ def add_routes(_demo, app):
     def delete():
         take_back()
 
+    @app.get("/ebca-testing/calls")
+    def calls():
+        return last_job["calls"]
+
+    @app.get("/ebca-testing/left")
+    def left():
+        modules = list(unet().modules())
+        objects = getattr(shared.sd_model, "forge_objects", None)
+        options = objects.unet.model_options if objects else {}
+        return {
+            "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules),
+            "forwards": sum("forward" in vars(module) for module in modules),
+            "modifiers": len(options.get("conditioning_modifiers", ())),
+        }
+
     @app.get("/ebca-testing/comments")
     def comments():
         return last_job["comments"]
@@ -122,10 +153,14 @@ class Comments(scripts.Script):
         return scripts.AlwaysVisible
 
     def process(self, p):
-        last_job["comments"] = []
+        last_job.update(comments=[], calls=[])
+
+    def process_batch(self, p, **kwargs):
+        self.listening = unet().register_forward_pre_hook(note_call, with_kwargs=True)
 
     def postprocess(self, p, processed):
         last_job["comments"] = [*p.comments]
+        self.listening.remove()
 
 
 script_callbacks.on_app_started(add_routes)

@@ -1,0 +1,191 @@
+"""Forge and its relatives as hosts: one sampling of their CFG denoiser.
+
+They are known by what they have: a model with `forge_objects`, a UNet patcher with
+`model_options`. Their denoiser announces a batch of one row an image, and makes the UNet's batch
+later and elsewhere: one condition for each AND-separated prompt and one for the negative ones,
+last first, in as many calls as there is memory for. Rows are not guessed from that order. They
+travel with the conditions: a conditioning modifier, which the family has for extensions, puts
+beside each condition whose rows it has; what the host batches, it batches along.
+
+The layers are listened to by the same module hooks as in AUTOMATIC1111's WebUI. Weights may be
+offloaded, quantised, or patched with LoRAs on the way: a linear is called, its weight is not read
+unless it acts as it stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from torch import Tensor, nn
+
+from ebca.core.evaluation import Row
+from ebca.core.layers import Projections, is_plain, is_untouched
+from ebca.hosts.contexts import KnownContexts, rows_of_batch
+from ebca.hosts.webui import WebUISampling
+
+MARK = "ebca_rows"
+"""Under this name the rows travel: through the conditions to the UNet's arguments."""
+
+REPLACED = (
+    "EBCA: another extension replaces the attention of some layers (an IP-Adapter does); in those"
+    " EBCA did nothing."
+)
+
+_MODIFIERS = "conditioning_modifiers"
+"""The family's name for what extensions do with the conditions of every call of its denoiser."""
+
+
+class MarkedRows:
+    """Whose the rows of one condition are, in the form of the family's conditions."""
+
+    def __init__(self, rows: Sequence[Row], tokens: int) -> None:
+        """`tokens` is the length of the condition's context."""
+        self.rows, self.tokens = tuple(rows), tokens
+
+    def process_cond(self, **_: Any) -> MarkedRows:
+        """For one evaluation: the same."""
+        return self
+
+    def can_concat(self, other: MarkedRows) -> bool:
+        """Whether the two may be one batch: only with contexts of one length, since the family
+        repeats the shorter one, and a repeated context takes other steps."""
+        return self.tokens == other.tokens
+
+    def concat(self, others: Iterable[MarkedRows]) -> tuple[Row, ...]:
+        """What the UNet is handed: a row for each of its batch."""
+        return tuple(row for each in (self, *others) for row in each.rows)
+
+    def size(self) -> list[int]:
+        """Takes no memory worth an estimate."""
+        return [1]
+
+
+class ForgeSampling(WebUISampling):
+    """EBCA on one sampling, between `open` and `close`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modified, self._unet_hooks = ExitStack(), ExitStack()
+        self._level: Any = None  # of noise, as the sampler speaks of it
+
+    def close(self) -> None:
+        self._modified.close()
+        super().close()
+        self._unet_hooks.close()
+
+    def announce(self, params: Any) -> None:
+        """The host's `on_cfg_denoiser`, which it calls after a refiner has taken over and before
+        it makes conditions."""
+        self._modified.close()
+        self._announced, self._known, self._batch = params, KnownContexts(), None
+        self._own = None
+        if self.gave_back:
+            return
+        self._follow_unet()
+        options = self._denoiser.inner_model.inner_model.forge_objects.unet.model_options
+        before = options.get(_MODIFIERS)
+        # a closure, since the family copies what it finds there deeply
+        options[_MODIFIERS] = [*(before or ()), _modifier(self._mark)]
+        if before is None:
+            self._modified.callback(options.pop, _MODIFIERS, None)
+        else:
+            self._modified.callback(options.__setitem__, _MODIFIERS, before)
+
+    def _forward(self, *args: Any, **kwargs: Any) -> Any:
+        self._level = args[1] if len(args) > 1 else kwargs["sigma"]
+        try:
+            return super()._forward(*args, **kwargs)
+        finally:
+            self._modified.close()
+
+    # One call of the denoiser: conditions
+
+    def _mark(self, sample: Tensor, uncond: Any, cond: Any, guidance: float) -> None:
+        """Put beside each condition whose rows it has."""
+        batch = self._batch = self._describe_batch(self._level, sample, guidance)
+        prompts = [len(each) for each in self._sampler.sampler_extra_args["cond"].batch]
+        if batch is None or len(cond) != min(prompts) or len(uncond or (None,)) != 1:
+            return  # another extension's conditions
+        firsts = [sum(prompts[:image]) for image in range(len(prompts))]
+        for number, each in enumerate(cond):
+            _put(each, [batch.rows[first + number] for first in firsts])
+        for each in uncond or ():
+            _put(each, batch.rows[sum(prompts) :])
+
+    def _all_rows(self, prompts: Sequence[int]) -> list[Row] | None:
+        """Conditional ones first, as the encodings are announced, whatever the batch will be."""
+        images = len(prompts)
+        if len(self._announced.x) != images:
+            return None
+        return rows_of_batch(prompts, sum(prompts) + images)
+
+    # One call of the UNet
+
+    def _follow_unet(self) -> None:
+        unet = self._current_unet()
+        if self._engine is None or self._engine.unet is not unet:
+            self._unet_hooks.close()
+            hooks = (  # before the engine's, which asks for the rows
+                unet.register_forward_pre_hook(self._take_mark, with_kwargs=True),
+                unet.register_forward_hook(self._end),
+            )
+            for hook in hooks:
+                self._unet_hooks.callback(hook.remove)
+        super()._follow_unet()
+
+    def _take_mark(
+        self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        self._own = kwargs.get(MARK)
+        if (kwargs.get("transformer_options") or {}).get("patches_replace", {}).get("attn2"):
+            self.said.add(REPLACED)
+        return args, {name: value for name, value in kwargs.items() if name != MARK}
+
+
+class ForgeProjections(Projections):
+    """The projections of the family's UNets."""
+
+    def key_weight(
+        self, to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """The weight itself if it acts as it stands there: in the context's precision and on its
+        device (which one that is quantised or waits elsewhere is not), with nothing done to it in
+        every call."""
+        weight = getattr(to_k, "weight", None)
+        if isinstance(weight, Tensor) and _stands(to_k, weight, context):
+            return weight
+        return self.acting_weight(context, project)
+
+
+_CASTS = ("parameters_manual_cast", "comfy_cast_weights")
+"""By one of these the family's own linears are known."""
+
+_ADDED = ("scale_weight", "forge_online_loras", "weight_function")
+"""What these do to their weights in every call, where they have it."""
+
+
+def _stands(to_k: nn.Module, weight: Tensor, context: Tensor) -> bool:
+    own = any(hasattr(to_k, name) for name in _CASTS)
+    added = (getattr(to_k, name, None) for name in _ADDED)
+    return (
+        ((own and is_untouched(to_k)) or is_plain(to_k))
+        and (weight.dtype, weight.device) == (context.dtype, context.device)
+        and not any(isinstance(each, Tensor) or each for each in added)
+    )
+
+
+def _modifier(mark: Callable[[Tensor, Any, Any, float], None]) -> Callable[..., tuple[Any, ...]]:
+    def modify(
+        model: Any, x: Tensor, timestep: Any, uncond: Any, cond: Any, scale: float, *rest: Any
+    ) -> tuple[Any, ...]:
+        mark(x, uncond, cond, scale)
+        return (model, x, timestep, uncond, cond, scale, *rest)
+
+    return modify
+
+
+def _put(condition: dict[str, Any], rows: Sequence[Row]) -> None:
+    tokens = condition["cross_attn"].shape[1]
+    condition["model_conds"][MARK] = MarkedRows(rows, tokens)
