@@ -125,14 +125,18 @@ function ebcaCloseSlider() {
     document.querySelector("#ebca_slider")?.remove();
 }
 
-// The server has answered. When the new words are there, which may take a frame, the focus is put
-// where it was, and the next click that waits is done.
+// The words were drawn anew, with the focus gone if it was on one: put it where it was.
+function ebcaRefocus(tab) {
+    if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
+        ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
+    }
+}
+
+// The server has answered. When the new words are there, which may take a frame, the next click
+// that waits is done.
 function ebcaAnswered(tab) {
     requestAnimationFrame(() => requestAnimationFrame(() => {
         delete ebcaWaits[tab];
-        if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
-            ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
-        }
         ebcaFollow(tab); // what has changed meanwhile
         if (ebcaWaiting(tab)) return;
         ebcaChanged[tab] = false;
@@ -162,5 +166,9 @@ document.addEventListener("focusin", function(event) {
 });
 
 onUiLoaded(function() {
+    for (const tab of ["txt2img", "img2img"]) {
+        const line = gradioApp().querySelector(`#ebca_${tab}_line`);
+        if (line) new MutationObserver(() => ebcaRefocus(tab)).observe(line, {childList: true, subtree: true});
+    }
     setInterval(() => ["txt2img", "img2img"].forEach(ebcaFollow), 500);
 });

@@ -63,6 +63,13 @@ UNUSUAL = {
     "attention_of": "crown, red",
     "attention_when": "early",
     "save_attention": True,
+    "keep": True,
+    "keep_source": "a blue car",
+    "keep_more": 0.35,
+    "keep_stop": 0.65,
+    "keep_noise": "flow",
+    "keep_steps": 30.0,
+    "keep_from_source": True,
 }
 """A value for every field, none of them a default."""
 
