@@ -211,7 +211,9 @@ class Job:
                 return launch(sampler, steps, func)
             with ExitStack() as kept:
                 if self._options.keeping.keep:
-                    keep = keeping.Keep(p, self._options.keeping, sampler)
+                    from ebca.webui.holding import Keep  # needs more of the host than other jobs
+
+                    keep = Keep(p, self._options.keeping, sampler)
                     kept.enter_context(keep.run(launch, steps, func))
                 return sample_with(sampler, steps, func)
 
