@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import SUM, apart, differ, distance, same
+from webui.client import SUM, RefusedError, apart, differ, distance, same
 
 PROMPT = "a red car and a blue crown"
 ONLY = {**SUM, "regions": 1}
@@ -31,7 +31,11 @@ def test_without_two_subjects_nothing_changes(webui, prompt):
 )
 def test_with_every_kind_of_sampler(webui, name):
     job = {"prompt": PROMPT, "sampler_name": name}
-    assert differ(webui.txt2img(ebca=ONLY, **job), webui.txt2img(**job))
+    try:
+        off = webui.txt2img(**job)
+    except RefusedError:
+        pytest.skip(f"the host fails with {name} without EBCA (Forge 2.0.1 with UniPC)")
+    assert differ(webui.txt2img(ebca=ONLY, **job), off)
 
 
 @pytest.mark.parametrize("together", [True, False])
