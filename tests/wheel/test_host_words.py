@@ -23,9 +23,9 @@ ON = {
 
 
 def places(host: Host, prompt: str, words: str) -> list[int]:
-    from ebca.webui.passes import _text_encoder
+    from ebca.webui.family import text_encoder
 
-    return find_words(_text_encoder(), prompt, words)
+    return find_words(text_encoder(), prompt, words)
 
 
 def test_words_are_found_where_they_stand(each_model: Host) -> None:
@@ -145,9 +145,9 @@ def pieces(text: str) -> list[Piece]:
     """As the WebUI's own parser and the text encoder in use read it."""
     from modules import prompt_parser
 
-    from ebca.webui.passes import _text_encoder
+    from ebca.webui.family import text_encoder
 
-    return read_pieces(text, prompt_parser.parse_prompt_attention(text), _text_encoder())
+    return read_pieces(text, prompt_parser.parse_prompt_attention(text), text_encoder())
 
 
 def test_words_are_read_as_they_are_encoded(each_model: Host) -> None:
@@ -163,13 +163,13 @@ def test_words_are_read_as_they_are_encoded(each_model: Host) -> None:
 
 
 def test_the_tokens_of_the_words_are_all_tokens_there_are(each_model: Host) -> None:
-    from ebca.webui.passes import _text_encoder
+    from ebca.webui.family import text_encoder
 
     text = f"a red car, a crown and it's {LONG}"
-    _, count = _text_encoder().tokenize_line(text)
+    _, count = text_encoder().tokenize_line(text)
     assert sum(piece.tokens for piece in pieces(text)) <= count  # commas may fill a chunk up
     short = "a red car, a crown"
-    assert sum(piece.tokens for piece in pieces(short)) == _text_encoder().tokenize_line(short)[1]
+    assert sum(piece.tokens for piece in pieces(short)) == text_encoder().tokenize_line(short)[1]
 
 
 def test_an_embedding_is_one_piece(host: Host, embedding: str) -> None:
