@@ -27,6 +27,9 @@ from webui.neighbours_known import (
 
 NOBODY = Neighbour("nobody", acts=False)
 
+_LINGERING: list[dict] = []
+"""Jobs that switch a neighbour off again, to be done before the next one."""
+
 
 @pytest.fixture(scope="session")
 def pictures():
@@ -48,11 +51,11 @@ def run(webui, sketch, half):
     """A job of a case: run(neighbour, case, on=..., ebca=..., **changes)."""
 
     def run(neighbour, case, *, on=False, ebca=None, **changes):
-        try:
-            return ask({**neighbour.given(case, on=on), **changes}, ebca)
-        finally:
-            if on and neighbour.lingers:
-                ask({**neighbour.given(case, on=False), "steps": 1}, None)
+        while _LINGERING:
+            ask(_LINGERING.pop(), None)
+        if on and neighbour.lingers:
+            _LINGERING.append({**neighbour.given(case, on=False), "steps": 1})
+        return ask({**neighbour.given(case, on=on), **changes}, ebca)
 
     def ask(job, ebca):
         tab = job.pop("tab", "txt2img")
