@@ -121,6 +121,11 @@ def test_a_picture_of_0_1_0_pastes_as_it_was_made() -> None:
     }
 
 
+def test_a_picture_of_0_2_0_pastes_as_it_was_made() -> None:
+    line = 'EBCA: on, EBCA version: 0.2.0, EBCA gamma_attn: 0.01, EBCA subjects: "a cat, a dog"'
+    assert pasted(line) == {"gamma_attn": 0.01, "subjects": "a cat, a dog"}
+
+
 def test_what_did_not_exist_when_a_picture_was_made_is_off_in_it() -> None:
     assert pasted(BEFORE_THE_CONTRAST) == {
         "gamma_attn": 0.01,
