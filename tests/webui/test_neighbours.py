@@ -244,13 +244,14 @@ def test_after_a_refusal(run, known, beside, why):
         assert same(other, run(beside, "plain", on=True))
 
 
-@pytest.mark.parametrize("after", [1, 3], ids=["at the first step", "at the last step"])
-def test_after_an_error(run, known, fault, beside, after):
+@pytest.mark.parametrize("when", ["at the first step", "at the last step"])
+def test_after_an_error(run, known, fault, beside, when):
     """An error in the middle of a job of both; unless the neighbour alone spoils the next picture
     as well."""
     if not beside.survives:
         pytest.skip("after an error of it the host is of no use, without EBCA")
     off, other, ebca = known("plain"), run(beside, "plain", on=True), known("plain", ebca=EBCA)
+    after = 1 if when == "at the first step" else beside.given("plain", on=True)["steps"]
 
     def fails(ebca=None):
         fault("modules.sd_samplers_cfg_denoiser:CFGDenoiser.forward", "error", after=after)
