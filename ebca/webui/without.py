@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from modules import processing  # type: ignore[import-not-found]
+from modules import processing, shared  # type: ignore[import-not-found]
+
+from ebca.webui.passes import replaced
 
 _ATTRIBUTE = "ebca_without"
 """The attribute of such a job."""
@@ -34,9 +36,11 @@ class Without:
         self._random = _RandomState()
 
     def make(self) -> Any:
-        """Do it; returns what the WebUI makes of it."""
+        """Do it; returns what the WebUI makes of it. The infotext that its page restores as the
+        last one (`params.txt`) stays that of `p`."""
         self._random.restore()
-        return processing.process_images(self.job)
+        with replaced(shared.cmd_opts, "no_prompt_history", True):
+            return processing.process_images(self.job)
 
 
 def is_without(p: Any) -> bool:

@@ -25,6 +25,11 @@ _PATIENCE = 60_000
 """Milliseconds for what takes long, such as a job; the rest has Playwright's own timeouts."""
 
 
+def shown_in(tab: str) -> list[str]:
+    """The fields that a tab shows: what keeps a picture needs one."""
+    return [n for n, each in fields().items() if tab == "img2img" or each.group != "keep"]
+
+
 @contextmanager
 def open_webui(url: str, theme: str = "light", width: int = 1500) -> Iterator[WebUIPage]:
     """The WebUI at `url` in a browser of its own, ready to be used."""
@@ -147,11 +152,16 @@ class Tab:
             self.find("#ebca_{}_enabled > .label-wrap").click()
             self._webui.page.wait_for_timeout(300)
 
+    @property
+    def shown(self) -> list[str]:
+        """The fields that the tab has controls for."""
+        return shown_in(self.name)
+
     def unfold(self) -> None:
         """Open the groups that are folded."""
         for group in filter(GROUPS.get, GROUPS):
             some = next(name for name, each in fields().items() if each.group == group)
-            if not self.control(some).is_visible():
+            if some in self.shown and not self.control(some).is_visible():
                 self.control(f"group_{group}").locator("> .label-wrap").click()
 
     def set(self, field: str, value: Any) -> None:

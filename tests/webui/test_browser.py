@@ -25,7 +25,7 @@ from playwright.sync_api import Locator, expect  # noqa: E402
 
 from ebca.settings.presets import PRESETS, preset_values  # noqa: E402
 from ebca.webui.options import fields  # noqa: E402
-from webui.browser_page import CHROMIUM, Tab, WebUIPage, open_webui  # noqa: E402
+from webui.browser_page import CHROMIUM, Tab, WebUIPage, open_webui, shown_in  # noqa: E402
 
 if not CHROMIUM:
     pytest.skip("no Chromium is installed", allow_module_level=True)
@@ -75,6 +75,11 @@ UNUSUAL = {
 
 DEFAULTS = {name: field.default for name, field in fields().items()}
 
+IN_TXT2IMG = {
+    name: value if name in shown_in("txt2img") else DEFAULTS[name]
+    for name, value in UNUSUAL.items()
+}
+
 assert list(UNUSUAL) == list(fields())
 assert all(UNUSUAL[name] != DEFAULTS[name] for name in fields())
 
@@ -104,12 +109,12 @@ def txt2img(webui: WebUIPage) -> Tab:
 
 @pytest.fixture
 def unusual(txt2img: Tab) -> Tab:
-    """With `UNUSUAL` in all controls."""
+    """With `IN_TXT2IMG` in all controls."""
     txt2img.enable()
     txt2img.unfold()
-    for name in [name for name in fields() if name != "enabled"]:  # the preset before the rest
-        txt2img.set(name, UNUSUAL[name])
-    assert txt2img.values() == UNUSUAL
+    for name in [name for name in txt2img.shown if name != "enabled"]:  # the preset first
+        txt2img.set(name, IN_TXT2IMG[name])
+    assert txt2img.values() == IN_TXT2IMG
     return txt2img
 
 
@@ -122,7 +127,7 @@ def test_a_new_user_sees_six_controls_and_opening_enables(webui: WebUIPage) -> N
     shown = {"preset", "subjects", "regions", "gamma_attn", "gamma_norm", "and_means"}
     assert visible == shown
     tab.unfold()
-    assert all(tab.control(name).is_visible() for name in fields())
+    assert all(tab.control(name).is_visible() for name in tab.shown)
 
 
 @pytest.mark.parametrize("name", ["txt2img", "img2img"])
@@ -141,13 +146,13 @@ def test_every_control_has_a_tooltip_and_a_label_of_its_own(webui: WebUIPage, na
 def test_pasting_an_infotext_restores_every_control(unusual: Tab) -> None:
     infotext = unusual.generate()
     as_the_preset = {"enabled", "centered"}
-    assert all(f"EBCA {name}: " in infotext for name in set(fields()) - as_the_preset)
+    assert all(f"EBCA {name}: " in infotext for name in {*unusual.shown} - as_the_preset)
     unusual.find("#{}_prompt textarea").evaluate("box => box.scrollIntoView()")
     for name in ("gamma_attn", "start", "token_weights", "subjects", "and_means", "mask", "preset"):
         unusual.set(name, DEFAULTS[name])
     unusual.enable(False)
     unusual.paste(infotext)
-    assert unusual.values() == UNUSUAL
+    assert unusual.values() == IN_TXT2IMG
     assert unusual.find("#{}_prompt textarea").input_value() == PROMPT
     before = re.search("EBCA .*", infotext)
     after = re.search("EBCA .*", unusual.generate(seed=8))
@@ -160,7 +165,7 @@ def test_pasting_nothing_takes_the_last_picture_s_infotext(unusual: Tab, webui: 
     unusual.generate()
     webui.load()
     webui.txt2img.paste("")
-    assert webui.txt2img.values() == UNUSUAL
+    assert webui.txt2img.values() == IN_TXT2IMG
 
 
 @pytest.mark.parametrize("target", ["txt2img", "img2img"])
@@ -174,7 +179,7 @@ def test_png_info_sends_to_one_tab_alone(unusual: Tab, webui: WebUIPage, target:
     receiving = there.pop(target)
     (other,) = there.values()
     receiving.find("#ebca_{}_enabled.input-accordion-open").wait_for()
-    assert receiving.values() == UNUSUAL
+    assert receiving.values() == IN_TXT2IMG
     assert other.values() == DEFAULTS
 
 
@@ -182,8 +187,8 @@ def test_send_to_img2img_takes_the_controls_along(unusual: Tab, webui: WebUIPage
     unusual.generate()
     unusual.find("#{}_send_to_img2img").click()
     webui.img2img.find("#ebca_{}_enabled.input-accordion-open").wait_for()
-    assert webui.img2img.values() == UNUSUAL
-    assert unusual.values() == UNUSUAL
+    assert webui.img2img.values() == IN_TXT2IMG
+    assert unusual.values() == IN_TXT2IMG
 
 
 def test_an_infotext_without_ebca_closes_the_accordion(txt2img: Tab) -> None:
