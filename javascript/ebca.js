@@ -146,7 +146,7 @@ function ebcaAnswered(tab) {
 }
 
 document.addEventListener("click", function(event) {
-    if (!event.target.closest?.("#ebca_slider")) ebcaCloseSlider();
+    if (event.isTrusted && !event.target.closest?.("#ebca_slider")) ebcaCloseSlider(); // ebcaFollow clicks too
     const chip = event.target.closest?.(".ebca-chip");
     if (!chip) return;
     if (event.shiftKey && chip.dataset.words) ebcaSlider(chip);

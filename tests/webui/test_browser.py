@@ -237,7 +237,7 @@ LINES = {
     "a car AND grass :0.4": "Adds after AND: “grass” +0.4.",
     "a red car": "Fewer than two subjects found. If there are more, name them in Subjects.",
     "a AND b AND_PERP c": "AND is left to the extension that knows AND_PERP",
-    "a car AND grass :-101": "EBCA: alpha is",
+    "a car AND grass :-101": "EBCA: prompt is 'grass :-101'",
     "a car :0 AND grass": "EBCA: prompt is 'a car :0', but must be a main prompt",
     "a car <lora:none:1> AND grass": "Adds after AND: “grass” +1.",
     "": "Nothing to do with this prompt and these settings: the picture stays as it is.",
