@@ -8,15 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from test_vote_store import HOSTILE
-from votes import made, service
+from votes import made, served, service
 
-from ebca.vote.server import Server
 from ebca.vote.service import Service
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -69,12 +67,8 @@ def one(tmp_path: Path) -> Service:
 
 @pytest.fixture
 def address(one: Service) -> Iterator[str]:
-    with Server(one) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.address
-        server.shutdown()
-        thread.join()
+    with served(one) as address:
+        yield address
 
 
 def test_a_vote_by_keys_and_by_clicks(page: Page, address: str, one: Service) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from test_vote_store import HOSTILE
-from votes import COLOURS, ask, made, service
+from votes import COLOURS, ask, made, served, service
 
 from ebca import Settings, SettingsError
 from ebca.settings.presets import PRESETS
@@ -31,7 +30,6 @@ from ebca.vote.prompts import (
 from ebca.vote.prompts import (
     COLOURS as NAMES_OF_COLOURS,
 )
-from ebca.vote.server import Server
 from ebca.vote.service import Service
 from ebca.vote.sides import NAMED, read_side, settings_of
 
@@ -345,12 +343,8 @@ def test_the_page_takes_nothing_from_elsewhere_and_puts_no_text_in_as_html(one: 
 
 @pytest.fixture
 def address(one: Service) -> Iterator[str]:
-    with Server(one) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.address
-        server.shutdown()
-        thread.join()
+    with served(one) as address:
+        yield address
 
 
 def fetched(url: str, headers: dict[str, str], body: bytes | None = None) -> int:

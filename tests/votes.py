@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageFont
 from ebca.settings import SettingsError
 from ebca.vote.maker import Maker
 from ebca.vote.prompts import Asked
+from ebca.vote.server import Server
 from ebca.vote.service import Service
 from ebca.vote.store import Poll, Store
 
@@ -97,3 +99,16 @@ def made(service: Service, given: dict[str, Any]) -> int:
     maker.start(poll)
     assert maker.wait(60)
     return poll.id
+
+
+@contextlib.contextmanager
+def served(one: Service) -> Iterator[str]:
+    """The address of a server of the command line that answers for `one` while the block runs."""
+    with Server(one) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.address
+        finally:
+            server.shutdown()
+            thread.join()

@@ -48,7 +48,7 @@ class WebUIPainter:
         options = shared.opts
         return {
             "version": VERSION,
-            "host": f"AUTOMATIC1111 WebUI {processing.program_version()}",
+            "host": f"WebUI {processing.program_version()}",
             "model": f"{info.name_for_extra} [{shared.sd_model.sd_model_hash}]",
             "vae": sd_vae.get_loaded_vae_name(),
             "options": {
