@@ -29,7 +29,7 @@ class Text:
     gamma_spread: float = 0.0
     alpha: float = 1.0
     token_weights: dict[int, float] = field(default_factory=dict)
-    contrast: float = 0.0  # this weight in place of alpha
+    contrast: float | Tensor = 0.0  # this weight in place of alpha; [h, w] if it differs by place
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Rows:
     scale_with_depth: bool = True
     centered: bool = False
     reference: Tensor | None = None  # [t, c]: edits add what they say beyond it
+    seen: list[dict[int, Tensor]] | None = None  # token of the main context -> how much, [h, w]
     visited: int = 0
     size: tuple[int, int] = (0, 0)
 
@@ -101,11 +102,16 @@ class _Processor:
 
     def _cross(self, attn: Any, row: int, pixels: Tensor) -> Tensor:
         rows, main = self.rows, self.rows.mains[row]
-        main_said = _attention(attn, pixels, main.context)
+        seen = torch.ones(len(pixels), len(main.context))
+        for token, places in rows.seen[row].items() if rows.seen else ():
+            seen[:, token] = self._at_level(places)
+        main_said = _attention(attn, pixels, main.context, seen)
         total, denominator, away = main_said, 1.0, torch.zeros_like(main_said)
         for edit in rows.edits[row]:
             said = _attention(attn, pixels, edit.context)
-            if edit.contrast:
+            if isinstance(edit.contrast, Tensor):
+                away = away + self._at_level(edit.contrast)[:, None] * (main_said - said)
+            elif edit.contrast:
                 away = away + edit.contrast * (main_said - said)
             elif rows.reference is not None:
                 total = total + edit.alpha * (said - _attention(attn, pixels, rows.reference))
@@ -117,12 +123,15 @@ class _Processor:
                 self._step(attn, row, pixels, text)
         return total / denominator + away
 
+    def _at_level(self, places: Tensor) -> Tensor:
+        """[h, w] at the layer's size, [n]."""
+        return F.interpolate(
+            places[None, None], self.rows.size, mode="bilinear", align_corners=True
+        ).flatten()
+
     def _step(self, attn: Any, row: int, pixels: Tensor, text: Text) -> None:
         mask = self.rows.masks[row] if self.rows.masks else None
-        if mask is not None:
-            mask = F.interpolate(
-                mask[None, None], self.rows.size, mode="bilinear", align_corners=True
-            ).flatten()
+        mask = None if mask is None else self._at_level(mask)
         update = gradient_step(
             attn.to_q(pixels), attn.to_k(text.context), attn.to_k.weight, attn.heads, text,
             self.rows.formulation, mask,
@@ -137,11 +146,18 @@ class _Processor:
         text.context = text.context + update
 
 
-def _attention(attn: Any, pixels: Tensor, text: Tensor) -> Tensor:
-    """softmax_t(Q K^T / sqrt(d)) V of one row, [n, h*d]."""
+def _attention(attn: Any, pixels: Tensor, text: Tensor, seen: Tensor | None = None) -> Tensor:
+    """softmax_t(Q K^T / sqrt(d)) V of one row, [n, h*d]; `seen` [n, t] multiplies what the
+    softmax adds up."""
     query, key, value = attn.to_q(pixels), attn.to_k(text), attn.to_v(text)
     heads = zip(*(packed.chunk(attn.heads, dim=-1) for packed in (query, key, value)), strict=True)
-    return torch.cat([(q @ k.T / q.shape[-1] ** 0.5).softmax(1) @ v for q, k, v in heads], dim=1)
+    out = []
+    for q, k, v in heads:
+        shares = (q @ k.T / q.shape[-1] ** 0.5).softmax(1)
+        if seen is not None:
+            shares = shares * seen / (shares * seen).sum(1, keepdim=True)
+        out.append(shares @ v)
+    return torch.cat(out, dim=1)
 
 
 def gradient_step(

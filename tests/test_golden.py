@@ -5,11 +5,15 @@ from functools import partial
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from models import LAYERS, TOKENS, context, distance, encoding, evaluate, latent, tiny_unet
+from models import LAYERS, TOKENS, context, distance, encoding, evaluate, latent, noise, tiny_unet
 from torch import Tensor
 
 import ebca
 from ebca import Composed, Edit, apply_patch
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Evaluation, Image, Memories, Row
+from ebca.methods.method import Clock
+from ebca.methods.regions import OwnPlaces, Regions
 from ebca.naive import Rows, Text, oracle
 from ebca.prompts import Prompt
 
@@ -219,3 +223,52 @@ def test_several_blocks_and_layers_per_stage():
     """SDXL-like: linear projections, two transformer blocks per stage, two stages per level."""
     unet = tiny_unet(layers_per_block=2, transformer_layers_per_block=2, use_linear_projection=True)
     compare(unet, Settings(*BOTH), edits=TWO_PROMPTS)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 12)])
+@pytest.mark.parametrize("words", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("count", [2, 3])
+def test_regions_and_the_words_in_their_places(unet, count, words, size):
+    """The first row is a negative prompt's; the other two have their words at other tokens."""
+    names = ("cat", "dog", "frog")[:count]
+    settings = ebca.Settings(*BOTH, regions=0.8, regions_words=words)
+    prompt = Prompt(" ".join(names), subjects=names, nouns=names)
+    alone = {name: encoding(seed=31 + place) for place, name in enumerate(names)}
+    places = [{"cat": (1,), "dog": (2, 3), "frog": (5,)}, {"cat": (4,), "dog": (6,), "frog": ()}]
+    images = [
+        Image(prompt, alone, number=number, tokens=tokens.get)
+        for number, tokens in enumerate(places)
+    ]
+    method = next(each for each in settings.methods if isinstance(each, OwnPlaces))
+    memories = Memories()
+    for number in range(2):
+        memory = memories.of(method, number)
+        memory.maps, memory.level, memory.latent = noise(count, 64, seed=number).exp(), (8, 8), size
+    evaluation = Evaluation(
+        [Row(0, False), Row(0, True), Row(1, True)], images, Clock(lambda: (0.0, 0.1)), size,
+        memories, 4.0,
+    )  # fmt: skip
+    sample, text = latent(3, *size), context(3)
+    engine = Engine(unet, settings.methods, lambda _: evaluation)
+    engine.install()
+    actual = evaluate(unet, sample, text)
+    engine.remove()
+
+    def away(memory: Regions) -> list[Text]:
+        pairs = zip(names, memory.weights, strict=True)
+        return [Text(alone[name], contrast=0.8 * 5.2 / 4 * weight) for name, weight in pairs]
+
+    def seen(memory: Regions, tokens: dict[str, tuple[int, ...]]) -> dict[int, Tensor]:
+        pairs = list(zip(names, memory.own, strict=True))
+        return {t: 1 - words * (1 - own) for name, own in pairs for t in tokens[name]}
+
+    regions = [memories.of(method, number) for number in range(2)]
+    asked = Rows(
+        [Text(text[0]), *(Text(main, *BOTH) for main in text[1:])],
+        [[], *map(away, regions)],
+        centered=True,
+        seen=[{}, *map(seen, regions, places)],
+    )
+    expected = oracle(unet, sample, 500, text, asked)
+    assert distance(expected, evaluate(unet, sample, text)) > 1e-3
+    assert distance(actual, expected) < 1e-5

@@ -110,8 +110,12 @@ def remembered(**more: object) -> Regions:
     return Regions(maps=maps, level=(8, 8), latent=(16, 24), **more)
 
 
+def tokens(words: str) -> list[int]:
+    return [1] if "cat" in words else [2]
+
+
 def at(denoised: float, memory: Regions, guidance: float | None = 4.0) -> Moment:
-    return Moment(Clock(lambda: (0.9, denoised)), memory, guidance)
+    return Moment(Clock(lambda: (0.9, denoised)), memory, guidance, tokens=tokens)
 
 
 def test_away_from_the_others_in_the_region_of_one():
@@ -169,6 +173,47 @@ def test_nothing_outside_a_mask_is_changed():
     assert torch.equal(mix.main[:, :12], torch.ones(16, 12))
     assert all(not branch.weight[:, :12].any() for branch in mix.branches)
     assert mix.branches[0].weight[:, 12:].any()
+
+
+def test_a_noun_is_seen_in_its_own_region_and_outside_of_the_mask():
+    mask = torch.zeros(16, 24)
+    mask[:, 12:] = 1.0
+    for memory, inside in ((remembered(), slice(None)), (remembered(mask=mask), slice(12, None))):
+        mix = OwnPlaces(regions_words=0.75).mix(PROMPT, at(0.1, memory))
+        cat, dog = mix.veils
+        assert (cat.tokens, dog.tokens) == ((1,), (2,))
+        own = mix.branches[0].weight == 0.0
+        assert torch.equal(cat.seen, torch.where(own, 1.0, 0.25))
+        assert torch.equal(cat.seen[:, inside] + dog.seen[:, inside], own[:, inside] * 0 + 1.25)
+        if inside.start:
+            assert torch.equal(cat.seen[:, :12], torch.ones(16, 12))
+            assert torch.equal(dog.seen[:, :12], torch.ones(16, 12))
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ({"cat": [1, 2], "dog": [2, 3]}, [(1,), (3,)]),
+        ({"cat": [2], "dog": [2]}, []),
+        ({"dog": [3]}, [(3,)]),
+        ({}, []),
+    ],
+)
+def test_a_word_that_two_subjects_share_is_seen_everywhere(found, kept):
+    clock, memory = Clock(lambda: (0.9, 0.1)), remembered()
+    moment = Moment(clock, memory, 4.0, tokens=lambda words: found.get(words[-3:], ()))
+    assert [veil.tokens for veil in OwnPlaces().mix(PROMPT, moment).veils] == kept
+
+
+def test_words_are_looked_for_once_a_prompt():
+    looked: list[str] = []
+    moment = Moment(
+        Clock(lambda: (0.9, 0.1)), remembered(), 4.0, tokens=lambda w: looked.append(w) or [1]
+    )
+    for _ in range(3):
+        OwnPlaces().mix(PROMPT, moment)
+    assert len(looked) == 4
+    assert not OwnPlaces(regions_words=0.0).mix(PROMPT, at(0.1, remembered())).veils
 
 
 ALONE = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
@@ -244,7 +289,7 @@ def seen_at(size: tuple[int, int], seed: int = 0) -> At:
 )
 def test_the_level_nearest_to_16_x_16_of_those_that_there_are_is_kept(sizes, kept):
     method, memory = OwnPlaces(), Regions()
-    row = SeenRow(PROMPT, at(0.0, memory), lambda words: [1] if "cat" in words else [2])
+    row = SeenRow(PROMPT, at(0.0, memory))
     layers = [seen_at((size, size), seed=place) for place, size in enumerate(sizes)]
     for layer in layers:
         method.see(layer, [row])

@@ -15,13 +15,16 @@ from torch import Tensor
 
 from ebca.core.evaluation import Evaluation, Image
 from ebca.core.layers import Layer
-from ebca.methods.method import MAIN, NEGATIVE, PLAIN, Branch, Method, Mix, Moment, Step
+from ebca.methods.method import MAIN, NEGATIVE, PLAIN, Branch, Method, Mix, Moment, Step, Veil
 from ebca.prompts.prompt import Edit
 from ebca.settings.checks import SettingsError
 
 _REACH = 16.0
 """In fp16 a context stays within this multiple of its largest starting value. Step sizes that carry
 it further have long destroyed the picture, but must not overflow; wider types get a wider bound."""
+
+_UNSEEN = 1e-6
+"""What is seen through a veil at least: its logarithm has to be finite, in fp16 too."""
 
 Rows = slice | Tensor
 """Row indices of a batch: a slice where they are contiguous (no copy), else an index tensor."""
@@ -94,7 +97,7 @@ class Plan:
 def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
     """When it is, for a method and an image."""
     memory = evaluation.memories.of(method, image.number)
-    return Moment(evaluation.clock, memory, evaluation.guidance, evaluation.whole)
+    return Moment(evaluation.clock, memory, evaluation.guidance, evaluation.whole, image.tokens)
 
 
 @dataclass
@@ -125,7 +128,13 @@ class MixedRows:
 
     rows: Rows
     main: list[float | Tensor]  # what the main attention weighs in each row
+    veils: list[tuple[Veil, ...]]  # through which each row sees the main context
     stacks: list[Branches]
+
+    @property
+    def veiled(self) -> bool:
+        """Whether any row sees the main context through a veil."""
+        return any(self.veils)
 
 
 @dataclass
@@ -151,6 +160,7 @@ class Cascade:
     first: Layer | None = field(default=None, init=False)
     _masks: dict[int, Tensor] = field(default_factory=dict, init=False)
     _levels: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False)
+    _biases: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         images = self.evaluation.images
@@ -232,6 +242,24 @@ class Cascade:
             )
         return self._levels[key]
 
+    def bias(self, group: MixedRows, like: Tensor, tokens: int) -> Tensor:
+        """What veils add to the scores of a group's rows, [r, 1, n, t]: the logarithm of what is
+        seen. `like` [r, n, h*d] are the rows' queries, `tokens` t the main context's length."""
+        key = (id(group), like.shape[1])
+        if key not in self._biases:
+            self._biases[key] = torch.stack(
+                [self._bias(veils, like, tokens) for veils in group.veils]
+            )[:, None]
+        return self._biases[key]
+
+    def _bias(self, veils: Sequence[Veil], like: Tensor, tokens: int) -> Tensor:
+        """Of one row, [n, t]."""
+        of_veil = torch.zeros(len(veils), tokens)
+        for place, veil in enumerate(veils):
+            of_veil[place, [token for token in veil.tokens if token < tokens]] = 1.0
+        seen = torch.stack([self.at_level(veil.seen, like) for veil in veils])  # [v, n]
+        return seen.clamp(min=_UNSEEN).log().mT @ of_veil.to(seen)
+
     def _moving(self, context: Tensor) -> Iterator[MovingRows]:
         groups: dict[Steps, list[int]] = {}
         for index, row in enumerate(self.evaluation.rows):
@@ -249,21 +277,23 @@ class Cascade:
 
     def _likeness(self, image: int) -> tuple[object, ...]:
         plan = self.plans[image]
-        return tuple(
+        branches = (
             (len(self.evaluation.images[image].context(branch.source)), steps)
             for branch, steps in zip(plan.mix.branches, plan.branches, strict=True)
         )
+        return bool(plan.mix.veils), *branches
 
     def _mixed(self, members: list[int], context: Tensor) -> MixedRows:
         """Gather the branches of the member rows, which are alike, into stacks."""
         images = [self.evaluation.rows[index].image for index in members]
-        likeness = self._likeness(images[0])
+        _, *likeness = self._likeness(images[0])
         stacks: dict[object, list[int]] = {}
         for place, alike in enumerate(likeness):
             stacks.setdefault(alike, []).append(place)
         return MixedRows(
             as_rows(members, context.device),
             [self.plans[image].mix.main for image in images],
+            [self.plans[image].mix.veils for image in images],
             [self._stack(places, images, context) for places in stacks.values()],
         )
 

@@ -172,14 +172,15 @@ class Engine:
         groups = self._active_cascade.mixed
         extra: Tensor | None = None
         if groups and call.extras:  # only what comes from the text is mixed
-            value = call.project("to_v", self._projections.inputs(call.context)[1])
-            text = finish(self._attend(call.layer, call.query, call.key, value))
+            text = finish(self._attend(call.layer, call.query, call.key, call.value))
             output, extra = text, output - text
         self._project_branches(call)
         for group in groups:
             branches = ((weight, finish(heads)) for weight, heads in self._branches(call, group))
-            main = self._weight(call, group.main)
-            output = _with_rows(output, group.rows, mixed(output[group.rows], main, branches))
+            weight = self._weight(call, group.main)
+            veiled = self._veiled(call, group)
+            main = output[group.rows] if veiled is None else finish(veiled)
+            output = _with_rows(output, group.rows, mixed(main, weight, branches))
         return output if extra is None else output + extra
 
     def _branches(self, call: LayerCall, group: MixedRows) -> Iterator[tuple[Weight, Tensor]]:
@@ -191,6 +192,14 @@ class Engine:
             )
             for weights, key, value in slots:
                 yield self._weight(call, weights), self._attend(call.layer, query, key, value)
+
+    def _veiled(self, call: LayerCall, group: MixedRows) -> Tensor | None:
+        """The main heads' output [rows, n, h*d] of a group through its veils; None without."""
+        if not group.veiled:
+            return None
+        rows, query = group.rows, call.query[group.rows]
+        bias = self._active_cascade.bias(group, query, call.key.shape[1])
+        return self._attend(call.layer, query, call.key[rows], call.value[rows], bias)
 
     def _weight(self, call: LayerCall, weights: Sequence[Weight]) -> Weight:
         """The weights of several rows as one number, or as [rows, 1 or n, 1]."""
@@ -224,13 +233,19 @@ class Engine:
             stack.key = key.reshape(*stack.start.shape[:2], -1)
             stack.value = value.reshape(*stack.start.shape[:2], -1)
 
-    def _attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """The heads' output [b, n, h*d], computed as precisely as the host does for its own."""
+    def _attend(
+        self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
+    ) -> Tensor:
+        """The heads' output [b, n, h*d], computed as precisely as the host does for its own.
+
+        `bias` [b, 1, n, t] is added to the scores.
+        """
         dtype, beta = query.dtype, layer.beta(query.shape[-1])
         if self._projections.upcast(layer):
             query, key, value = query.float(), key.float(), value.float()
         query, key, value = (split_heads(packed, layer.heads) for packed in (query, key, value))
-        return merge_heads(attend(query, key, value, beta)).to(dtype)
+        bias = None if bias is None else bias.to(query.dtype)
+        return merge_heads(attend(query, key, value, beta, bias)).to(dtype)
 
     # The steps
 
@@ -289,7 +304,7 @@ class Engine:
         method.see(
             at,
             [
-                SeenRow(image.prompt, moment, image.tokens, image.mask)
+                SeenRow(image.prompt, moment, image.mask)
                 for image, moment in zip(images, moments, strict=True)
             ],
         )

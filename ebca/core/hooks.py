@@ -55,6 +55,17 @@ class LayerCall:
             "to_k", lambda: self.projections.inputs(self.context)[0], self.context.shape[:2]
         )
 
+    @property
+    def value(self) -> Tensor:
+        """[b, t, h*d], of the main contexts as text, whatever others put in their place"""
+
+        def given() -> Tensor:
+            return self.projections.inputs(self.context)[1]
+
+        if self.extras:
+            return self.project("to_v", given())
+        return self._believed("to_v", given, self.context.shape[:2])
+
     def project(self, name: str, tensor: Tensor) -> Tensor:
         """The layer's linear of that name applied by the engine rather than by the host.
 

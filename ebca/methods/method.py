@@ -61,12 +61,15 @@ class Moment:
     memory: what the method's `remember` gave for this image.
     guidance: the guidance scale (CFG), if the host tells it.
     whole: whether it is the whole picture, and not a piece of it.
+    tokens: `tokens(words)` gives the indices of words in the main context, none if they are not
+        there.
     """
 
     clock: Clock
     memory: Any = None
     guidance: float | None = None
     whole: bool = True
+    tokens: Callable[[str], Sequence[int]] = lambda words: ()
 
     def in_steps(self, start: float, stop: float) -> bool:
         """Whether the window [start, stop) of this run's steps is open."""
@@ -91,20 +94,39 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Veil:
+    """Tokens of the main context that a part of the picture sees less, or not at all.
+
+    seen: [h, w] in latent pixels, from 0 (not at all) to 1; it multiplies what the pixel gives
+        each of `tokens` before its shares are made to add up to 1 again.
+    """
+
+    tokens: tuple[int, ...]
+    seen: Tensor
+
+
+@dataclass(frozen=True)
 class Mix:
-    """What the conditional output is made of: the main attention with a weight, and branches."""
+    """What the conditional output is made of: the main attention with a weight, through veils,
+    and branches."""
 
     main: float | Tensor = 1.0
     branches: tuple[Branch, ...] = ()
+    veils: tuple[Veil, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """Whether it is the host's own output."""
-        return not self.branches and not isinstance(self.main, Tensor) and self.main == 1.0
+        more = self.branches or self.veils
+        return not more and not isinstance(self.main, Tensor) and self.main == 1.0
 
     def __add__(self, other: Mix) -> Mix:
         """Both at once: each is a change of the plain output, and changes add up."""
-        return Mix(self.main + other.main - 1.0, self.branches + other.branches)
+        return Mix(
+            self.main + other.main - 1.0,
+            self.branches + other.branches,
+            self.veils + other.veils,
+        )
 
 
 PLAIN = Mix()
@@ -138,13 +160,11 @@ class At:
 class SeenRow:
     """One conditional row of a layer that a method looks at.
 
-    `tokens(words)` gives the indices of the words in the main context, none if they are not
-    there. `mask` [h, w] in latent pixels is 1 where the image is repainted.
+    `mask` [h, w] in latent pixels is 1 where the image is repainted.
     """
 
     prompt: Prompt
     moment: Moment
-    tokens: Callable[[str], Sequence[int]]
     mask: Tensor | None = None
 
 

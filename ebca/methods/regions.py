@@ -6,6 +6,9 @@
 A picture of `a cat and a dog` fails by showing one of them twice, or something between them. C_l
 encodes subject l alone; inside the region of one subject the output moves away from the *others*.
 
+There, the main prompt's nouns of the other subjects are not seen (`regions_words`): attn(Q, C_main)
+is softmax_t(beta q . k_t + log m_t), m_t = 1 - regions_words for them and 1 for all other tokens.
+
 The regions are snapped, not optimised: in the first evaluation the attention to the subjects'
 nouns tells where the picture begins to show each; the partition (`ebca.methods.partitions`) that
 agrees best with that is kept to the end. The strength follows the guidance scale, which multiplies
@@ -15,6 +18,7 @@ what it does. It ends at a noise level: late steps paint what there is.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +36,7 @@ from ebca.methods.method import (
     Moment,
     SeenRow,
     Source,
+    Veil,
     tell_subjects,
 )
 from ebca.methods.partitions import best_partition, partitions
@@ -63,6 +68,8 @@ class Regions:
     mask: Tensor | None = None
     weights: list[Tensor] = field(default_factory=list)  # [h, w] of each subject's branch
     everywhere: Tensor | None = None  # [h, w]: what is divided
+    own: list[Tensor] = field(default_factory=list)  # [h, w]: where each subject's noun is seen
+    nouns: dict[Prompt, list[tuple[int, ...]]] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:
@@ -90,6 +97,17 @@ class OwnPlaces(Method):
         group="subjects",
         neutral=0.7,
         since="0.2.0",
+        legal=FRACTION,
+    )
+
+    regions_words: float = setting(
+        1.0,
+        "How far the word of one subject is kept out of the places of the others. At 0 it is seen"
+        " everywhere.",
+        label="Keep words to their places",
+        group="subjects",
+        neutral=0.0,
+        since="0.4.0",
         legal=FRACTION,
     )
 
@@ -131,7 +149,7 @@ class OwnPlaces(Method):
             again = at.size == memory.level
             if not subjects or memory.known or not (again or _far(at.size) < _far(memory.level)):
                 continue
-            maps = noun_maps(at, index, noun_tokens(row.prompt, row.tokens)[:MOST_SUBJECTS])
+            maps = noun_maps(at, index, nouns_of(row.prompt, row.moment))
             memory.maps = memory.maps + maps if again and memory.maps is not None else maps
             memory.level = at.size
             memory.latent, memory.mask = at.latent, row.mask
@@ -156,6 +174,18 @@ class OwnPlaces(Method):
                 Branch(-strength * weight, subject)
                 for subject, weight in zip(subjects, memory.weights, strict=True)
             ),
+            self._veils(prompt, moment),
+        )
+
+    def _veils(self, prompt: Prompt, moment: Moment) -> tuple[Veil, ...]:
+        """Each noun in its own region; not those that two subjects share."""
+        nouns = nouns_of(prompt, moment) if self.regions_words else []
+        times = Counter(token for tokens in nouns for token in tokens)
+        kept = [tuple(token for token in tokens if times[token] == 1) for tokens in nouns]
+        return tuple(
+            Veil(tokens, 1.0 - self.regions_words * (1.0 - own))
+            for tokens, own in zip(kept, moment.memory.own, strict=False)
+            if tokens
         )
 
     def tell(self, prompt: Prompt) -> str:
@@ -182,6 +212,16 @@ def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
     others = (regions.sum(0) - regions) / (count - 1)
     memory.weights = list(others.view(count, *memory.latent))
     memory.everywhere = None if whole is None else whole.to(maps)
+    outside = 0.0 if whole is None else 1.0 - whole.to(maps).flatten()
+    memory.own = list((regions + outside).view(count, *memory.latent))
+
+
+def nouns_of(prompt: Prompt, moment: Moment) -> list[tuple[int, ...]]:
+    """Token indices of each subject's noun; looked for once a prompt."""
+    known: dict[Prompt, list[tuple[int, ...]]] = moment.memory.nouns
+    if prompt not in known:
+        known[prompt] = [tuple(each) for each in noun_tokens(prompt, moment.tokens)]
+    return known[prompt][:MOST_SUBJECTS]
 
 
 def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
