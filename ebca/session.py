@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -57,6 +57,7 @@ def apply_patch(
     trace: Trace | None = None,
     reference: Tensor | None = None,
     contexts: Mapping[str, Tensor] | None = None,
+    tokens: Mapping[str, Sequence[int]] | None = None,
 ) -> Patch:
     """Switch EBCA on for `model`; a patch that is there already is replaced.
 
@@ -76,6 +77,8 @@ def apply_patch(
         are summed. A pipeline that can encode finds its own.
     contexts: text -> its encoding [tokens, channels], of subjects and of prompts after AND, for
         a bare UNet, which cannot encode.
+    tokens: word -> its token indices in the encoding of the main prompt, of the subjects' nouns,
+        for a bare UNet, which does not know words. Without them places are given blindly.
 
     Raises NoCrossAttentionError for a model without cross-attention, SettingsError for a value
     that cannot be used; then nothing is changed.
@@ -91,7 +94,10 @@ def apply_patch(
             method.check(each)
     weights = settings.words.index_weights
     encoded = _checked_contexts(contexts or {}, reference)
-    images = [Image(each, encoded, weights, mask, number) for number, each in enumerate(prompts)]
+    find = _checked_tokens(tokens or {})
+    images = [
+        Image(each, encoded, weights, mask, number, find) for number, each in enumerate(prompts)
+    ]
     methods = [m for m in settings.methods if any(m.acts_on(each) for each in prompts)]
     unet = _unet_of(model)
     if is_pipeline(model) and conditional_rows is None:
@@ -150,6 +156,13 @@ def _checked_contexts(
             shape = getattr(context, "shape", context)
             raise SettingsError(name, shape, "a tensor [tokens, channels]")
     return contexts
+
+
+def _checked_tokens(tokens: Mapping[str, Sequence[int]]) -> Callable[[str], Sequence[int]]:
+    for word, indices in tokens.items():
+        if not all(isinstance(index, int) and index >= 0 for index in indices):
+            raise SettingsError(f"tokens[{word!r}]", indices, "token indices, each 0 or more")
+    return lambda words: tokens.get(words, ())
 
 
 def remove_patch(model: Any) -> None:

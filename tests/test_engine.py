@@ -338,6 +338,7 @@ def test_a_model_without_cross_attention_is_refused_with_what_was_looked_for():
         ),
         ({"edits": ["a cat"]}, "edits.*a cat.*list of Edit"),
         ({"mask": torch.zeros(1, 8, 8)}, r"mask.*\[h, w\]"),
+        ({"tokens": {"cat": [-1]}}, r"tokens\['cat'\] is \[-1\].*0 or more"),
         ({"settings": {"gamma_attn": 1}}, "settings.*Settings object"),
         ({"settings": Settings(layers="0, 7")}, r"layers.*0, 7.*0-6"),
     ],

@@ -234,6 +234,28 @@ def test_on_a_unet_the_first_evaluation_is_seen_and_the_second_one_changed(unet)
     assert torch.equal(third, evaluate(unet, latent(2), context(2), timestep=200))
 
 
+def test_a_bare_unet_is_told_where_words_stand(unet):
+    def second(**more: object) -> torch.Tensor:
+        with apply_patch(
+            unet,
+            ONLY,
+            prompt=compose("a cat and a dog"),
+            contexts=ALONE,
+            conditional_rows=[1],
+            **more,
+        ):
+            evaluate(unet, latent(2), context(2), timestep=900)
+            return evaluate(unet, latent(2), context(2), timestep=900)
+
+    told, otherwise = (
+        second(tokens={"cat": [2], "dog": [5]}),
+        second(tokens={"cat": [5], "dog": [2]}),
+    )
+    assert not torch.allclose(told[1], otherwise[1], atol=1e-4)
+    assert not torch.allclose(told[1], second()[1], atol=1e-4)
+    assert torch.equal(told[0], otherwise[0])
+
+
 def test_with_a_mask_a_unet_is_changed_where_it_is_repainted_and_no_comparison_reads_a_tensor(unet):
     mask = torch.zeros(8, 8)
     mask[:, 4:] = 1.0
