@@ -216,6 +216,138 @@ def test_what_was_used_is_named_and_averaged(unet: UNet2DConditionModel) -> None
     torch.testing.assert_close(both, torch.full((8, 8), -strength * 2 / 4))  # first: it looks
 
 
+class Attended:
+    """What the attention of a layer gives for any context, as the host's own module computes it."""
+
+    def __init__(self, unet: UNet2DConditionModel, size: Size) -> None:
+        self._size, self._hidden = size, {}
+        self._handles = [
+            module.register_forward_hook(self._hook(name), with_kwargs=True)
+            for name, module in unet.named_modules()
+            if name.endswith("attn2")
+        ]
+        self.modules = {n: m for n, m in unet.named_modules() if n.endswith("attn2")}
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, name: str):  # type: ignore[no-untyped-def]
+        def hook(_module: object, args: tuple, kwargs: dict, _out: object) -> None:
+            if name not in self._hidden:
+                self._hidden[name] = args[0][1].double()
+
+        return hook
+
+    def of(self, name: str, text: torch.Tensor) -> torch.Tensor:
+        """[n, h*d], before the output projection, head by head."""
+        module = self.modules[name]
+        query = self._hidden[name] @ module.to_q.weight.double().T
+        key, value = (text.double() @ each.weight.double().T for each in (module.to_k, module.to_v))
+        width = query.shape[1] // module.heads
+        parts = []
+        for head in range(module.heads):
+            part = slice(head * width, (head + 1) * width)
+            share = (query[:, part] @ key[:, part].T * module.scale).softmax(-1)
+            parts.append(share @ value[:, part])
+        return torch.cat(parts, 1)
+
+    def changes(self, main: torch.Tensor, of: list[tuple[float, torch.Tensor, torch.Tensor]]):  # type: ignore[no-untyped-def]
+        """For each (weight, text, the text in whose place it is) the mean over layers."""
+        grid = grid_of(self._size)
+        found = []
+        for weight, text, other in of:
+            layers = []
+            for name, hidden in self._hidden.items():
+                size = level_size(self._size, hidden.shape[0])
+                if size not in (grid, (-(-grid[0] // 2), -(-grid[1] // 2))):
+                    continue
+                moved = weight * (self.of(name, text) - self.of(name, other))
+                change = moved.norm(dim=1) / self.of(name, main).norm(dim=1)
+                layers.append(_fitted(change.reshape(size), grid))
+            assert layers
+            found.append(torch.stack(layers).mean(0))
+        return found
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 13)])
+@pytest.mark.parametrize("means", ["sum", "average"])
+def test_what_a_prompt_after_and_changes_is_that_written_out(
+    unet: UNet2DConditionModel, means: str, size: Size
+) -> None:
+    texts = {text: encoding(seed=n) for n, text in enumerate(("", "at night", "in snow"), 5)}
+    settings = ebca.Settings(gamma_attn=0.0, regions=0.0, and_means=means)
+    prompt = ebca.compose("a cat AND at night :0.5 AND in snow :-0.25")
+    seen, main = trace(), context(2)
+    attended = Attended(unet, size)
+    with ebca.apply_patch(
+        unet, settings, prompt=prompt, trace=seen, contexts=texts, conditional_rows=[1]
+    ):
+        evaluate(unet, latent(2, *size), main)
+    attended.remove()
+    night, snow, empty = texts["at night"], texts["in snow"], texts[""]
+    if means == "sum":
+        expected = [(0.5, night, empty), (-0.25, snow, empty)]
+    else:
+        expected = [(0.5 / 1.25, night, main[1]), (-0.25 / 1.25, snow, main[1])]
+    written = attended.changes(main[1], expected)
+    used = {each.name: each.change for each in seen.maps.seen().used}
+    assert list(used) == ["AND at night", "AND in snow"]
+    for mine, theirs in zip(used.values(), written, strict=True):
+        assert mine.shape == size
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-6)
+        assert 0.0 < mine.min() < mine.max()
+
+
+def test_changes_of_a_batch_and_of_weights_that_cancel(unet: UNet2DConditionModel) -> None:
+    """Where the weights cancel the empty prompt is in no mix: what changes is beyond the main."""
+    texts = {text: encoding(seed=n) for n, text in enumerate(("", "at night", "in snow"), 5)}
+    settings = ebca.Settings(gamma_attn=0.0, regions=0.0)
+    prompts = ["a cat AND at night :0.5", "a dog AND at night :0.5 AND in snow :-0.5"]
+    sample, main = latent(4), context(4)
+    seen = trace()
+    with ebca.apply_patch(
+        unet, settings, prompt=ebca.compose(prompts), trace=seen, contexts=texts,
+        conditional_rows=[2, 3],
+    ):  # fmt: skip
+        evaluate(unet, sample, main)
+    for picture, text in enumerate(prompts):
+        alone, rows = trace(), [picture, 2 + picture]
+        with ebca.apply_patch(
+            unet, settings, prompt=ebca.compose(text), trace=alone, contexts=texts,
+            conditional_rows=[1],
+        ):  # fmt: skip
+            attended = Attended(unet, (8, 8))
+            evaluate(unet, sample[rows], main[rows])
+            attended.remove()
+        mine, theirs = seen.maps.seen(picture).used, alone.maps.seen().used
+        assert [each.name for each in mine] == [each.name for each in theirs]
+        for one, other in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(one.change, other.change, rtol=1e-4, atol=1e-6)
+    own = main[3]
+    cancelled = [(0.5, texts["at night"], own), (-0.5, texts["in snow"], own)]
+    for each, written in zip(mine, attended.changes(own, cancelled), strict=True):
+        torch.testing.assert_close(each.change.double(), written, rtol=1e-4, atol=1e-6)
+
+
+def test_what_takes_no_part_changes_nothing(unet: UNet2DConditionModel) -> None:
+    prompt = ebca.compose("a cat AND at night :0.5")
+    texts = {"": encoding(seed=5), "at night": encoding(seed=6)}
+    settings = ebca.Settings(gamma_attn=0.0, regions=0.0, edit_stop=0.5)
+    made = {}
+    for timesteps in ((999,), (999, 0)):
+        seen = trace()
+        with ebca.apply_patch(
+            unet, settings, prompt=prompt, trace=seen, contexts=texts, conditional_rows=[1]
+        ):
+            for timestep in timesteps:
+                evaluate(unet, latent(2), context(2), timestep=timestep)
+        ((_, weight, change),) = [vars(each).values() for each in seen.maps.seen().used]
+        made[timesteps] = weight, change
+    assert made[999,][0] == pytest.approx(2 * made[999, 0][0])
+    torch.testing.assert_close(made[999,][1], 2 * made[999, 0][1])
+
+
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 60), st.integers(2, 9)),
     st.integers(1, 4),

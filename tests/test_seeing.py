@@ -93,6 +93,22 @@ def test_places_have_the_colours_of_their_names() -> None:
         assert np.abs(places[80, x] - expected).max() <= 1
 
 
+def test_a_prompt_after_and_has_a_panel_of_its_own() -> None:
+    change = torch.zeros(4, 8)
+    change[1, 6] = 0.5
+    used = (Used("a cat", torch.eye(8)), Used("AND at night", 0.25, change))
+    both = strip(picture(320, 160), seen(torch.rand(4, 4), used=used))
+    assert both.width == GAP + 4 * 330
+    spot = panel(both, 2, (320, 160))
+    yellow = spot[..., 0] + spot[..., 1] - spot[..., 2]
+    y, x = np.unravel_index(yellow.argmax(), yellow.shape)
+    assert (x // 40, y // 40) == (6, 1)
+    alone = strip(picture(320, 160), seen(used=used[1:]))
+    assert alone.width == GAP + 2 * 330  # it needs no panel of places
+    many = tuple(Used(f"AND {number}", 0.1, change) for number in range(30))
+    assert strip(picture(320, 160), seen(used=many)).width == GAP + 9 * 330
+
+
 def test_where_nothing_was_decided_nothing_is_coloured() -> None:
     weight = torch.zeros(8, 8)
     used = (Used("a cat", weight), Used("a dog", weight.clone()))
@@ -140,6 +156,19 @@ def test_passes_are_weighed_by_their_evaluations_in_the_size_of_the_last() -> No
     assert weights["AND x"] == pytest.approx(0.75)
     torch.testing.assert_close(weights["a"], torch.full((8, 8), 0.25))
     assert both.evaluations == 4
+
+
+def test_changes_of_passes_are_weighed_and_cut_as_maps_are() -> None:
+    across = torch.linspace(0.0, 1.0, 100).expand(50, 100)
+    first = seen(used=(Used("AND x", 1.0, across),), evaluations=3)
+    last = seen(torch.ones(8, 8), used=(Used("AND x", 0.0, torch.ones(50, 50)),), evaluations=1)
+    (used,) = joined([(first, Crop(left=0.25, right=0.75)), (last, WHOLE)]).used
+    assert used.weight == pytest.approx(0.75)
+    assert used.change.shape == (50, 50)
+    assert float(used.change[0, 0]) == pytest.approx(0.75 * 0.255 + 0.25, abs=0.01)
+    assert float(used.change[0, -1]) == pytest.approx(0.75 * 0.745 + 0.25, abs=0.01)
+    (alone,) = joined([(first, Crop(right=0.5)), (seen(torch.ones(8, 8)), WHOLE)]).used
+    assert float(alone.change.max()) == pytest.approx(0.75 * 0.5, abs=0.01)
 
 
 def test_what_hires_fix_cuts_away_is_cut_away() -> None:

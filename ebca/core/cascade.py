@@ -104,11 +104,12 @@ def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
 class Branches:
     """Branches of a group of rows whose contexts have the same length and move alike.
 
-    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `weights`
-    has what every branch weighs in each row.
+    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `places` has
+    where each branch is in the mix of its image, `weights` what it weighs in each row.
     """
 
     start: Tensor
+    places: list[int]  # [s]
     weights: list[list[float | Tensor]]  # [s][r]
     steps: Steps
     token_weights: Tensor | None  # [s*r, t, 1]
@@ -127,6 +128,7 @@ class MixedRows:
     """Conditional rows whose mixes are alike, so that they are computed together."""
 
     rows: Rows
+    indices: list[int]
     main: list[float | Tensor]  # what the main attention weighs in each row
     veils: list[tuple[Veil, ...]]  # through which each row sees the main context
     stacks: list[Branches]
@@ -292,6 +294,7 @@ class Cascade:
             stacks.setdefault(alike, []).append(place)
         return MixedRows(
             as_rows(members, context.device),
+            members,
             [self.plans[image].mix.main for image in images],
             [self.plans[image].mix.veils for image in images],
             [self._stack(places, images, context) for places in stacks.values()],
@@ -307,6 +310,7 @@ class Cascade:
         wanted = [_weights_of(branch) for slot in slots for branch in slot]
         return Branches(
             torch.stack([each.to(context) for each in encoded]),
+            places,
             [[branch.weight for branch in slot] for slot in slots],
             self.plans[images[0]].branches[places[0]],
             _token_weights(wanted, context, len(encoded[0])),

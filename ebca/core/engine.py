@@ -176,22 +176,31 @@ class Engine:
             output, extra = text, output - text
         self._project_branches(call)
         for group in groups:
-            branches = ((weight, finish(heads)) for weight, heads in self._branches(call, group))
-            weight = self._weight(call, group.main)
+branches: Iterable[Computed] = (
+                Computed(place, weight, finish(heads))
+                for place, weight, heads in self._branches(call, group)
+            )
             veiled = self._veiled(call, group)
             main = output[group.rows] if veiled is None else finish(veiled)
-            output = _with_rows(output, group.rows, mixed(main, weight, branches))
+            if mapping := self._mapping(call):
+                branches = list(branches)
+                self._map_changes(*mapping, group, main, branches)
+            weight = self._weight(call, group.main)
+            others = ((each.weight, each.output) for each in branches)
+            output = _with_rows(output, group.rows, mixed(main, weight, others))
         return output if extra is None else output + extra
 
-    def _branches(self, call: LayerCall, group: MixedRows) -> Iterator[tuple[Weight, Tensor]]:
-        """(weight, heads' output [rows, n, h*d]) of each branch of a group of rows."""
+    def _branches(self, call: LayerCall, group: MixedRows) -> Iterator[Computed]:
+        """The branches of a group of rows, with the heads' output."""
         query = call.query[group.rows]
         for stack in group.stacks:
             slots = zip(
-                stack.weights, stack.slots(stack.key), stack.slots(stack.value), strict=True
-            )
-            for weights, key, value in slots:
-                yield self._weight(call, weights), self._attend(call.layer, query, key, value)
+                stack.places, stack.weights, stack.slots(stack.key), stack.slots(stack.value),
+                strict=True,
+            )  # fmt: skip
+            for place, weights, key, value in slots:
+                heads = self._attend(call.layer, query, key, value)
+                yield Computed(place, self._weight(call, weights), heads)
 
     def _veiled(self, call: LayerCall, group: MixedRows) -> Tensor | None:
         """The main heads' output [rows, n, h*d] of a group through its veils; None without."""
@@ -256,8 +265,8 @@ class Engine:
         moves = cascade.moves and layer is not self.layers[-1]  # none would see its update
         seeing = cascade.seeing
         trace = self.trace if self._watched else None
-        if trace is not None and trace.maps is not None:
-            self._map(trace.maps, call)
+        if mapping := self._mapping(call):
+            self._map(*mapping, call)
         if trace is not None and not trace.energies:
             trace = None
         if not moves and not seeing and trace is None:
@@ -282,15 +291,33 @@ class Engine:
                 at = look.at(call.context[rows], call.key[rows], rows, None)
                 trace.record(at, cascade.evaluation.clock.progress, None)
 
-    def _map(self, maps: Maps, call: LayerCall) -> None:
+    def _mapping(self, call: LayerCall) -> tuple[Maps, tuple[int, int]] | None:
+        """The maps and the layer's size, if it counts for them."""
+        maps = self.trace.maps if self.trace is not None and self._watched else None
+        size = level_size(self._active_cascade.evaluation.size, call.hidden.shape[1])
+        return (maps, size) if maps and size and maps.wants(call.layer, size) else None
+
+    def _map(self, maps: Maps, size: tuple[int, int], call: LayerCall) -> None:
         """Let the maps see the conditional rows of a layer."""
-        evaluation = self._active_cascade.evaluation
-        size = level_size(evaluation.size, call.hidden.shape[1])
-        if size is None or not maps.wants(call.layer, size):
-            return
-        rows = _conditional(evaluation, call.hidden.device)
+        rows = _conditional(self._active_cascade.evaluation, call.hidden.device)
         with torch.autocast(call.hidden.device.type, enabled=False):
             maps.see(call.layer, size, call.query[rows], call.key[rows])
+
+    @torch.no_grad()
+    def _map_changes(
+        self,
+        maps: Maps,
+        size: tuple[int, int],
+        group: MixedRows,
+        plain: Tensor,
+        branches: Sequence[Computed],
+    ) -> None:
+        """Let the maps see what the branches of some rows change."""
+        rows = self._active_cascade.evaluation.rows
+        conditional = [index for index, row in enumerate(rows) if row.conditional]
+        numbers = [conditional.index(index) for index in group.indices]
+        with torch.autocast(plain.device.type, enabled=False):
+            maps.see_changes(numbers, size, plain, {each.place: each[1:] for each in branches})
 
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""
@@ -345,6 +372,15 @@ class _Look:
             mask,
             lambda update: self._projections.pull_back(context, update),
         )
+
+
+class Computed(NamedTuple):
+    """A branch at a layer: its place in the mix, its weight, a number or [rows, 1 or n, 1], and
+    its output [rows, n, h*d]."""
+
+    place: int
+    weight: Weight
+    output: Tensor
 
 
 def mixed(main: Tensor, weight: Weight, branches: Iterable[tuple[Weight, Tensor]]) -> Tensor:

@@ -5,7 +5,13 @@
 That is how much of what a pixel takes from the text it takes from the word w, from 0 to 1. It is
 averaged over layers and over the evaluations of a sampling, for each picture by itself. Sums are
 kept at 1/16 of the picture (1/32 of a large one), [words, h, w]; the attention of a layer itself
-is looked at in pieces and dropped. Beside that: what the methods mixed into the attention, where.
+is looked at in pieces and dropped. Beside that: what the methods mixed into the attention, where;
+and of each prompt s after AND how much it changes what a pixel takes from the text,
+
+    change(n) = | w_s ( attn(q_n, C_s) - attn(q_n, C_0) ) | / | attn(q_n, C_main) |
+
+where C_0 is what it is added in the place of: the empty prompt in a sum, the main one in an
+average. So the changes of all of them, with their directions, are the whole change.
 """
 
 from __future__ import annotations
@@ -44,10 +50,14 @@ class Used:
 
     weight: the mean over the evaluations that were seen, as a number, or as [h, w] on the CPU
     where it differs from place to place.
+    change: of a prompt after AND, how much it changes what each spot takes from the text, [h, w]
+        on the CPU, 0.1 for a tenth: the mean over layers and evaluations, 0 where it took no part.
+        None for anything else.
     """
 
     name: str
     weight: float | Tensor
+    change: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +77,17 @@ Words = tuple[str, tuple[int, ...]]
 
 @dataclass
 class _Sum:
-    """Maps of some rows, [rows, words, h, w], added up over evaluations."""
+    """Maps [..., h, w], added up, and how many there were."""
 
     maps: Tensor
-    evaluations: int = 1
+    count: int = 1
+
+    def add(self, maps: Tensor) -> None:
+        self.maps, self.count = self.maps + maps, self.count + 1
+
+    @property
+    def mean(self) -> Tensor:
+        return self.maps / self.count
 
 
 @dataclass
@@ -82,8 +99,9 @@ class _Under:
     mixes: Sequence[Mix]
     grid: Size
     tokens: Tensor | None = None  # [rows, t, words], 1 where a token is of a word
-    maps: Tensor | None = None
-    layers: int = 0
+    maps: _Sum | None = None  # over layers, [rows, words, h, w]
+    changes: dict[tuple[int, int], _Sum] = field(default_factory=dict)
+    """Over layers, [h, w], by row and by place in its mix."""
 
 
 @dataclass
@@ -103,6 +121,7 @@ class Maps:
     layers: str = ""
     _sums: dict[tuple[object, ...], _Sum] = field(default_factory=dict, init=False, repr=False)
     _used: dict[tuple[int, str], float | Tensor] = field(default_factory=dict, init=False)
+    _changes: dict[tuple[int, str], float | Tensor] = field(default_factory=dict, init=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False)
     _found: dict[tuple[object, ...], tuple[Words, ...]] = field(default_factory=dict, init=False)
     _under: _Under | None = field(default=None, init=False, repr=False)
@@ -136,7 +155,7 @@ class Maps:
     def restart(self) -> None:
         """The evaluation begins again at its first layer."""
         if self._under is not None:
-            self._under.maps, self._under.layers = None, 0
+            self._under.maps, self._under.changes = None, {}
 
     def wants(self, layer: Layer, size: Size) -> bool:
         """Whether a layer that sees the picture as `size` (h, w) counts."""
@@ -156,26 +175,63 @@ class Maps:
             under.tokens = _indicator(under.words, key)
         maps = word_maps(query, key, layer.heads, layer.beta(key.shape[-1]), under.tokens)
         maps = _resized(maps.mT.reshape(*maps.mT.shape[:2], *size), under.grid)
-        under.maps = maps if under.maps is None else under.maps + maps
-        under.layers += 1
+        if under.maps is None:
+            under.maps = _Sum(maps)
+        else:
+            under.maps.add(maps)
+
+    def see_changes(
+        self,
+        rows: Sequence[int],
+        size: Size,
+        main: Tensor,
+        branches: Mapping[int, tuple[float | Tensor, Tensor]],
+    ) -> None:
+        """Add what the prompts after AND change at a layer that sees the picture as `size`.
+
+        rows: which of the conditional rows these are; main [rows, n, w]: what the main prompt
+        gives; branches, by their places in the mix: weights, numbers or [rows, 1 or n, 1], and
+        what they give, like `main`.
+        """
+        under = self._under
+        if under is None:
+            return
+        whole = main.float().norm(dim=-1).clamp(min=1e-12)
+        for number, row in enumerate(rows):
+            mix = under.mixes[row].branches
+            texts = {each.source: n for n, each in enumerate(mix) if isinstance(each.source, str)}
+            for place, branch in enumerate(mix):
+                if branch.edit is None:
+                    continue
+                weight, given = branches[place]
+                other = branches[texts[branch.beyond]][1] if branch.beyond in texts else main
+                beyond = (given[number] - other[number]).float()
+                weight = weight[number].float() if isinstance(weight, Tensor) else weight
+                change = (weight * beyond).norm(dim=-1) / whole[number]
+                fine = _resized(change.reshape(1, 1, *size), under.grid)[0, 0]
+                if (row, place) in under.changes:
+                    under.changes[row, place].add(fine)
+                else:
+                    under.changes[row, place] = _Sum(fine)
 
     def end(self) -> None:
         """The evaluation is done: what it showed counts."""
         under, self._under = self._under, None
         if under is None or under.maps is None:
             return
-        key = (under.pictures, under.words, under.grid)
-        maps, kept = under.maps / under.layers, self._sums.get(key)
-        if kept is None:
-            self._sums[key] = _Sum(maps)
+        rows = (under.pictures, under.words, under.grid)
+        if rows in self._sums:
+            self._sums[rows].add(under.maps.mean)
         else:
-            kept.maps, kept.evaluations = kept.maps + maps, kept.evaluations + 1
+            self._sums[rows] = _Sum(under.maps.mean)
         for picture in set(under.pictures):
             self._counts[picture] = self._counts.get(picture, 0) + 1
-        for picture, mix in zip(under.pictures, under.mixes, strict=True):
-            for name, weight in _named(mix):
-                before = self._used.get((picture, name), 0.0)
-                self._used[picture, name] = before + weight
+        for row, (picture, mix) in enumerate(zip(under.pictures, under.mixes, strict=True)):
+            for place, name, weight in _named(mix):
+                key = picture, name
+                self._used[key] = _sum(self._used.get(key, 0.0), weight)
+                if change := under.changes.get((row, place)):
+                    self._changes[key] = _sum(self._changes.get(key, 0.0), change.mean)
 
     # What is asked afterwards
 
@@ -196,13 +252,12 @@ class Maps:
             counts[caption] = counts.get(caption, 0) + count
         evaluations = self._counts[picture]
         means = [(total[caption] / counts[caption]).cpu() for caption in total]
-        used = [
-            Used(name, (weight / evaluations).cpu())
-            if isinstance(weight, Tensor)
-            else Used(name, weight / evaluations)
-            for (whose, name), weight in self._used.items()
-            if whose == picture
-        ]
+        used = []
+        for (whose, name), weight in self._used.items():
+            if whose == picture:
+                change = self._changes.get((whose, name))
+                mean = None if change is None else torch.as_tensor(_mean(change, evaluations))
+                used.append(Used(name, _mean(weight, evaluations), mean))
         shown = torch.stack(means) if means else torch.zeros(0, height, width)
         return Seen(tuple(total), shown, tuple(used), evaluations)
 
@@ -213,7 +268,7 @@ class Maps:
             assert isinstance(words, tuple)
             for row, whose in enumerate(pictures):
                 for place, (caption, _tokens) in enumerate(words[row] if whose == picture else ()):
-                    yield caption, kept.maps[row, place].float(), kept.evaluations
+                    yield caption, kept.maps[row, place].float(), kept.count
 
     # Time and words
 
@@ -227,6 +282,7 @@ class Maps:
         if self._progress < 2 / 3 - 1e-9 and progress != self._progress:
             self._sums.clear()
             self._used.clear()
+            self._changes.clear()
             self._counts.clear()
         self._progress = progress
         return True
@@ -302,11 +358,23 @@ def _resized(maps: Tensor, size: Size) -> Tensor:
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
-def _named(mix: Mix) -> Iterator[tuple[str, float | Tensor]]:
-    """The branches of a mix that say something, by name."""
-    for branch in mix.branches:
+def _sum(before: float | Tensor, now: float | Tensor) -> float | Tensor:
+    """Of two numbers or maps [h, w], in the size of the second."""
+    if isinstance(before, Tensor) and isinstance(now, Tensor):
+        before = _resized(before[None, None], (now.shape[0], now.shape[1]))[0, 0]
+    return before + now
+
+
+def _mean(total: float | Tensor, count: int) -> float | Tensor:
+    """A map's lies on the CPU."""
+    return (total / count).cpu() if isinstance(total, Tensor) else total / count
+
+
+def _named(mix: Mix) -> Iterator[tuple[int, str, float | Tensor]]:
+    """The branches of a mix that say something: their places, names and weights."""
+    for place, branch in enumerate(mix.branches):
         text = branch.edit.prompt if branch.edit else branch.source
         if isinstance(text, str) and not text.strip():
             continue
         name = text.strip() if isinstance(text, str) else "an encoding"
-        yield f"AND {name}" if branch.edit else name, branch.weight
+        yield place, f"AND {name}" if branch.edit else name, branch.weight

@@ -86,11 +86,14 @@ class Branch:
 
     weight: a number, or [h, w] in latent pixels, where it differs from place to place.
     edit: the prompt after AND that it is, if it is one.
+    beyond: the text, of another branch, that it is added in the place of; None for the main prompt.
+        What it changes is weight (attn(Q, C_source) - attn(Q, C_beyond)).
     """
 
     weight: float | Tensor
     source: Source
     edit: Edit | None = None
+    beyond: str | None = None
 
 
 @dataclass(frozen=True)

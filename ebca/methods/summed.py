@@ -21,7 +21,7 @@ EMPTY = ""
 def summed(edits: Sequence[Edit]) -> Mix:
     """The mix of a main prompt and the edits that take part."""
     total = math.fsum(edit.alpha for edit in edits)
-    branches = [Branch(edit.alpha, edit.source, edit) for edit in edits]
+    branches = [Branch(edit.alpha, edit.source, edit, beyond=EMPTY) for edit in edits]
     if total:
         branches.append(Branch(-total, EMPTY))
     return Mix(1.0, tuple(branches)) if branches else PLAIN

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ebca.core.maps import Seen
+from ebca.core.maps import MOST_WORDS, Seen
 from ebca.seeing.colours import AREAS, viridis
 
 Font = Callable[[int], Any]
@@ -69,19 +69,22 @@ def strip(
     font: Font = default_font,
 ) -> Image.Image:
     """The picture, a panel for each word with the share of the attention over it and a scale below
-    it, and one for the places that methods gave. `title` is the picture's caption.
+    it, one for each prompt after AND with what it changes, and one for the places that methods
+    gave. `title` is the picture's caption.
 
     A panel's colours go from the lowest share to the highest, or to twice the mean if that is more:
     what is even all over is dark.
     """
     frame = frame or Frame(0, 0, *picture.size)
     small = _fitted(picture)
+    shown = [(word, "mean", share) for word, share in zip(seen.words, seen.maps, strict=True)]
+    changes = [(each.name, "changes", each.change) for each in seen.used if each.change is not None]
     panels = [Drawn(small, title or "picture")]
-    for word, share in zip(seen.words, seen.maps, strict=True):
-        values = _over(share, picture.size, small.size, frame)
-        caption = f"{word}\nmean {_percent(share.mean())}, highest {_percent(share.max())}"
-        scale = float(share.min()), float(max(share.max(), 2 * share.mean()))
-        panels.append(Drawn(_heat(small, values, *scale), caption, scale=scale))
+    for name, what, values in [*shown, *changes[:MOST_WORDS]]:
+        over = _over(values, picture.size, small.size, frame)
+        caption = f"{name}\n{what} {_percent(values.mean())}, highest {_percent(values.max())}"
+        scale = float(values.min()), float(max(values.max(), 2 * values.mean()))
+        panels.append(Drawn(_heat(small, over, *scale), caption, scale=scale))
     panels += _areas(small, seen, picture.size, frame)
     return _sheet(panels, font)
 
@@ -154,8 +157,9 @@ def _heat(
 
 def _areas(picture: Image.Image, seen: Seen, whole: tuple[int, int], frame: Frame) -> list[Drawn]:
     """A panel of the places that methods gave, and of what they added everywhere; none if nothing
-    was used."""
-    placed = [each for each in seen.used if isinstance(each.weight, Tensor)]
+    was used beside what has a panel of its own."""
+    used = [each for each in seen.used if each.change is None]
+    placed = [each for each in used if isinstance(each.weight, Tensor)]
     keys: list[tuple[str, Colour | None]] = []
     mixed = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
     if placed:
@@ -167,7 +171,7 @@ def _areas(picture: Image.Image, seen: Seen, whole: tuple[int, int], frame: Fram
         tint = tints[np.nan_to_num(weights, nan=-np.inf).argmax(0)]
         mixed = np.where(decided[..., None], 0.45 * mixed + 0.55 * tint, mixed)
         keys += [(each.name, _area(n)) for n, each in enumerate(placed)]
-    everywhere = [each for each in seen.used if not isinstance(each.weight, Tensor)]
+    everywhere = [each for each in used if not isinstance(each.weight, Tensor)]
     keys += [(f"{each.name}: {each.weight:+.2g} everywhere", None) for each in everywhere]
     if not keys:
         return []

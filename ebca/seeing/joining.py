@@ -49,19 +49,36 @@ def joined(parts: Sequence[tuple[Seen, Crop]]) -> Seen:
 def _used(parts: Sequence[tuple[Seen, Crop]]) -> tuple[Used, ...]:
     """What was used, as the mean over the evaluations of all parts."""
     evaluations = sum(seen.evaluations for seen, _ in parts)
-    placed = [
-        each.weight for seen, _ in parts for each in seen.used if isinstance(each.weight, Tensor)
-    ]
-    total: dict[str, float | Tensor] = {}
+    weights, changes = _Mean(), _Mean()
     for seen, crop in parts:
+        share = seen.evaluations / evaluations
         for used in seen.used:
-            weight = used.weight
-            if isinstance(weight, Tensor):
-                size = (placed[-1].shape[0], placed[-1].shape[1])
-                weight = cropped(weight[None], crop, size, how="nearest")[0]
-            share = seen.evaluations / evaluations
-            total[used.name] = total.get(used.name, 0.0) + weight * share
-    return tuple(Used(name, weight) for name, weight in total.items())
+            weights.add(used.name, used.weight, share, crop, "nearest")
+            if used.change is not None:
+                changes.add(used.name, used.change, share, crop)
+    return tuple(
+        Used(name, weight, change if isinstance(change, Tensor) else None)
+        for name, weight in weights.total.items()
+        for change in (changes.total.get(name),)
+    )
+
+
+class _Mean:
+    """Numbers and maps [h, w] by name, each map in the size of the last one of its name."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, float | Tensor] = {}
+
+    def add(
+        self, name: str, value: float | Tensor, share: float, crop: Crop, how: str = "bilinear"
+    ) -> None:
+        before = self.total.get(name, 0.0)
+        if isinstance(value, Tensor):
+            size = (value.shape[0], value.shape[1])
+            value = cropped(value[None], crop, size, how)[0]
+            if isinstance(before, Tensor):
+                before = cropped(before[None], WHOLE, size, how)[0]
+        self.total[name] = before + share * value
 
 
 def cropped(maps: Tensor, crop: Crop, size: tuple[int, int], how: str = "bilinear") -> Tensor:
