@@ -176,7 +176,7 @@ class Engine:
             output, extra = text, output - text
         self._project_branches(call)
         for group in groups:
-branches: Iterable[Computed] = (
+            branches: Iterable[Computed] = (
                 Computed(place, weight, finish(heads))
                 for place, weight, heads in self._branches(call, group)
             )
@@ -191,16 +191,17 @@ branches: Iterable[Computed] = (
         return output if extra is None else output + extra
 
     def _branches(self, call: LayerCall, group: MixedRows) -> Iterator[Computed]:
-        """The branches of a group of rows, with the heads' output."""
+        """The branches of a group of rows, with the heads' output. Those whose contexts have the
+        same length are attended to at once."""
         query = call.query[group.rows]
         for stack in group.stacks:
-            slots = zip(
-                stack.places, stack.weights, stack.slots(stack.key), stack.slots(stack.value),
-                strict=True,
-            )  # fmt: skip
-            for place, weights, key, value in slots:
-                heads = self._attend(call.layer, query, key, value)
-                yield Computed(place, self._weight(call, weights), heads)
+            count = len(stack.places)
+            queries = query[None].expand(count, *query.shape).flatten(0, 1)
+            heads = self._attend(call.layer, queries, stack.key, stack.value)
+            for place, weights, each in zip(
+                stack.places, stack.weights, heads.chunk(count), strict=True
+            ):
+                yield Computed(place, self._weight(call, weights), each)
 
     def _veiled(self, call: LayerCall, group: MixedRows) -> Tensor | None:
         """The main heads' output [rows, n, h*d] of a group through its veils; None without."""
