@@ -55,7 +55,7 @@ SIZES: dict[str, dict[str, Any]] = {
 _PAPER = Settings(**PRESETS["paper: multi-concept"])
 _OFF = Settings(gamma_attn=0.0, regions=0.0)
 _TWO_SUBJECTS = compose("a cat and a dog")
-_WORDS = {"a cat": [2], "a dog": [5]}
+_WORDS = {"cat": [2], "dog": [5]}
 STOCK = "stock"
 DEFAULTS = "the defaults, 2 subjects"
 MAPPED = f"{DEFAULTS}, with maps"
@@ -116,7 +116,7 @@ class Bench:
         contexts = {text: self._noise(_TOKENS, self._width) for text in ("", "a cat", "a dog")}
 
         def ebca(settings: Settings, mapped: bool = False, **more: Any) -> Case:
-            given = {"conditional_rows": rows, "contexts": contexts, **more}
+            given = {"conditional_rows": rows, "contexts": contexts, "tokens": _WORDS, **more}
 
             def patch() -> AbstractContextManager[object]:
                 trace = Trace(energies=False, maps=Maps(_WORDS)) if mapped else None

@@ -149,8 +149,34 @@ def test_the_operations_of_cacao_grow_by_few_a_prompt(unet):
     """The average and the attention of each prompt; its step shares all other operations."""
     one, two, eight = (added(unet, ON, edits(count)) for count in (1, 2, 8))
     assert one <= 32 * LAYERS
-    assert two - one <= 5 * LAYERS
-    assert eight - two <= 6 * 5 * LAYERS
+    assert two - one <= 4 * LAYERS
+    assert eight - two <= 6 * 2 * LAYERS
+
+
+TEXTS = {name: encoding(seed=seed) for seed, name in enumerate(("a cat", "a dog", "a frog"))}
+WHERE = {"cat": [1], "dog": [3], "frog": [5]}
+
+
+def added_by_subjects(unet: nn.Module, prompt: str) -> int:
+    """Kernels that known regions add to an evaluation."""
+    stock = operations(unet, nullcontext())
+    only = Settings(gamma_attn=0.0)
+    given = {"contexts": TEXTS, "tokens": WHERE, "conditional_rows": [1]}
+    with apply_patch(unet, only, prompt=compose(prompt), **given), torch.no_grad():
+        for _ in range(2):  # to see, and to choose
+            unet(latent(2), 900, encoder_hidden_states=context(2))
+        with Operations() as mode:
+            unet(latent(2), 900, encoder_hidden_states=context(2))
+    assert not {"argmax", *SYNCHRONISING - {"_local_scalar_dense"}} & set(mode.seen)
+    return sum(count for name, count in (mode.seen - stock).items() if name not in FREE)
+
+
+def test_a_subject_more_takes_a_few_operations_more_a_layer(unet):
+    two, three = (
+        added_by_subjects(unet, prompt) for prompt in ("a cat and a dog", "a cat, a dog and a frog")
+    )
+    assert two <= 23 * LAYERS
+    assert three - two <= 6 * LAYERS
 
 
 def test_the_operations_do_not_depend_on_the_latent_or_the_rows(unet):
