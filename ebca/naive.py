@@ -29,7 +29,7 @@ class Text:
     gamma_spread: float = 0.0
     alpha: float = 1.0
     token_weights: dict[int, float] = field(default_factory=dict)
-    contrast: float | Tensor = 0.0  # this weight in place of alpha; [h, w] if it differs by place
+    contrast: float | Tensor = 0.0  # in place of alpha; [h, w]: by place, and the size is kept
 
 
 @dataclass
@@ -107,10 +107,11 @@ class _Processor:
             seen[:, token] = self._at_level(places)
         main_said = _attention(attn, pixels, main.context, seen)
         total, denominator, away = main_said, 1.0, torch.zeros_like(main_said)
+        moved = main_said
         for edit in rows.edits[row]:
             said = _attention(attn, pixels, edit.context)
             if isinstance(edit.contrast, Tensor):
-                away = away + self._at_level(edit.contrast)[:, None] * (main_said - said)
+                moved = moved + self._at_level(edit.contrast)[:, None] * (main_said - said)
             elif edit.contrast:
                 away = away + edit.contrast * (main_said - said)
             elif rows.reference is not None:
@@ -121,7 +122,8 @@ class _Processor:
         if rows.layers is None or rows.visited in rows.layers:
             for text in (main, *rows.edits[row]):
                 self._step(attn, row, pixels, text)
-        return total / denominator + away
+        kept: Tensor = main_said.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True)
+        return total / denominator + away + moved * kept - main_said
 
     def _at_level(self, places: Tensor) -> Tensor:
         """[h, w] at the layer's size, [n]."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models import noise
 
 from ebca import Edit, Settings, SettingsError
-from ebca.core.engine import mixed
+from ebca.core.mixing import mixed, moved_away
 from ebca.methods.average import average
 from ebca.methods.cacao import Cacao
 from ebca.methods.contrast import Contrast
@@ -108,7 +108,7 @@ def test_mixed_is_the_weighted_sum_and_changes_no_input(given, main_weight):
     others = [noise(2, 3, 4, seed=i + 1, dtype=torch.float64) for i in range(len(given))]
     kept = main.clone()
     expected = main_weight * main + sum(w * o for w, o in zip(given, others, strict=True))
-    actual = mixed(main, main_weight, zip(given, others, strict=True))
+    actual = mixed(main, main, main_weight, zip(given, others, strict=True))
     torch.testing.assert_close(actual, expected)
     assert torch.equal(main, kept)
 
@@ -117,8 +117,36 @@ def test_weights_may_differ_from_place_to_place():
     main, other = noise(2, 3, 4), noise(2, 3, 4, seed=1)
     places = noise(2, 3, 1, seed=2)
     torch.testing.assert_close(
-        mixed(main, 1.0 + places, [(-places, other)]), main + places * (main - other)
+        mixed(main, main, 1.0 + places, [(-places, other)]), main + places * (main - other)
     )
+
+
+@given(st.floats(-2, 2))
+def test_what_became_of_the_main_output_is_added_to_what_others_change(main_weight):
+    main, moved, other = (noise(2, 3, 4, seed=seed, dtype=torch.float64) for seed in range(3))
+    torch.testing.assert_close(
+        mixed(moved, main, main_weight, [(0.5, other)]),
+        moved + (main_weight - 1) * main + 0.5 * other,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_move_away_keeps_the_size_of_every_pixel(dtype):
+    main, *others = (noise(2, 3, 64, seed=seed, dtype=dtype) for seed in range(3))
+    places = noise(2, 3, 1, seed=9, dtype=dtype).abs()
+    kept = main.clone()
+    moved = moved_away(main, [(places, others[0]), (0.5, others[1])])
+    free = main + places * (main - others[0]) + 0.5 * (main - others[1])
+    exact = dtype == torch.float32
+    torch.testing.assert_close(
+        moved.float().norm(dim=-1), main.float().norm(dim=-1), rtol=1e-5 if exact else 2e-2, atol=0
+    )
+    alike = torch.cosine_similarity(moved.float(), free.float(), dim=-1)
+    torch.testing.assert_close(alike, torch.ones(2, 3), atol=1e-5 if exact else 1e-2, rtol=0)
+    assert torch.equal(main, kept)
+    assert moved_away(main, []) is main
+    nothing = torch.zeros_like(main)
+    assert torch.equal(moved_away(nothing, [(0.5, nothing)]), nothing)
 
 
 AVERAGE, SUM = Cacao(and_means="average"), Cacao()

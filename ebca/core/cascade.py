@@ -33,6 +33,11 @@ Steps = tuple[Step, ...]
 """What moves a context, of all methods; contexts with equal ones move together."""
 
 
+Likeness = tuple[bool, tuple[tuple[int, Steps, bool], ...]]
+"""What makes the mixes of two images be computed together: whether there are veils; of each branch
+the length of its context, its steps, and whether it is moved away from."""
+
+
 class DriftingContext:
     """A context [b, t, c] and the sum of the updates that it has taken since the first layer.
 
@@ -110,6 +115,7 @@ class Branches:
 
     start: Tensor
     places: list[int]  # [s]
+    away: list[bool]  # [s], whether it is moved away from
     weights: list[list[float | Tensor]]  # [s][r]
     steps: Steps
     token_weights: Tensor | None  # [s*r, t, 1]
@@ -205,7 +211,7 @@ class Cascade:
         self.first = first
         self.main = DriftingContext()
         self.moving = list(self._moving(context))
-        alike: dict[tuple[object, ...], list[int]] = {}
+        alike: dict[Likeness, list[int]] = {}
         for index, row in enumerate(self.evaluation.rows):
             if row.conditional and not self.plans[row.image].mix.is_plain:
                 alike.setdefault(self._likeness(row.image), []).append(index)
@@ -277,21 +283,21 @@ class Cascade:
             weights = _token_weights(wanted, context, context.shape[1])
             yield MovingRows(as_rows(members, context.device), members, steps, weights)
 
-    def _likeness(self, image: int) -> tuple[object, ...]:
+    def _likeness(self, image: int) -> Likeness:
         plan = self.plans[image]
         branches = (
-            (len(self.evaluation.images[image].context(branch.source)), steps)
+            (len(self.evaluation.images[image].context(branch.source)), steps, branch.away)
             for branch, steps in zip(plan.mix.branches, plan.branches, strict=True)
         )
-        return bool(plan.mix.veils), *branches
+        return bool(plan.mix.veils), tuple(branches)
 
     def _mixed(self, members: list[int], context: Tensor) -> MixedRows:
         """Gather the branches of the member rows, which are alike, into stacks."""
         images = [self.evaluation.rows[index].image for index in members]
-        _, *likeness = self._likeness(images[0])
+        _, likeness = self._likeness(images[0])
         stacks: dict[object, list[int]] = {}
-        for place, alike in enumerate(likeness):
-            stacks.setdefault(alike, []).append(place)
+        for place, (length, steps, _) in enumerate(likeness):
+            stacks.setdefault((length, steps), []).append(place)
         return MixedRows(
             as_rows(members, context.device),
             members,
@@ -311,6 +317,7 @@ class Cascade:
         return Branches(
             torch.stack([each.to(context) for each in encoded]),
             places,
+            [slot[0].away for slot in slots],
             [[branch.weight for branch in slot] for slot in slots],
             self.plans[images[0]].branches[places[0]],
             _token_weights(wanted, context, len(encoded[0])),

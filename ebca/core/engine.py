@@ -8,7 +8,7 @@ method only its mixes and steps (`ebca.methods.method`). Shape letters as there.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from ebca.core.evaluation import Evaluation
 from ebca.core.hooks import LayerCall, LayerHooks
 from ebca.core.layers import Layer, Projections, find_layers
 from ebca.core.maps import Maps
+from ebca.core.mixing import Weight, mixed, moved_away
 from ebca.core.trace import Trace
 from ebca.methods.method import At, Method, SeenRow
 
@@ -39,7 +40,6 @@ UNMASKED_LAYER = (
 )
 
 _ALL = slice(None)
-Weight = float | Tensor
 
 
 class Call(NamedTuple):
@@ -155,7 +155,7 @@ class Engine:
     def mix_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor:
         """The heads' output [b, n, h*d] with the conditional rows mixed."""
         call.mixed = True
-        return self._mix(call, heads_out, lambda heads: heads)
+        return self._mix(call, heads_out, None)
 
     def depart(self, call: LayerCall, output: Tensor) -> Tensor:
         """A layer is done: mix now if its heads were not seen, then take the steps."""
@@ -168,47 +168,52 @@ class Engine:
 
     # The mix
 
-    def _mix(self, call: LayerCall, output: Tensor, finish: Callable[[Tensor], Tensor]) -> Tensor:
+    def _mix(
+        self, call: LayerCall, output: Tensor, finish: Callable[[Tensor], Tensor] | None
+    ) -> Tensor:
+        """`output` with the conditional rows mixed; `finish` makes such an output of the heads'
+        one, None if it is the heads'."""
         groups = self._active_cascade.mixed
         extra: Tensor | None = None
+        finished = finish or (lambda heads: heads)
         if groups and call.extras:  # only what comes from the text is mixed
-            text = finish(self._attend(call.layer, call.query, call.key, call.value))
+            text = finished(self._attend(call.layer, call.query, call.key, call.value))
             output, extra = text, output - text
         self._project_branches(call)
         for group in groups:
-            branches: Iterable[Computed] = (
-                Computed(place, weight, finish(heads))
-                for place, weight, heads in self._branches(call, group)
-            )
-            veiled = self._veiled(call, group)
-            main = output[group.rows] if veiled is None else finish(veiled)
+            branches = self._branches(call, group)
+            away = [(each.weight, each.output) for each in branches if each.away]
+            others = [each.through(finished) for each in branches if not each.away]
+            main = moved = output[group.rows]
+            if group.veiled or (away and finish):
+                heads = self._main_heads(call, group)
+                main, moved = finished(heads), finished(moved_away(heads, away))
+            elif away:
+                moved = moved_away(main, away)
             if mapping := self._mapping(call):
-                branches = list(branches)
-                self._map_changes(*mapping, group, main, branches)
-            weight = self._weight(call, group.main)
-            others = ((each.weight, each.output) for each in branches)
-            output = _with_rows(output, group.rows, mixed(main, weight, others))
+                self._map_changes(*mapping, group, main, others)
+            pairs = [(each.weight, each.output) for each in others]
+            new = mixed(moved, main, self._weight(call, group.main), pairs)
+            output = _with_rows(output, group.rows, new)
         return output if extra is None else output + extra
 
-    def _branches(self, call: LayerCall, group: MixedRows) -> Iterator[Computed]:
+    def _branches(self, call: LayerCall, group: MixedRows) -> list[Computed]:
         """The branches of a group of rows, with the heads' output. Those whose contexts have the
         same length are attended to at once."""
-        query = call.query[group.rows]
+        query, computed = call.query[group.rows], []
         for stack in group.stacks:
             count = len(stack.places)
             queries = query[None].expand(count, *query.shape).flatten(0, 1)
-            heads = self._attend(call.layer, queries, stack.key, stack.value)
-            for place, weights, each in zip(
-                stack.places, stack.weights, heads.chunk(count), strict=True
-            ):
-                yield Computed(place, self._weight(call, weights), each)
+            outputs = self._attend(call.layer, queries, stack.key, stack.value).chunk(count)
+            for slot, output in enumerate(outputs):
+                weight = self._weight(call, stack.weights[slot])
+                computed.append(Computed(stack.places[slot], weight, output, stack.away[slot]))
+        return computed
 
-    def _veiled(self, call: LayerCall, group: MixedRows) -> Tensor | None:
-        """The main heads' output [rows, n, h*d] of a group through its veils; None without."""
-        if not group.veiled:
-            return None
+    def _main_heads(self, call: LayerCall, group: MixedRows) -> Tensor:
+        """The main heads' output [rows, n, h*d] of a group, through its veils."""
         rows, query = group.rows, call.query[group.rows]
-        bias = self._active_cascade.bias(group, query, call.key.shape[1])
+        bias = self._active_cascade.bias(group, query, call.key.shape[1]) if group.veiled else None
         return self._attend(call.layer, query, call.key[rows], call.value[rows], bias)
 
     def _weight(self, call: LayerCall, weights: Sequence[Weight]) -> Weight:
@@ -318,7 +323,7 @@ class Engine:
         conditional = [index for index, row in enumerate(rows) if row.conditional]
         numbers = [conditional.index(index) for index in group.indices]
         with torch.autocast(plain.device.type, enabled=False):
-            maps.see_changes(numbers, size, plain, {each.place: each[1:] for each in branches})
+            maps.see_changes(numbers, size, plain, {each.place: each[1:3] for each in branches})
 
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""
@@ -376,27 +381,17 @@ class _Look:
 
 
 class Computed(NamedTuple):
-    """A branch at a layer: its place in the mix, its weight, a number or [rows, 1 or n, 1], and
-    its output [rows, n, h*d]."""
+    """A branch at a layer: its place in the mix, its weight, a number or [rows, 1 or n, 1], its
+    output [rows, n, h*d], and whether that is moved away from."""
 
     place: int
     weight: Weight
     output: Tensor
+    away: bool = False
 
-
-def mixed(main: Tensor, weight: Weight, branches: Iterable[tuple[Weight, Tensor]]) -> Tensor:
-    """weight * main + sum of weight_i * output_i; weights are numbers or [b, 1 or n, 1].
-
-    `branches` is consumed one by one, so a generator keeps a single output alive at a time.
-    """
-    plain = isinstance(weight, float) and weight == 1.0
-    total = main if plain else main * weight
-    for each, output in branches:
-        if isinstance(each, Tensor):
-            total = torch.addcmul(total, output, each)
-        else:
-            total = total.add(output, alpha=each)
-    return total
+    def through(self, finish: Callable[[Tensor], Tensor]) -> Computed:
+        """The same with its output finished."""
+        return self._replace(output=finish(self.output))
 
 
 def _take(

@@ -377,4 +377,5 @@ def _named(mix: Mix) -> Iterator[tuple[int, str, float | Tensor]]:
         if isinstance(text, str) and not text.strip():
             continue
         name = text.strip() if isinstance(text, str) else "an encoding"
-        yield place, f"AND {name}" if branch.edit else name, branch.weight
+        weight = -branch.weight if branch.away else branch.weight
+        yield place, f"AND {name}" if branch.edit else name, weight

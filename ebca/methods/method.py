@@ -86,6 +86,8 @@ class Branch:
 
     weight: a number, or [h, w] in latent pixels, where it differs from place to place.
     edit: the prompt after AND that it is, if it is one.
+    away: the output is moved away from it instead, by weight (attn(Q, C_main) - attn(Q, C_source)),
+        and with all such moves done brought back to the size that it had.
     beyond: the text, of another branch, that it is added in the place of; None for the main prompt.
         What it changes is weight (attn(Q, C_source) - attn(Q, C_beyond)).
     """
@@ -94,6 +96,7 @@ class Branch:
     source: Source
     edit: Edit | None = None
     beyond: str | None = None
+    away: bool = False
 
 
 @dataclass(frozen=True)

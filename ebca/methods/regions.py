@@ -67,7 +67,6 @@ class Regions:
     latent: tuple[int, int] = (0, 0)
     mask: Tensor | None = None
     weights: list[Tensor] = field(default_factory=list)  # [h, w] of each subject's branch
-    everywhere: Tensor | None = None  # [h, w]: what is divided
     own: list[Tensor] = field(default_factory=list)  # [h, w]: where each subject's noun is seen
     nouns: dict[Prompt, list[tuple[int, ...]]] = field(default_factory=dict)
 
@@ -166,15 +165,10 @@ class OwnPlaces(Method):
             return PLAIN  # the prompt's schedule has changed what there is to see
         guidance = moment.guidance or _USUAL_GUIDANCE
         strength = self.regions * STRENGTH / max(guidance, _LEAST_GUIDANCE)
-        everywhere = memory.everywhere
-        main = 1.0 + strength if everywhere is None else 1.0 + strength * everywhere
+        others = zip(subjects, memory.weights, strict=True)
         return Mix(
-            main,
-            tuple(
-                Branch(-strength * weight, subject)
-                for subject, weight in zip(subjects, memory.weights, strict=True)
-            ),
-            self._veils(prompt, moment),
+            branches=tuple(Branch(strength * weight, each, away=True) for each, weight in others),
+            veils=self._veils(prompt, moment),
         )
 
     def _veils(self, prompt: Prompt, moment: Moment) -> tuple[Veil, ...]:
@@ -211,7 +205,6 @@ def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
     regions = fine.index_select(0, turn[None])[0].index_select(0, order)  # [k, n]
     others = (regions.sum(0) - regions) / (count - 1)
     memory.weights = list(others.view(count, *memory.latent))
-    memory.everywhere = None if whole is None else whole.to(maps)
     outside = 0.0 if whole is None else 1.0 - whole.to(maps).flatten()
     memory.own = list((regions + outside).view(count, *memory.latent))
 

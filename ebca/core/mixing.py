@@ -1,0 +1,55 @@
+"""Outputs of several attentions made one: weighted sums, and moves away from some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+Weight = float | Tensor
+"""A number, or [b, 1 or n, 1]."""
+
+Weighed = tuple[Weight, Tensor]
+"""A weight, and an output [b, n, w]."""
+
+
+def mixed(moved: Tensor, main: Tensor, weight: Weight, branches: Iterable[Weighed]) -> Tensor:
+    """moved + (weight - 1) main + sum of weight_i output_i, all [b, n, w].
+
+    `moved` is what became of `main`, and is often the same.
+    """
+    if isinstance(weight, float) and weight == 1.0:
+        total = moved
+    elif moved is main:
+        total = main * weight
+    else:
+        total = moved + main * (weight - 1.0)
+    return _added(total, branches)
+
+
+def moved_away(main: Tensor, away: Iterable[Weighed]) -> Tensor:
+    """main + sum of weight_i (main - output_i), brought back to the size of `main` at every pixel.
+
+    All [b, n, w]; the size is the norm over w, of all heads together.
+    """
+    away = list(away)
+    if not away:
+        return main
+    weights = sum(weight for weight, _ in away)
+    moved = _added(main * (1.0 + weights), ((-weight, output) for weight, output in away))
+    before, after = (
+        torch.linalg.vector_norm(each, dim=-1, keepdim=True, dtype=torch.float32)
+        for each in (main, moved)
+    )
+    back: Tensor = before / after.clamp(min=1e-12)
+    return moved * back.to(moved.dtype)
+
+
+def _added(total: Tensor, branches: Iterable[Weighed]) -> Tensor:
+    for weight, output in branches:
+        if isinstance(weight, Tensor):
+            total = torch.addcmul(total, output, weight)
+        else:
+            total = total.add(output, alpha=weight)
+    return total
