@@ -36,8 +36,8 @@ def parameters(function: object) -> list[tuple[str, object, bool]]:
 
 def test_signatures_are_stable():
     assert list(ebca.Settings()) == [
-        "subjects", "token_weights", "regions", "regions_stop", "gamma_attn", "gamma_norm",
-        "start", "stop", "formulation", "update_unconditional", "scale_with_depth",
+        "subjects", "token_weights", "regions", "regions_stop", "regions_words", "gamma_attn",
+        "gamma_norm", "start", "stop", "formulation", "update_unconditional", "scale_with_depth",
         "max_relative_update", "layers", "mask", "gamma_spread", "centered", "edit_gamma_attn",
         "edit_gamma_norm", "and_means", "edit_start", "edit_stop", "contrast", "contrast_stop",
     ]  # fmt: skip

@@ -118,12 +118,13 @@ def test_a_picture_of_0_1_0_pastes_as_it_was_made() -> None:
         "subjects": "crown, red hat",
         "contrast": 1.3,
         "regions": 0.0,
+        "regions_words": 0.0,
     }
 
 
 def test_a_picture_of_0_2_0_pastes_as_it_was_made() -> None:
     line = 'EBCA: on, EBCA version: 0.2.0, EBCA gamma_attn: 0.01, EBCA subjects: "a cat, a dog"'
-    assert pasted(line) == {"gamma_attn": 0.01, "subjects": "a cat, a dog"}
+    assert pasted(line) == {"gamma_attn": 0.01, "subjects": "a cat, a dog", "regions_words": 0.0}
 
 
 def test_what_did_not_exist_when_a_picture_was_made_is_off_in_it() -> None:
@@ -132,6 +133,7 @@ def test_what_did_not_exist_when_a_picture_was_made_is_off_in_it() -> None:
         "gamma_norm": 0.02,
         "and_means": "webui",
         "regions": 0.0,
+        "regions_words": 0.0,
         "centered": False,
     }
 

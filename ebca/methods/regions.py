@@ -1,13 +1,14 @@
 """Regions: every subject its own place. Not in the paper.
 
-    out = attn(Q, C_main) + c ( attn(Q, C_main) - mean_{l != j} attn(Q, C_l) )
-          for pixels in the region of subject j,     c = regions * 5.2 / guidance scale
+    out = u |own| / |u|,     u = own + c ( own - mean_{l != j} attn(Q, C_l) )
+          for pixels in the region of subject j,     c = regions * 10 / guidance scale
+    own = softmax_t( beta q . k_t + log m_t ) V,     k and V of C_main
+          m_t = 1 - regions_words for the nouns of subjects l != j, 1 for all other tokens
 
-A picture of `a cat and a dog` fails by showing one of them twice, or something between them. C_l
-encodes subject l alone; inside the region of one subject the output moves away from the *others*.
-
-There, the main prompt's nouns of the other subjects are not seen (`regions_words`): attn(Q, C_main)
-is softmax_t(beta q . k_t + log m_t), m_t = 1 - regions_words for them and 1 for all other tokens.
+A picture of `a cat and a dog` fails by showing one of them twice, or something between them. Inside
+the region of one subject the nouns of the *others* are not seen, and the output moves away from
+them: C_l encodes subject l alone. It keeps its size |own|, over all heads, at every pixel: without
+that, a strong move makes things odd.
 
 The regions are snapped, not optimised: in the first evaluation the attention to the subjects'
 nouns tells where the picture begins to show each; the partition (`ebca.methods.partitions`) that
@@ -45,7 +46,7 @@ from ebca.prompts.prompt import Prompt, noun_tokens
 from ebca.settings.checks import FRACTION, Range
 from ebca.settings.declaration import check_settings, setting
 
-STRENGTH = 5.2
+STRENGTH = 10.0
 """c times the guidance scale, at `regions` 1: measured at 4 and 7, see docs/alignment.md."""
 
 _LEAST_GUIDANCE = 3.0
