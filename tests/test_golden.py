@@ -256,7 +256,7 @@ def test_regions_and_the_words_in_their_places(unet, count, words, size):
 
     def away(memory: Regions) -> list[Text]:
         pairs = zip(names, memory.weights, strict=True)
-        return [Text(alone[name], contrast=0.8 * 10 / 4 * weight) for name, weight in pairs]
+        return [Text(alone[name], contrast=0.8 * 9 / 4 * weight) for name, weight in pairs]
 
     def seen(memory: Regions, tokens: dict[str, tuple[int, ...]]) -> dict[int, Tensor]:
         pairs = list(zip(names, memory.own, strict=True))

@@ -127,13 +127,13 @@ def test_away_from_the_others_in_the_region_of_one():
     assert cat.away
     assert dog.away
     assert cat.weight.shape == (16, 24)
-    torch.testing.assert_close(cat.weight + dog.weight, torch.full((16, 24), 10 / 4))
+    torch.testing.assert_close(cat.weight + dog.weight, torch.full((16, 24), 9 / 4))
     assert cat.weight[8, 2] == 0.0  # its own region
-    assert dog.weight[8, 2] == pytest.approx(10 / 4)
+    assert dog.weight[8, 2] == pytest.approx(9 / 4)
 
 
 @pytest.mark.parametrize(
-    ("guidance", "strength"), [(7, 10 / 7), (4, 2.5), (1, 10 / 3), (None, 10 / 7)]
+    ("guidance", "strength"), [(7, 9 / 7), (4, 9 / 4), (1, 3.0), (None, 9 / 7)]
 )
 def test_the_strength_follows_the_guidance(guidance, strength):
     mix = OwnPlaces().mix(PROMPT, at(0.1, remembered(), guidance))

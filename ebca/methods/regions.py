@@ -1,7 +1,7 @@
 """Regions: every subject its own place. Not in the paper.
 
     out = u |own| / |u|,     u = own + c ( own - mean_{l != j} attn(Q, C_l) )
-          for pixels in the region of subject j,     c = regions * 10 / guidance scale
+          for pixels in the region of subject j,     c = regions * 9 / guidance scale
     own = softmax_t( beta q . k_t + log m_t ) V,     k and V of C_main
           m_t = 1 - regions_words for the nouns of subjects l != j, 1 for all other tokens
 
@@ -46,7 +46,7 @@ from ebca.prompts.prompt import Prompt, noun_tokens
 from ebca.settings.checks import FRACTION, Range
 from ebca.settings.declaration import check_settings, setting
 
-STRENGTH = 10.0
+STRENGTH = 9.0
 """c times the guidance scale, at `regions` 1: measured at 4 and 7, see docs/alignment.md."""
 
 _LEAST_GUIDANCE = 3.0
