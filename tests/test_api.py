@@ -60,6 +60,7 @@ def test_signatures_are_stable():
         ("trace", None, True),
         ("reference", None, True),
         ("contexts", None, True),
+        ("tokens", None, True),
     ]
     assert parameters(ebca.remove_patch) == [("model", None, False)]
     assert [name for name, *_ in parameters(ebca.compose)] == ["prompt", "edit"]
