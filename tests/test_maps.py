@@ -210,7 +210,7 @@ def test_what_was_used_is_named_and_averaged(unet: UNet2DConditionModel) -> None
     used = {each.name: each.weight for each in seen.maps.seen().used}
     assert set(used) == {"a cat", "a dog", "AND at night"}
     assert used["AND at night"] == pytest.approx(0.25)  # in two of four evaluations
-    strength = 5.2 / 7
+    strength = 9 / 7
     both = used["a cat"] + used["a dog"]
     assert both.shape == (8, 8)
     torch.testing.assert_close(both, torch.full((8, 8), -strength * 2 / 4))  # first: it looks
@@ -357,10 +357,13 @@ def test_pieces_are_the_whole(shape: tuple[int, int, int], heads: int, at_once: 
     rows, pixels, tokens = shape
     query, key = noise(rows, pixels, heads * 4), noise(rows, tokens, heads * 4, seed=1)
     words = (noise(rows, tokens, 3, seed=2) > 0).float()
-    whole = word_maps(query, key, heads, 0.5, words)
+    bias = noise(rows, 1, pixels, tokens, seed=3)
+    whole = [word_maps(query, key, heads, 0.5, words, added) for added in (None, bias)]
     before, core_maps._AT_ONCE = core_maps._AT_ONCE, at_once
     try:
-        torch.testing.assert_close(word_maps(query, key, heads, 0.5, words), whole)
+        for added, expected in zip((None, bias), whole, strict=True):
+            pieces = word_maps(query, key, heads, 0.5, words, added)
+            torch.testing.assert_close(pieces, expected)
     finally:
         core_maps._AT_ONCE = before
 
@@ -484,3 +487,27 @@ def test_rows_of_one_picture_make_one(unet: UNet2DConditionModel) -> None:
     beta = layer.beta(32)
     expected = word_maps(query, key, layer.heads, beta, tokens)[..., 0].view(2, 8, 8)
     torch.testing.assert_close(shown.maps, expected)
+
+
+def test_a_word_that_a_place_does_not_see_takes_nothing_there(unet: UNet2DConditionModel) -> None:
+    """The second evaluation is the first in which words are kept to their places."""
+    where = {"cat": [2], "dog": [5]}
+    texts = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
+
+    def shown(evaluations: int) -> torch.Tensor:
+        trace = ebca.Trace(energies=False, maps=Maps(where))
+        given = {"contexts": texts, "tokens": where, "conditional_rows": [1], "trace": trace}
+        with ebca.apply_patch(
+            unet, ebca.Settings(gamma_attn=0.0), prompt=ebca.compose("a cat and a dog"), **given
+        ):
+            for _ in range(evaluations):
+                evaluate(unet, latent(2), context(2), timestep=900)
+        assert trace.maps is not None
+        return trace.maps.seen().maps
+
+    first = shown(1)
+    second = 2 * shown(2) - first
+    assert (first.amin(0) > 1e-3).all()
+    hidden = second.amin(0) < 1e-3
+    assert hidden.float().mean() > 0.5  # all but where places meet
+    assert (second.amax(0) > 1e-3).all()

@@ -21,13 +21,15 @@ def merge_heads(apart: Tensor) -> Tensor:
     return apart.transpose(1, 2).flatten(2)
 
 
-def attention_share(query: Tensor, key: Tensor, beta: float) -> Tensor:
+def attention_share(query: Tensor, key: Tensor, beta: float, bias: Tensor | None = None) -> Tensor:
     """How much each pixel attends to each token, mean over heads: softmax_t(beta query key^T).
 
-    query [..., h, n, d], key [..., h, t, d]; returns [..., n, t] in fp32, each row with sum 1.
+    query [..., h, n, d], key [..., h, t, d]; `bias` [..., h or 1, n, t] is added to the scores.
+    Returns [..., n, t] in fp32, each row with sum 1.
     Holds [..., h, n, t] while it runs, so give it few pixels at a time.
     """
-    return (beta * query.float() @ key.float().mT).softmax(-1).mean(-3)
+    scores = beta * query.float() @ key.float().mT
+    return (scores if bias is None else scores + bias.float()).softmax(-1).mean(-3)
 
 
 def attend(

@@ -305,9 +305,28 @@ class Engine:
 
     def _map(self, maps: Maps, size: tuple[int, int], call: LayerCall) -> None:
         """Let the maps see the conditional rows of a layer."""
-        rows = _conditional(self._active_cascade.evaluation, call.hidden.device)
+        cascade = self._active_cascade
+        rows = _conditional(cascade.evaluation, call.hidden.device)
+        query, key = call.query[rows], call.key[rows]
         with torch.autocast(call.hidden.device.type, enabled=False):
-            maps.see(call.layer, size, call.query[rows], call.key[rows])
+            maps.see(call.layer, size, query, key, self._veils(call, query, key))
+
+    def _veils(self, call: LayerCall, query: Tensor, key: Tensor) -> Tensor | None:
+        """What veils add to the scores of all conditional rows, [r, 1, n, t]; None without."""
+        veiled = [group for group in self._active_cascade.mixed if group.veiled]
+        if not veiled:
+            return None
+        bias = query.new_zeros(len(query), 1, query.shape[1], key.shape[1], dtype=torch.float32)
+        for group in veiled:
+            added = self._active_cascade.bias(group, call.query[group.rows], key.shape[1])
+            bias[self._places(group)] = added.to(bias)
+        return bias
+
+    def _places(self, group: MixedRows) -> list[int]:
+        """Which of the conditional rows those of a group are."""
+        rows = self._active_cascade.evaluation.rows
+        conditional = [index for index, row in enumerate(rows) if row.conditional]
+        return [conditional.index(index) for index in group.indices]
 
     @torch.no_grad()
     def _map_changes(
@@ -319,11 +338,10 @@ class Engine:
         branches: Sequence[Computed],
     ) -> None:
         """Let the maps see what the branches of some rows change."""
-        rows = self._active_cascade.evaluation.rows
-        conditional = [index for index, row in enumerate(rows) if row.conditional]
-        numbers = [conditional.index(index) for index in group.indices]
         with torch.autocast(plain.device.type, enabled=False):
-            maps.see_changes(numbers, size, plain, {each.place: each[1:3] for each in branches})
+            maps.see_changes(
+                self._places(group), size, plain, {each.place: each[1:3] for each in branches}
+            )
 
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""

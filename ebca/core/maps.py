@@ -166,14 +166,17 @@ class Maps:
         grid = self._under.grid
         return size in (grid, _half(grid))
 
-    def see(self, layer: Layer, size: Size, query: Tensor, key: Tensor) -> None:
-        """Add a layer's maps: query [b, n, h*d] and key [b, t, h*d] of the conditional rows."""
+    def see(
+        self, layer: Layer, size: Size, query: Tensor, key: Tensor, bias: Tensor | None = None
+    ) -> None:
+        """Add a layer's maps: query [b, n, h*d] and key [b, t, h*d] of the conditional rows, and
+        what is added to their scores, [b, 1, n, t]."""
         under = self._under
         if under is None:
             return
         if under.tokens is None or under.tokens.shape[1] != key.shape[1]:
             under.tokens = _indicator(under.words, key)
-        maps = word_maps(query, key, layer.heads, layer.beta(key.shape[-1]), under.tokens)
+        maps = word_maps(query, key, layer.heads, layer.beta(key.shape[-1]), under.tokens, bias)
         maps = _resized(maps.mT.reshape(*maps.mT.shape[:2], *size), under.grid)
         if under.maps is None:
             under.maps = _Sum(maps)
@@ -308,16 +311,26 @@ class Maps:
         return [(words, tuple(image.tokens(words))) for words in wanted]
 
 
-def word_maps(query: Tensor, key: Tensor, heads: int, beta: float, tokens: Tensor) -> Tensor:
+def word_maps(
+    query: Tensor,
+    key: Tensor,
+    heads: int,
+    beta: float,
+    tokens: Tensor,
+    bias: Tensor | None = None,
+) -> Tensor:
     """The share of each word, [b, n, words], of query [b, n, h*d] and key [b, t, h*d], where
-    `tokens` [b, t, words] is 1 for a token of a word. Looks at few pixels at a time."""
+    `tokens` [b, t, words] is 1 for a token of a word and `bias` [b, 1, n, t] is added to the
+    scores. Looks at few pixels at a time."""
     apart = split_heads(key, heads)
     pixels = max(1, _AT_ONCE // (apart.shape[0] * heads * apart.shape[2]))
-    pieces = (
-        attention_share(split_heads(piece, heads), apart, beta) @ tokens
-        for piece in torch.split(query, pixels, dim=1)
-    )
-    return torch.cat(list(pieces), dim=1)
+    pieces = []
+    for begin in range(0, query.shape[1], pixels):
+        part = slice(begin, begin + pixels)
+        added = None if bias is None else bias[:, :, part]
+        share = attention_share(split_heads(query[:, part], heads), apart, beta, added)
+        pieces.append(share @ tokens)
+    return torch.cat(pieces, dim=1)
 
 
 def grid_of(latent: Size) -> Size:
