@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from test_vote_store import HOSTILE
-from votes import made, served, service
+from votes import COLOURS, made, served, service
 
 from ebca.vote.service import Service
 
@@ -163,6 +163,30 @@ def test_a_click_elsewhere_and_a_new_voter_wait_for_the_vote_that_is_under_way(
     assert (kept.voter, kept.choice) == ("me", "same")
 
 
+def test_another_voter_sees_the_pair_as_it_is_for_them(
+    page: Page, address: str, one: Service
+) -> None:
+    """Left and right are by chance for each voter; a vote is for the side that was seen."""
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat")
+    vote.all_made(1)
+    (poll,) = one._store.polls()
+    for name in "abcdefgh":
+        vote.find("#voter").fill(name)
+        vote.find("#voter").blur()
+        expect(vote.find("#progress")).to_have_text(re.compile("^0 of 1"))
+        vote._seen()
+        colour = vote.find(".picture img").first.evaluate(
+            "image => { const pen = Object.assign(document.createElement('canvas'), {width: 1,"
+            " height: 1}).getContext('2d'); pen.drawImage(image, 0, 0, 1, 1);"
+            " return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3); }"
+        )
+        vote.press("ArrowLeft")
+        (kept,) = [each for each in one._store.votes(poll.id) if each.voter == name]
+        assert tuple(colour) == COLOURS[kept.choice]
+
+
 def test_a_picture_that_is_gone_is_told(page: Page, address: str, one: Service) -> None:
     page.goto(address)
     vote = VotePage(page, page)
@@ -175,6 +199,9 @@ def test_a_picture_that_is_gone_is_told(page: Page, address: str, one: Service) 
     expect(vote.find("#problem")).to_contain_text("cannot be loaded")
     page.reload()
     vote.find("#making").click()
+    vote.all_made(2)
+    page.reload()
+    expect(vote.find("#pictures")).to_be_visible()
     vote.press("ArrowUp")
 
 

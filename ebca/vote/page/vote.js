@@ -123,6 +123,7 @@ async function enter(poll) {
     $("voter").value = name;
     localStorage.setItem("ebca-voter", name);
     here.voter = (await ask("voters", {name})).voter;
+    here.view = null; // the same pair may be the other way round for another voter
     $("to-result").href = `#result/${poll}`;
     display(await ask(`polls/${poll}/next?voter=${here.voter}`));
     show("booth");
