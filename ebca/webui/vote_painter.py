@@ -69,7 +69,8 @@ class WebUIPainter:
         }  # fmt: skip
 
     def samplers(self) -> list[str]:
-        return [each.name for each in sd_samplers.visible_samplers()]
+        hidden = sd_samplers.samplers_hidden
+        return [each.name for each in sd_samplers.samplers if each.name not in hidden]
 
     def paint(self, prompt: str, seed: int, sampling: Sampling, side: Values) -> Image.Image:
         p = processing.StableDiffusionProcessingTxt2Img(
