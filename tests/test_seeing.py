@@ -12,7 +12,7 @@ from PIL import Image
 
 from ebca.core.maps import Seen, Used
 from ebca.seeing.colours import AREAS, viridis
-from ebca.seeing.drawing import Frame, column, pair, strip
+from ebca.seeing.drawing import Frame, _percent, column, pair, strip
 from ebca.seeing.joining import WHOLE, Crop, cropped, joined
 
 GAP = 10
@@ -107,6 +107,12 @@ def test_a_prompt_after_and_has_a_panel_of_its_own() -> None:
     assert alone.width == GAP + 2 * 330  # it needs no panel of places
     many = tuple(Used(f"AND {number}", 0.1, change) for number in range(30))
     assert strip(picture(320, 160), seen(used=many)).width == GAP + 9 * 330
+
+
+def test_shares_are_told_in_percent() -> None:
+    given = (0.0, 0.00123, 0.012, 0.456, 0.9949, 0.996, 1.54, 123.0)
+    told = ["0%", "0.12%", "1.2%", "46%", "99%", "100%", "154%", "12300%"]
+    assert [_percent(each) for each in given] == told
 
 
 def test_where_nothing_was_decided_nothing_is_coloured() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from test_vote_store import HOSTILE
-from votes import made, served, service
+from votes import COLOURS, made, served, service
 
 from ebca.vote.service import Service
 
@@ -135,6 +135,74 @@ def test_a_reload_goes_on_where_it_was_and_voters_are_apart(page: Page, address:
     vote.press("ArrowDown")
     vote.result()
     expect(vote.find("#agreement")).to_contain_text("Several voters count as one")
+
+
+def test_a_click_elsewhere_and_a_new_voter_wait_for_the_vote_that_is_under_way(
+    page: Page, address: str, one: Service
+) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat\na dog\na bird")
+    vote.all_made(3)
+    held = []
+    page.route("**/api/pairs/*", lambda route: held.append(route))
+    vote._seen()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(200)
+    vote.find("#voter").fill("another")
+    vote.find("#voter").blur()
+    page.evaluate("location.hash = location.hash.replace('vote', 'result')")
+    page.wait_for_timeout(200)
+    (route,) = held
+    route.continue_()
+    page.unroute("**/api/pairs/*")
+    expect(vote.find("#result")).to_be_visible()
+    page.go_back()
+    expect(vote.find("#progress")).to_have_text(re.compile("^0 of 3"))  # of the new voter
+    (kept,) = one._store.votes(one._store.polls()[0].id)
+    assert (kept.voter, kept.choice) == ("me", "same")
+
+
+def test_another_voter_sees_the_pair_as_it_is_for_them(
+    page: Page, address: str, one: Service
+) -> None:
+    """Left and right are by chance for each voter; a vote is for the side that was seen."""
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat")
+    vote.all_made(1)
+    (poll,) = one._store.polls()
+    for name in "abcdefgh":
+        vote.find("#voter").fill(name)
+        vote.find("#voter").blur()
+        expect(vote.find("#progress")).to_have_text(re.compile("^0 of 1"))
+        vote._seen()
+        colour = vote.find(".picture img").first.evaluate(
+            "image => { const pen = Object.assign(document.createElement('canvas'), {width: 1,"
+            " height: 1}).getContext('2d'); pen.drawImage(image, 0, 0, 1, 1);"
+            " return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3); }"
+        )
+        vote.press("ArrowLeft")
+        (kept,) = [each for each in one._store.votes(poll.id) if each.voter == name]
+        assert tuple(colour) == COLOURS[kept.choice]
+
+
+def test_a_picture_that_is_gone_is_told(page: Page, address: str, one: Service) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+    vote.begin("a cat\na dog")
+    vote.all_made(2)
+    for file in one._store.folder.rglob("*.png"):
+        file.unlink()
+    vote.find("#voter").fill("another")  # whose pictures are asked for anew
+    vote.find("#voter").blur()
+    expect(vote.find("#problem")).to_contain_text("cannot be loaded")
+    page.reload()
+    vote.find("#making").click()
+    vote.all_made(2)
+    page.reload()
+    expect(vote.find("#pictures")).to_be_visible()
+    vote.press("ArrowUp")
 
 
 def test_hostile_texts_are_shown_as_they_are(page: Page, address: str, one: Service) -> None:

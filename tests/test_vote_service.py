@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import re
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from votes import COLOURS, ask, made, served, service
 
 from ebca import Settings, SettingsError
 from ebca.settings.presets import PRESETS
+from ebca.vote.cli import add_vote, given
+from ebca.vote.database import StoreError
 from ebca.vote.painter import PaintingStoppedError
 from ebca.vote.prompts import (
     ANIMALS,
@@ -30,6 +34,7 @@ from ebca.vote.prompts import (
 from ebca.vote.prompts import (
     COLOURS as NAMES_OF_COLOURS,
 )
+from ebca.vote.server import Server
 from ebca.vote.service import Service
 from ebca.vote.sides import NAMED, read_side, settings_of
 
@@ -240,6 +245,73 @@ def test_pairs_are_not_made_with_another_model(one: Service) -> None:
     assert ask(one, f"polls/{poll}")["problem"] == ""
 
 
+def test_options_that_are_no_plain_values_are_the_same_later(one: Service) -> None:
+    one._painter.options = {"sizes": (1, 2), "path": Path("x")}
+    poll = made(one, FORM)
+    assert ask(one, f"polls/{poll}")["problem"] == ""
+    assert ask(one, f"polls/{poll}")["pairs"] == {"ready": 3}
+
+
+def test_what_ends_the_making_is_told(one: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the file of votes, at a moment when no pair is to blame."""
+    poll = one.add(FORM)
+
+    def broken(*_: object) -> list[object]:
+        raise StoreError("The votes cannot be read now.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.maker._store, "set_state", broken)
+        one.maker.start(poll)
+        assert one.maker.wait(30)
+    told = ask(one, f"polls/{poll.id}")
+    assert (told["making"], told["problem"]) == (False, "The votes cannot be read now.")
+    assert told["pairs"] == {"wanted": 3}
+    one.maker.start(poll)
+    assert one.maker.wait(30)
+    assert ask(one, f"polls/{poll.id}")["pairs"] == {"ready": 3}
+
+
+def test_making_that_is_asked_for_while_it_ends_begins_again(one: Service) -> None:
+    """The thread that found nothing more to do may be alive for a moment still."""
+    poll = one.add(FORM)
+    ended, go_on, found = threading.Event(), threading.Event(), one.maker._next_poll
+
+    def next_poll() -> int | None:
+        number = found()
+        if number is None and not ended.is_set():
+            ended.set()
+            assert go_on.wait(30)
+        return number
+
+    one.maker._next_poll = next_poll
+    one.maker.start(poll)
+    assert ended.wait(30)
+    for pair in one._store.pairs(poll.id):
+        one._store.set_state(pair.id, "wanted")
+    first = one.maker._thread
+    one.maker.start(poll)
+    go_on.set()
+    first.join(30)
+    assert one.maker.wait(30)
+    assert ask(one, f"polls/{poll.id}")["pairs"] == {"ready": 3}
+
+
+def test_pictures_that_were_deleted_are_made_again(one: Service, voter: int) -> None:
+    poll = made(one, {**FORM, "list": "a cat"})
+    (pair,) = one._store.pairs(poll)
+    before = one._store.path(pair, "b").read_bytes()
+    for side in "ab":
+        one._store.path(pair, side).unlink()
+    path = f"api/pairs/{pair.id}/left.png"
+    assert one.answer("GET", path, {"voter": str(voter)}, {}).status == 400
+    assert ask(one, f"polls/{poll}")["pairs"] == {"wanted": 1}
+    assert ask(one, f"polls/{poll}/next?voter={voter}")["pair"] is None
+    ask(one, f"polls/{poll}/making", {"on": True})
+    assert one.maker.wait(30)
+    assert one._store.path(pair, "b").read_bytes() == before
+    assert one.answer("GET", path, {"voter": str(voter)}, {}).status == 200
+
+
 def test_making_is_paused_and_goes_on(one: Service) -> None:
     with one._painter.lock:  # somebody uses the model
         poll = one.add(FORM).id
@@ -370,5 +442,32 @@ def test_the_server_takes_votes_from_its_page_alone(address: str) -> None:
     assert fetched(f"{address}api/voters", {}, body) == 403
     assert fetched(f"{address}api/voters", {"X-EBCA-Vote": "1"}, body) == 200
     assert fetched(f"{address}nothing", {}) == 404
-    too_much = {"X-EBCA-Vote": "1", "Content-Length": str(10**9)}
-    assert fetched(f"{address}api/voters", too_much, b"") == 413
+    for length, status in {
+        str(10**9): 413,
+        "9" * 5000: 413,
+        "-1": 411,
+        "\xb2": 411,
+        "x": 411,
+    }.items():
+        wrong = {"X-EBCA-Vote": "1", "Content-Length": length}
+        assert fetched(f"{address}api/voters", wrong, b"") == status
+
+
+def test_at_the_port_of_the_web_itself_browsers_name_no_port(
+    one: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "server_bind", lambda self: setattr(self, "server_port", 80))
+    monkeypatch.setattr(Server, "server_activate", lambda self: None)
+    with Server(one, 80) as server:
+        assert {"127.0.0.1", "localhost:80"} <= server.names
+
+
+def test_a_file_of_prompts_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_bytes(b"\xef\xbb\xbfa cat\r\n# night\r\na dog")
+    parser = argparse.ArgumentParser()
+    command = add_vote(parser.add_subparsers())
+    asked = given(command.parse_args(["--prompts", str(file)]))
+    assert read_list(asked["list"]) == [("own", "a cat"), ("night", "a dog")]
+    with pytest.raises(SettingsError, match="a text file that can be read"):
+        given(command.parse_args(["--prompts", str(tmp_path)]))

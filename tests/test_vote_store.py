@@ -22,7 +22,7 @@ from votes import FACTS, poll_of
 from ebca.settings import SettingsError
 from ebca.vote.database import StoreError
 from ebca.vote.exchange import as_csv, as_json, differences, take_in
-from ebca.vote.store import CHOICES, Store
+from ebca.vote.store import CHOICES, Store, as_stored, fingerprint
 
 HOSTILE = [
     "<script>alert(1)</script> & <img src=x onerror=alert(2)>",
@@ -174,6 +174,66 @@ def test_what_is_changed_together_is_changed_wholly_or_not_at_all(store: Store) 
     assert store.polls() == []
 
 
+class Failing:
+    """A connection that cannot end its next change, as where the disk is full."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db, self._fails = db, True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._db, name)
+
+    def execute(self, query: str, *values: object) -> sqlite3.Cursor:
+        if query == "COMMIT" and self._fails:
+            self._fails = False
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._db.execute(query, *values)
+
+
+def test_a_vote_that_could_not_be_written_is_told_and_the_next_one_is_kept(
+    store: Store, tmp_path: Path
+) -> None:
+    poll = poll_of(store, 2)
+    first, second = (pair.id for pair in store.pairs(poll.id))
+    me = store.voter("me")
+    store._db._db = Failing(store._db._db)
+    with pytest.raises(StoreError, match="cannot be read or written now: database or disk is full"):
+        store.cast(first, me, "same")
+    store.cast(second, me, "bad")
+    again = Store(tmp_path)  # what another program sees
+    assert [vote.choice for vote in again.votes(poll.id)] == ["bad"]
+    again.close()
+
+
+def test_a_file_that_another_program_has_locked_is_told(store: Store, tmp_path: Path) -> None:
+    poll = poll_of(store, 1)
+    (pair,), me = store.pairs(poll.id), store.voter("me")
+    store._db._db.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(tmp_path / "votes.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        store.cast(pair.id, me, "same")
+    assert store.votes(poll.id) == []  # it can be read meanwhile
+    other.execute("ROLLBACK")
+    other.close()
+    store.cast(pair.id, me, "same")
+    assert len(store.votes(poll.id)) == 1
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StoreError, match="cannot be used"):
+            Store(folder)
+
+
+def test_facts_of_a_host_s_own_types_are_compared_as_they_are_kept(store: Store) -> None:
+    facts = {"options": {"sizes": (1, 2), "path": Path("x")}}
+    poll = store.add_poll("", "a", "b", facts, [], [])
+    assert poll.facts == as_stored(facts) == {"options": {"sizes": [1, 2], "path": "x"}}
+    assert poll.fingerprint == fingerprint(as_stored(facts))
+
+
 # Out and in
 
 
@@ -258,6 +318,7 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
     [
         "", "nonsense", "{", "{}", '{"ebca vote": 2}', '{"ebca vote": 1}', "a,b\n1,2\n",
         '{"ebca vote": 1, "name": "", "a": "", "b": "", "facts": [], "pairs": 5, "votes": []}',
+        '{"ebca vote": ' + "[" * 200_000,
     ],
 )  # fmt: skip
 def test_what_is_no_file_of_votes_is_refused(store: Store, text: str) -> None:

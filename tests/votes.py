@@ -34,13 +34,14 @@ class Plain:
 
     def __init__(self) -> None:
         self.lock, self.model, self.trouble = threading.Lock(), "plain", Exception
+        self.options: dict[str, Any] = {}
         self.painted: list[tuple[str, int, bool]] = []
 
     def turn(self) -> contextlib.AbstractContextManager[object]:
         return self.lock
 
     def conditions(self) -> dict[str, Any]:
-        return {"version": "0", "model": self.model, "options": {}}
+        return {"version": "0", "model": self.model, "options": self.options}
 
     def usual(self) -> dict[str, Any]:
         return {"steps": 2, "cfg": 4.0, "width": 64, "height": 64, "sampler": "x", "negative": ""}

@@ -272,4 +272,5 @@ def _scale(low: float, high: float, width: int, letters: Any) -> Image.Image:
 
 
 def _percent(share: float | Tensor) -> str:
-    return f"{100 * float(share):.2g}%"
+    percent = 100 * float(share)
+    return f"{percent:.0f}%" if percent >= 99.5 else f"{percent:.2g}%"

@@ -57,7 +57,7 @@ def given(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.prompts in SETS:
         return {**values, "prompts": options.prompts}
     try:
-        text = Path(options.prompts).read_text(encoding="utf-8")
+        text = Path(options.prompts).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         legal = f"one of {', '.join(SETS)}, or a text file that can be read"
         raise SettingsError("prompts", options.prompts, legal) from error

@@ -45,8 +45,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises StoreError if there is a file that is not ours, or of a newer version."""
         self._path, self._lock = path, threading.RLock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        self._trouble = f"{path} cannot be used"
+        with self._told():
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
@@ -55,8 +56,7 @@ class Database:
             for setting in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
                 self._db.execute(f"PRAGMA {setting}")
             self._make()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path} cannot be used: {error}.") from error
+        self._trouble = "The votes cannot be read or written now"
 
     def close(self) -> None:
         with self._lock:
@@ -64,22 +64,33 @@ class Database:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and on the disk when it is left."""
-        with self._lock:
+        """All or nothing, and on the disk when it is left. Raises StoreError where the file cannot
+        be written."""
+        with self._lock, self._told():
             if self._db.in_transaction:  # a part of a larger change
                 yield self._db
                 return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # some errors have ended it
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        with self._lock:
+        """Raises StoreError where the file cannot be read."""
+        with self._lock, self._told():
             return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the file, such as a full disk or another program's lock, as a sentence."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._trouble}: {error}.") from error
 
     def _number(self, query: str) -> int:
         return int(self.rows(query)[0][0])

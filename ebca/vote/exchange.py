@@ -97,7 +97,7 @@ def _whole(text: str) -> dict[str, Any]:
             for p in whole["pairs"]
         ]
         votes = [_vote(each) for each in whole["votes"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"The file cannot be read: {error}.") from error
     return {**names, "facts": facts, "pairs": pairs, "votes": votes}
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from ebca.settings import SettingsError
+from ebca.vote.database import StoreError
 from ebca.vote.exchange import differences
 from ebca.vote.painter import Painter, PaintingStoppedError
-from ebca.vote.store import Pair, Poll, Store
+from ebca.vote.store import Pair, Poll, Store, as_stored
 
 _PATIENCE = 3
 """So many pairs in a row may fail before nothing more is tried."""
@@ -30,6 +31,7 @@ class Maker:
     def __init__(self, store: Store, painter: Painter) -> None:
         self._store, self._painter = store, painter
         self._lock, self._thread = threading.Lock(), threading.Thread()
+        self._working = False  # false before the thread ends: it may still be alive then
         self._wanted: int | None = None
         self._problems: dict[int, str] = {}
 
@@ -40,7 +42,8 @@ class Maker:
                 self._store.set_state(pair.id, "wanted")
             self._problems.pop(poll.id, None)
             self._wanted = poll.id
-            if not self._thread.is_alive():
+            if not self._working:
+                self._working = True
                 self._thread = threading.Thread(target=self._work, name="ebca-vote", daemon=True)
                 self._thread.start()
 
@@ -51,8 +54,7 @@ class Maker:
 
     def state(self, poll: int) -> Making:
         with self._lock:
-            working = self._thread.is_alive() and self._wanted is not None
-            return Making(self._wanted if working else None, self._problems.get(poll, ""))
+            return Making(self._wanted if self._working else None, self._problems.get(poll, ""))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Until nothing is being made; whether that was within the time."""
@@ -62,37 +64,48 @@ class Maker:
     def _work(self) -> None:
         failed = 0
         while (poll := self._next_poll()) is not None:
-            pairs = self._store.pairs(poll.id, "wanted")
-            if not pairs:
-                self._end(poll, "")
-                continue
             try:
-                self._make(poll, pairs[0])
-                failed = 0
-            except (PaintingStoppedError, _OtherConditionsError) as reason:
-                self._end(poll, str(reason))
+                failed = self._make_one(poll, failed)
             except Exception as error:  # a thread's errors reach nobody else
-                failed += 1
-                message = str(error).strip() or type(error).__name__
-                self._store.set_state(pairs[0].id, "failed", message)
-                if failed >= _PATIENCE:
-                    self._end(poll, f"{failed} pairs in a row could not be made: {message}")
+                self._end(poll, _message(error))
 
-    def _next_poll(self) -> Poll | None:
+    def _make_one(self, poll: int, failed: int) -> int:
+        """Make the next pair of a poll after so many that failed; how many these are now."""
+        pairs = self._store.pairs(poll, "wanted")
+        if not pairs:
+            self._end(poll, "")
+            return 0
+        try:
+            self._make(self._store.poll(poll), pairs[0])
+        except (PaintingStoppedError, _OtherConditionsError, StoreError):
+            raise
+        except Exception as error:
+            failed += 1
+            self._store.set_state(pairs[0].id, "failed", _message(error))
+            if failed >= _PATIENCE:
+                told = f"{failed} pairs in a row could not be made: {_message(error)}"
+                raise RuntimeError(told) from error
+            return failed
+        return 0
+
+    def _next_poll(self) -> int | None:
+        """Which poll is wanted now; if none is, the thread ends."""
         with self._lock:
-            return None if self._wanted is None else self._store.poll(self._wanted)
+            self._working = self._wanted is not None
+            return self._wanted
 
-    def _end(self, poll: Poll, problem: str) -> None:
+    def _end(self, poll: int, problem: str) -> None:
         with self._lock:
             if problem:
-                self._problems[poll.id] = problem
-            if self._wanted == poll.id:
+                self._problems[poll] = problem
+            if self._wanted == poll:
                 self._wanted = None
 
     def _make(self, poll: Poll, pair: Pair) -> None:
         with self._painter.turn():
-            ours = {name: poll.facts.get(name) for name in self._painter.conditions()}
-            if listed := "; ".join(differences(ours, self._painter.conditions())):
+            now = as_stored(self._painter.conditions())
+            ours = {name: poll.facts.get(name) for name in now}
+            if listed := "; ".join(differences(ours, now)):
                 raise _OtherConditionsError(
                     "This vote was begun with something else, and votes on other pictures are not"
                     f" mixed with it: {listed}. Put it back, or begin a new vote."
@@ -112,6 +125,10 @@ class Maker:
         except SettingsError as error:
             raise RuntimeError(str(error).removeprefix("EBCA: ")) from error
         return picture.convert("RGB")  # and without what tells how it was made
+
+
+def _message(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__
 
 
 class _OtherConditionsError(Exception):

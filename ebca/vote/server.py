@@ -29,7 +29,8 @@ class Server(ThreadingHTTPServer):
     def names(self) -> set[str]:
         """What a browser on this machine calls us. A page elsewhere whose name is made to lead
         here calls us otherwise."""
-        return {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
+        names = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
+        return names | {_HOST, "localhost"} if self.server_port == 80 else names
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -43,9 +44,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > MOST_BYTES:
+        told = length.isascii() and length.isdigit()
+        if not told or len(length) > 15 or int(length) > MOST_BYTES:
             self.close_connection = True
-            self.send_error(413 if length.isdigit() else 411)
+            self.send_error(413 if told else 411)
             return
         self._answer("POST", self.rfile.read(int(length)))
 

@@ -152,6 +152,8 @@ class Service:
         a_left = self._store.a_is_left(pair.id, read_number(query, "voter"))
         path = self._store.path(pair, "a" if (side == "left") == a_left else "b")
         if not path.exists():
+            if pair.state == "ready":  # somebody has deleted it
+                self._store.set_state(pair.id, "wanted")
             raise StoreError(f"Pair {number} has no pictures.")
         return respond(200, "image/png", path.read_bytes(), cache="private, max-age=3600")
 

@@ -69,6 +69,12 @@ class Vote:
 _VOTE = tuple(each.name for each in fields(Vote))
 
 
+def as_stored(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as they come back from the file: a host's own types are text, a tuple is a list."""
+    stored: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    return stored
+
+
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """A short name for what decides the pictures."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=True)
@@ -101,6 +107,7 @@ class Store:
         seeds: Iterable[int],
     ) -> Poll:  # fmt: skip
         """A poll of all prompts with all seeds, in an order of chance."""
+        facts = as_stored(facts)
         pairs = [(*each, seed) for seed in seeds for each in asked]
         random.SystemRandom().shuffle(pairs)
         with self._db.changing() as db:

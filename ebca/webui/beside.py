@@ -138,7 +138,7 @@ class Beside:
         state = shared.state
         if self._without is None or not wanted:
             return [], None
-        if state.interrupted or state.stopping_generation:
+        if state.interrupted or getattr(state, "stopping_generation", False):  # since 1.9
             self._said.append("EBCA: interrupted, so there are no pictures without EBCA.")
             return [], None
         job = self._without.job
@@ -211,8 +211,8 @@ class Beside:
             self._said.append(f"EBCA: the prompt does not have “{words}”, so it has no map.")
         if on and not strips:
             self._said.append(
-                "EBCA: there is no map of the attention: EBCA took no part, or another extension"
-                " makes the picture in pieces."
+                "EBCA: there is no map of the attention: the prompt has no words, EBCA took no"
+                " part, or another extension makes the picture in pieces."
             )
 
     # Where it goes

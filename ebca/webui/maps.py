@@ -47,7 +47,8 @@ class JobMaps:
         batch, place = divmod(number, batch_size)
         found = self._seen.get(batch, ())
         parts = [(maps.seen(place), crop) for maps, crop in found if place in maps.pictures]
-        return joined(parts) if parts else None
+        seen = joined(parts) if parts else None
+        return seen if seen and (seen.words or seen.used) else None
 
     def missing(self, prompts: Sequence[str]) -> list[str]:
         """The words to look for that no prompt has."""

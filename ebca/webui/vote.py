@@ -12,6 +12,7 @@ import gradio as gr  # type: ignore[import-not-found]
 from fastapi import Depends, Request, Response  # type: ignore[import-not-found]
 from starlette.concurrency import run_in_threadpool  # type: ignore[import-not-found]
 
+from ebca.vote.database import StoreError
 from ebca.vote.service import Service
 from ebca.vote.store import Store
 from ebca.vote.web import MOST_BYTES, Answer, refuse
@@ -69,7 +70,14 @@ async def _answer(path: str, request: Request) -> Response:
         if len(body) > MOST_BYTES:
             return _response(refuse(413, "That is too much at once."))
     arguments = (request.method, path, dict(request.query_params), dict(request.headers))
-    return _response(await run_in_threadpool(lambda: service().answer(*arguments, bytes(body))))
+    return _response(await run_in_threadpool(lambda: _served(*arguments, bytes(body))))
+
+
+def _served(*arguments: Any) -> Answer:
+    try:
+        return service().answer(*arguments)
+    except (StoreError, ImportError) as error:
+        return refuse(503, f"There can be no vote here: {error}")
 
 
 def _response(answer: Answer) -> Response:

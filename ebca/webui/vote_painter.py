@@ -25,6 +25,7 @@ from ebca.version import VERSION
 from ebca.vote.painter import PaintingStoppedError, Sampling
 from ebca.vote.sides import Values
 from ebca.webui import job
+from ebca.webui.passes import replaced
 
 _TOLD_APART = ("sd_model_checkpoint", "sd_vae")
 """Options whose value is not what is used: the name may be an alias, or "Automatic"."""
@@ -68,7 +69,8 @@ class WebUIPainter:
         }  # fmt: skip
 
     def samplers(self) -> list[str]:
-        return [each.name for each in sd_samplers.visible_samplers()]
+        hidden = sd_samplers.samplers_hidden
+        return [each.name for each in sd_samplers.samplers if each.name not in hidden]
 
     def paint(self, prompt: str, seed: int, sampling: Sampling, side: Values) -> Image.Image:
         p = processing.StableDiffusionProcessingTxt2Img(
@@ -89,7 +91,8 @@ class WebUIPainter:
         shared.state.begin(job="ebca-vote")
         try:
             job.take_part(p, [side])
-            made = processing.process_images(p)
+            with replaced(shared.cmd_opts, "no_prompt_history", True):  # nor the last infotext
+                made = processing.process_images(p)
             if any(getattr(shared.state, name, False) for name in _STOPPED) or not made.images:
                 raise PaintingStoppedError("Interrupted: no more pairs are made for now.")
             picture: Image.Image = made.images[0]

@@ -49,6 +49,7 @@ def colourful(panel):
     ids=str,
 )
 def test_the_picture_is_the_same_and_stands_in_its_strip(any_webui, kind, job):
+    prompts_after_and = job.get("prompt", "").count(" AND ")
     if kind == "sdxl":  # which has no layers that could tell regions in a picture as small as that
         job = {"width": 256, "height": 256, "steps": 3, **job}
     on, seen = any_webui.txt2img(ebca=REGIONS, **job), any_webui.txt2img(ebca=SHOW, **job)
@@ -63,12 +64,26 @@ def test_the_picture_is_the_same_and_stands_in_its_strip(any_webui, kind, job):
         whole, car, crown = (panel(strip, number, picture) for number in (0, 1, 2))
         assert differ(*[Result([each], [""]) for each in (whole, car, crown)])
         if kind != "sdxl" or min(picture.shape[:2]) >= 256:
-            places = panel(strip, 3, picture)
+            places = panel(strip, 3 + prompts_after_and, picture)
             assert (colourful(places) > 20).mean() > 0.9
             assert differ(*[Result([each], [""]) for each in (places, car, crown)])
         assert all((colourful(each) > 20).mean() > 0.5 for each in (car, crown))
     for text, strip_text in zip(seen.infotexts, strips(seen).infotexts, strict=False):
         assert strip_text == f"{text}, EBCA picture: attention"
+
+
+@pytest.mark.parametrize("means", ["sum", "average"])
+def test_each_prompt_after_and_has_a_panel(any_webui, means):
+    ebca = {**SHOW, "and_means": means, "regions": 0}
+    job = {"prompt": f"{PROMPT} AND a green hat :0.2 AND at night :0.4", "steps": 3}
+    seen = any_webui.txt2img(ebca=ebca, **job)
+    strip, picture = strips(seen).picture, seen.pictures[0]
+    assert strip.shape[1] == GAP + 5 * 266
+    hat, night = (panel(strip, number, picture) for number in (3, 4))
+    assert (colourful(hat) > 20).mean() > 0.5
+    assert differ(*[Result([each], [""]) for each in (hat, night)])
+    on = any_webui.txt2img(ebca={**ebca, "show_attention": False}, **job)
+    assert same(part(seen, "on"), on)
 
 
 def test_strips_of_a_batch_are_those_of_the_pictures_alone(webui):

@@ -20,7 +20,7 @@ from webui.client import WebUI
 
 SAMPLING = {"steps": 4, "cfg": 4.0, "width": 64, "height": 64, "sampler": "DDIM"}
 PROMPTS = "a red car and a blue crown\na cat and a dog"
-_PATIENCE = 60  # seconds for a few small pictures
+_PATIENCE = 240  # seconds for a few small pictures, on a machine that does much else
 
 
 class Votes:
@@ -129,12 +129,9 @@ def test_a_prompt_that_is_refused_is_told_and_the_rest_is_made(webui: WebUI, vot
 def test_another_model_is_not_mixed_in(webui: WebUI, votes: Votes, other: str) -> None:
     poll = votes.begin("\n".join(f"a cat and a dog, {n}" for n in range(12)))
     votes.ask(f"polls/{poll}/making", {"on": False})
-    end = time.monotonic() + _PATIENCE
-    before = None
-    while (now := votes.ask(f"polls/{poll}")["pairs"]) != before:  # the pair that was on its way
-        assert time.monotonic() < end
-        before = now
-        time.sleep(1.5)
+    webui.txt2img()  # its turn comes after that of the pair that was on its way
+    time.sleep(2)  # in which that one is stored
+    before = votes.ask(f"polls/{poll}")["pairs"]
     assert before["wanted"]
     webui.load(other)
     try:

@@ -39,6 +39,12 @@ async function attempt(what) {
     }
 }
 
+// The same for what must not be lost: when what is under way is done.
+async function afterwards(what) {
+    while (here.busy) await new Promise((done) => setTimeout(done, 30));
+    await attempt(what);
+}
+
 function made(tag, text, facts = {}) {
     return Object.assign(document.createElement(tag), {textContent: text, ...facts});
 }
@@ -117,6 +123,7 @@ async function enter(poll) {
     $("voter").value = name;
     localStorage.setItem("ebca-voter", name);
     here.voter = (await ask("voters", {name})).voter;
+    here.view = null; // the same pair may be the other way round for another voter
     $("to-result").href = `#result/${poll}`;
     display(await ask(`polls/${poll}/next?voter=${here.voter}`));
     show("booth");
@@ -256,10 +263,12 @@ function agreement(found) {
 // What users do
 
 async function route() {
-    const [, name, number] = location.hash.match(/^#(vote|result)\/(\d+)$/) || [];
-    clearTimeout(here.timer);
-    here.view = null;
-    await attempt(() => (name === "vote" ? enter(Number(number)) : name === "result" ? result(Number(number)) : home()));
+    await afterwards(() => {
+        const [, name, number] = location.hash.match(/^#(vote|result)\/(\d+)$/) || [];
+        clearTimeout(here.timer);
+        here.view = null;
+        return name === "vote" ? enter(Number(number)) : name === "result" ? result(Number(number)) : home();
+    });
 }
 
 async function takeIn(input, path, then) {
@@ -296,7 +305,10 @@ document.addEventListener("click", (event) => {
 addEventListener("DOMContentLoaded", () => {
     theme();
     $("undo").addEventListener("click", undo);
-    $("voter").addEventListener("change", () => attempt(() => enter(here.poll)));
+    $("voter").addEventListener("change", () => afterwards(() => enter(here.poll)));
+    for (const image of document.querySelectorAll(".picture img")) {
+        image.addEventListener("error", () => complain("A picture of this pair cannot be loaded. If it was deleted, load this page again and press “Make the missing pictures”."));
+    }
     $("making").addEventListener("click", () => attempt(async () => {
         await ask(`polls/${here.poll}/making`, {on: !here.view.poll.making});
         display({...here.view, poll: await ask(`polls/${here.poll}`)});

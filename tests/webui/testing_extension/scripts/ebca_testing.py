@@ -22,7 +22,7 @@ from modules import script_callbacks, scripts, shared
 
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB (a test)"
 
-last_job = {"comments": [], "calls": []}
+last_job = {"comments": [], "processed": None, "calls": []}
 
 
 def unet():
@@ -140,7 +140,9 @@ def add_routes(_demo, app):
 
     @app.get("/ebca-testing/comments")
     def comments():
-        return last_job["comments"]
+        processed = last_job["processed"]  # which gets lines after the job has ended, too
+        later = processed.comments.splitlines() if processed else []
+        return list(dict.fromkeys([*last_job["comments"], *later]))
 
 
 class Comments(scripts.Script):
@@ -153,13 +155,13 @@ class Comments(scripts.Script):
         return scripts.AlwaysVisible
 
     def process(self, p):
-        last_job.update(comments=[], calls=[])
+        last_job.update(comments=[], processed=None, calls=[])
 
     def process_batch(self, p, **kwargs):
         self.listening = unet().register_forward_pre_hook(note_call, with_kwargs=True)
 
     def postprocess(self, p, processed):
-        last_job["comments"] = [*p.comments]
+        last_job.update(comments=[*p.comments], processed=processed)
         self.listening.remove()
 
 
