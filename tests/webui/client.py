@@ -136,7 +136,8 @@ class WebUI:
             self._checkpoint = checkpoint
 
     def set_options(self, **wanted: Any) -> None:
-        self.post("/sdapi/v1/options", wanted)
+        """The API tells whole numbers as 3.0, which UniPC of Forge cannot take as its order."""
+        self.post("/sdapi/v1/options", {name: _whole(value) for name, value in wanted.items()})
 
     @contextmanager
     def options(self, **wanted: Any) -> Iterator[None]:
@@ -148,6 +149,9 @@ class WebUI:
             yield
         finally:
             self.set_options(**{name: now[name] for name in wanted})
+
+    def has_setting(self, name: str) -> bool:
+        return name in self._settings
 
     def _need_settings(self, wanted: Iterable[str]) -> None:
         """Skip the test on a WebUI that is too old to know them."""
@@ -208,6 +212,10 @@ class WebUI:
                 return json.loads(answer.read() or "null")
         except urllib.error.HTTPError as error:
             raise RefusedError(error.code, error.read().decode()) from None
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def encoded(picture: np.ndarray) -> str:

@@ -18,6 +18,7 @@ CHECKPOINTS = {
     "small": "ebca-small",
     "inpaint": "tiny-inpaint",
     "edit": "tiny-ip2p",
+    "flux": "tiny-flux",
 }
 """Kind -> the name of a checkpoint; EBCA_WEBUI_SD1=name and so on choose others."""
 
