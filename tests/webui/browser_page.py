@@ -169,8 +169,7 @@ class Tab:
         if fields()[field].is_number:
             _fill(control.locator("input[type=number]"), str(value))
         elif field == "preset":
-            control.locator("input").click()
-            control.locator(f"li[data-value='{value}']").click()
+            choose(control, value)
             if changed := preset_values(value):  # what it sets comes from the server
                 shown = self.control("gamma_attn").locator("input[type=number]")
                 expect(shown).to_have_value(f"{changed['gamma_attn']:g}")
@@ -201,6 +200,12 @@ class Tab:
     def line(self) -> Locator:
         """The line that says what will be done with the prompt."""
         return self.control("line").first
+
+
+def choose(dropdown: Locator, value: str) -> None:
+    """An entry of a dropdown, of Gradio 3 or 4."""
+    dropdown.locator("input").click()
+    dropdown.locator(f"li[data-value='{value}'], li[aria-label='{value}']").click()
 
 
 def _fill(box: Locator, text: str) -> None:

@@ -108,7 +108,8 @@ def test_weights_in_8_bits(stored, how):
     off, on = webui.txt2img(), webui.txt2img(ebca=ON)
     assert differ(full, off, on)
     assert same(off, webui.txt2img(ebca=ZERO))
-    twice = webui.txt2img(ebca={**ON, "edit_gamma_attn": 0.01}, prompt="a cat AND a cat")
+    both = {**ON, "edit_gamma_attn": ON["gamma_attn"], "edit_gamma_norm": ON["gamma_norm"]}
+    twice = webui.txt2img(ebca=both, prompt="a cat AND a cat")
     assert alike(twice, webui.txt2img(ebca=ON, prompt="a cat"))
 
 

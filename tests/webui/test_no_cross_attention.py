@@ -5,6 +5,13 @@ import pytest
 from webui.client import ON, RefusedError, differ, labels, same
 from webui.conftest import checkpoint
 
+HIRES = {
+    "enable_hr": True,
+    "hr_scale": 1.5,
+    "hr_upscaler": "Latent",
+    "hr_prompt": "a dog",
+    "denoising_strength": 0.7,
+}
 LINE = "EBCA does nothing with this model"
 EULER = {"sampler_name": "Euler", "cfg_scale": 1}
 EVERYTHING = {**ON, "regions": 1, "contrast": 1, "token_weights": "car:3", "show_attention": True}
@@ -42,7 +49,7 @@ def test_nothing_happens_but_a_line(flux, comments, ebca):
         {"prompt": "a [cat:dog:0.5] and a (red:1.3) hat BREAK a car"},
         {"batch_size": 2, "n_iter": 2},
         {"cfg_scale": 4, "negative_prompt": "a tree"},
-        {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "hr_prompt": "a dog"},
+        HIRES,
         {"distilled_cfg_scale": 2.0},
     ],
     ids=["AND", "schedule", "batches", "negative", "hires", "distilled CFG"],
