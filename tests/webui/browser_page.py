@@ -70,7 +70,7 @@ class WebUIPage:
 
     def open(self, title: str) -> None:
         """One of the WebUI's own tabs, by the title on its button."""
-        named = re.compile(rf"^\s*{re.escape(title)}\s*$")
+        named = re.compile(rf"^\s*{re.escape(title)}\s*$", re.IGNORECASE)  # Forge: Txt2img
         self.page.locator("#tabs > .tab-nav > button").filter(has_text=named).click()
 
     def read_info(self, picture: bytes) -> None:
