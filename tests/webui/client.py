@@ -184,6 +184,19 @@ class WebUI:
     def _settings(self) -> set[str]:
         return set(self.get("/sdapi/v1/options"))
 
+    def plot_arguments(self, *axes: tuple[str, str]) -> list[Any]:
+        """Of the X/Y/Z plot for axes (label, values): cells without a legend, each a picture. What
+        else it asks for depends on the host."""
+        controls = next(s for s in self.get("/sdapi/v1/script-info") if s["name"] == "x/y/z plot")
+        labels = controls["args"][0]["choices"]
+        chosen: list[Any] = []
+        for label, values in [*axes, *[("Nothing", "")] * (3 - len(axes))]:
+            chosen += [labels.index(label), values, []]
+        wishes = {"Draw legend": False, "Include Sub Images": True}
+        wishes["Use text inputs instead of dropdowns"] = True
+        rest = controls["args"][len(chosen) :]
+        return [*chosen, *(wishes.get(control["label"], control["value"]) for control in rest)]
+
     def names(self, path: str, key: str = "name") -> list[str]:
         """What the WebUI lists under a path of its API."""
         return [each[key] for each in self.get(f"/sdapi/v1/{path}")]
