@@ -63,7 +63,9 @@ class WebUIPage:
 
     def load(self, theme: str = "light") -> None:
         """Anew, so that everything has its default."""
-        self.page.goto(f"{self._url}/?__theme={theme}", wait_until="domcontentloaded")
+        self.page.goto(
+            f"{self._url}/?__theme={theme}", wait_until="domcontentloaded", timeout=_PATIENCE
+        )
         self.page.wait_for_selector(
             "#ebca_img2img_enabled-visible-checkbox", state="attached", timeout=_PATIENCE
         )
