@@ -112,7 +112,7 @@ def test_a_side_is_off_the_defaults_a_preset_values_or_an_infotext() -> None:
     own = Settings(regions=0.5, layers="0-2, up", centered=False)
     assert settings_of(read_side("B", "regions=0.5, layers: 0-2, up; centered = off")) == own
     told = "a cat\nSteps: 20, Seed: 1, EBCA: on, EBCA version: 0.2.0, EBCA regions: 0.5"
-    assert settings_of(read_side("B", told)) == Settings(regions=0.5)
+    assert settings_of(read_side("B", told)) == Settings(regions=0.5, regions_words=0.0)
 
 
 @pytest.mark.parametrize(

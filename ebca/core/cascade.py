@@ -168,6 +168,7 @@ class Cascade:
     first: Layer | None = field(default=None, init=False)
     _masks: dict[int, Tensor] = field(default_factory=dict, init=False)
     _levels: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False)
+    _weights: dict[tuple[int, int, torch.dtype], Tensor] = field(default_factory=dict, init=False)
     _biases: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -249,6 +250,26 @@ class Cascade:
                 else _at_level(places, size, level, like)
             )
         return self._levels[key]
+
+    def weight(self, weights: list[float | Tensor], like: Tensor) -> float | Tensor:
+        """The weights of several rows at the level of a query `like` [b, n, h*d], as one number or
+        as [rows, 1 or n, 1]. `weights` are of this cascade: they are known by their identity."""
+        first = weights[0]
+        if not isinstance(first, Tensor) and all(
+            not isinstance(each, Tensor) and each == first for each in weights
+        ):
+            return first
+        key = (id(weights), like.shape[1], like.dtype)
+        if key not in self._weights:
+            levels = [
+                self.at_level(each, like)
+                if isinstance(each, Tensor)
+                else like.new_full((like.shape[1],), each)
+                for each in weights
+            ]
+            rows = torch.stack([level.to(like.dtype) for level in levels])
+            self._weights[key] = rows[:, :, None]
+        return self._weights[key]
 
     def bias(self, group: MixedRows, like: Tensor, tokens: int) -> Tensor:
         """What veils add to the scores of a group's rows, [r, 1, n, t]: the logarithm of what is

@@ -193,7 +193,7 @@ class Engine:
             if mapping := self._mapping(call):
                 self._map_changes(*mapping, group, main, others)
             pairs = [(each.weight, each.output) for each in others]
-            new = mixed(moved, main, self._weight(call, group.main), pairs)
+            new = mixed(moved, main, self._active_cascade.weight(group.main, call.query), pairs)
             output = _with_rows(output, group.rows, new)
         return output if extra is None else output + extra
 
@@ -206,7 +206,7 @@ class Engine:
             queries = query[None].expand(count, *query.shape).flatten(0, 1)
             outputs = self._attend(call.layer, queries, stack.key, stack.value).chunk(count)
             for slot, output in enumerate(outputs):
-                weight = self._weight(call, stack.weights[slot])
+                weight = self._active_cascade.weight(stack.weights[slot], call.query)
                 computed.append(Computed(stack.places[slot], weight, output, stack.away[slot]))
         return computed
 
@@ -215,22 +215,6 @@ class Engine:
         rows, query = group.rows, call.query[group.rows]
         bias = self._active_cascade.bias(group, query, call.key.shape[1]) if group.veiled else None
         return self._attend(call.layer, query, call.key[rows], call.value[rows], bias)
-
-    def _weight(self, call: LayerCall, weights: Sequence[Weight]) -> Weight:
-        """The weights of several rows as one number, or as [rows, 1 or n, 1]."""
-        first = weights[0]
-        if not isinstance(first, Tensor) and all(
-            not isinstance(each, Tensor) and each == first for each in weights
-        ):
-            return first
-        query = call.query
-        levels = [
-            self._active_cascade.at_level(each, query)
-            if isinstance(each, Tensor)
-            else query.new_full((query.shape[1],), each)
-            for each in weights
-        ]
-        return torch.stack([level.to(query.dtype) for level in levels])[:, :, None]
 
     def _project_branches(self, call: LayerCall) -> None:
         """Keys and values of all branches' contexts at this layer, in one projection each."""

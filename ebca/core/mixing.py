@@ -37,7 +37,7 @@ def moved_away(main: Tensor, away: Iterable[Weighed]) -> Tensor:
     if not away:
         return main
     weights = sum(weight for weight, _ in away)
-    moved = _added(main * (1.0 + weights), ((-weight, output) for weight, output in away))
+    moved = _added(main * (1.0 + weights), away, -1.0)
     before, after = (
         torch.linalg.vector_norm(each, dim=-1, keepdim=True, dtype=torch.float32)
         for each in (main, moved)
@@ -46,10 +46,10 @@ def moved_away(main: Tensor, away: Iterable[Weighed]) -> Tensor:
     return moved * back.to(moved.dtype)
 
 
-def _added(total: Tensor, branches: Iterable[Weighed]) -> Tensor:
+def _added(total: Tensor, branches: Iterable[Weighed], sign: float = 1.0) -> Tensor:
     for weight, output in branches:
         if isinstance(weight, Tensor):
-            total = torch.addcmul(total, output, weight)
+            total = torch.addcmul(total, output, weight, value=sign)
         else:
-            total = total.add(output, alpha=weight)
+            total = total.add(output, alpha=sign * weight)
     return total

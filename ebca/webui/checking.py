@@ -49,8 +49,8 @@ def goes_without(p: Any) -> bool:
 def no_cross_attention(model: nn.Module) -> str:
     """What the user is told of a model that has no cross-attention."""
     return (
-        f"EBCA: nothing was changed, since this model ({type(model).__name__}) has no"
-        " cross-attention. SD1, SD2 and SDXL models have it."
+        f"EBCA does nothing with this model ({type(model).__name__}): it has no cross-attention."
+        " SD1, SD2 and SDXL models have it."
     )
 
 

@@ -10,9 +10,11 @@ from ebca.webui.words import OldEmphasis
 
 
 def webui_text_encoder(model: Any) -> Any:
-    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that."""
-    encoders = getattr(model.cond_stage_model, "embedders", [model.cond_stage_model])
-    encoder = next(each for each in encoders if hasattr(each, "tokenize_line"))
-    if shared.opts.use_old_emphasis_implementation:
+    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that. None where
+    none does, as with SD3."""
+    stage = getattr(model, "cond_stage_model", None)
+    encoders = getattr(stage, "embedders", [stage])
+    encoder = next((each for each in encoders if hasattr(each, "tokenize_line")), None)
+    if encoder is not None and shared.opts.use_old_emphasis_implementation:
         return OldEmphasis(encoder, sd_hijack_clip_old.process_text_old)
     return encoder

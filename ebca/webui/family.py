@@ -40,7 +40,7 @@ class Family(Protocol):
         ...
 
     def text_encoder(self, model: Any) -> Any:
-        """Who tells where the words of a prompt are."""
+        """Who tells where the words of a prompt are; None where nobody does."""
         ...
 
     def encoded(self, sampler: Any) -> None:
@@ -78,7 +78,7 @@ class _Forge:
         return unet
 
     def text_encoder(self, model: Any) -> Any:
-        """The engines of SDXL agree on where words are."""
+        """The engines of SDXL agree on where words are. Chroma has none of these."""
         names = ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g")
         engines = (getattr(model, name, None) for name in names)
         own = next((each for each in engines if each is not None), None)

@@ -41,11 +41,9 @@ def status(page: str, values: Mapping[str, Any]) -> str:
     except NoCrossAttentionError as error:
         model = loaded_model()
         host = family(model)
-        line = (
-            _line(no_cross_attention(host.unet(model)))
-            if host.goes_without
-            else _line(str(error), "error")
-        )
+        if host.goes_without:
+            return _line(no_cross_attention(host.unet(model)))
+        line = _line(str(error), "error")
     prompt, steps = _plain(seen["prompt"], seen["styles"]), int(seen.get("steps") or 20)
     return line + words_of(prompt, values, settings, steps, loaded_model())
 

@@ -63,14 +63,16 @@ class WebUIPage:
 
     def load(self, theme: str = "light") -> None:
         """Anew, so that everything has its default."""
-        self.page.goto(f"{self._url}/?__theme={theme}", wait_until="domcontentloaded")
+        self.page.goto(
+            f"{self._url}/?__theme={theme}", wait_until="domcontentloaded", timeout=_PATIENCE
+        )
         self.page.wait_for_selector(
             "#ebca_img2img_enabled-visible-checkbox", state="attached", timeout=_PATIENCE
         )
 
     def open(self, title: str) -> None:
         """One of the WebUI's own tabs, by the title on its button."""
-        named = re.compile(rf"^\s*{re.escape(title)}\s*$")
+        named = re.compile(rf"^\s*{re.escape(title)}\s*$", re.IGNORECASE)  # Forge: Txt2img
         self.page.locator("#tabs > .tab-nav > button").filter(has_text=named).click()
 
     def read_info(self, picture: bytes) -> None:
@@ -169,8 +171,7 @@ class Tab:
         if fields()[field].is_number:
             _fill(control.locator("input[type=number]"), str(value))
         elif field == "preset":
-            control.locator("input").click()
-            control.locator(f"li[data-value='{value}']").click()
+            choose(control, value)
             if changed := preset_values(value):  # what it sets comes from the server
                 shown = self.control("gamma_attn").locator("input[type=number]")
                 expect(shown).to_have_value(f"{changed['gamma_attn']:g}")
@@ -201,6 +202,12 @@ class Tab:
     def line(self) -> Locator:
         """The line that says what will be done with the prompt."""
         return self.control("line").first
+
+
+def choose(dropdown: Locator, value: str) -> None:
+    """An entry of a dropdown, of Gradio 3 or 4."""
+    dropdown.locator("input").click()
+    dropdown.locator(f"li[data-value='{value}'], li[aria-label='{value}']").click()
 
 
 def _fill(box: Locator, text: str) -> None:

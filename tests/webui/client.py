@@ -136,7 +136,8 @@ class WebUI:
             self._checkpoint = checkpoint
 
     def set_options(self, **wanted: Any) -> None:
-        self.post("/sdapi/v1/options", wanted)
+        """The API tells whole numbers as 3.0, which UniPC of Forge cannot take as its order."""
+        self.post("/sdapi/v1/options", {name: _whole(value) for name, value in wanted.items()})
 
     @contextmanager
     def options(self, **wanted: Any) -> Iterator[None]:
@@ -148,6 +149,9 @@ class WebUI:
             yield
         finally:
             self.set_options(**{name: now[name] for name in wanted})
+
+    def has_setting(self, name: str) -> bool:
+        return name in self._settings
 
     def _need_settings(self, wanted: Iterable[str]) -> None:
         """Skip the test on a WebUI that is too old to know them."""
@@ -180,6 +184,19 @@ class WebUI:
     def _settings(self) -> set[str]:
         return set(self.get("/sdapi/v1/options"))
 
+    def plot_arguments(self, *axes: tuple[str, str]) -> list[Any]:
+        """Of the X/Y/Z plot for axes (label, values): cells without a legend, each a picture. What
+        else it asks for depends on the host."""
+        controls = next(s for s in self.get("/sdapi/v1/script-info") if s["name"] == "x/y/z plot")
+        labels = controls["args"][0]["choices"]
+        chosen: list[Any] = []
+        for label, values in [*axes, *[("Nothing", "")] * (3 - len(axes))]:
+            chosen += [labels.index(label), values, []]
+        wishes = {"Draw legend": False, "Include Sub Images": True}
+        wishes["Use text inputs instead of dropdowns"] = True
+        rest = controls["args"][len(chosen) :]
+        return [*chosen, *(wishes.get(control["label"], control["value"]) for control in rest)]
+
     def names(self, path: str, key: str = "name") -> list[str]:
         """What the WebUI lists under a path of its API."""
         return [each[key] for each in self.get(f"/sdapi/v1/{path}")]
@@ -208,6 +225,10 @@ class WebUI:
                 return json.loads(answer.read() or "null")
         except urllib.error.HTTPError as error:
             raise RefusedError(error.code, error.read().decode()) from None
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def encoded(picture: np.ndarray) -> str:

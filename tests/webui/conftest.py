@@ -18,6 +18,7 @@ CHECKPOINTS = {
     "small": "ebca-small",
     "inpaint": "tiny-inpaint",
     "edit": "tiny-ip2p",
+    "flux": "tiny-flux",
 }
 """Kind -> the name of a checkpoint; EBCA_WEBUI_SD1=name and so on choose others."""
 
@@ -100,6 +101,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "scheduler": _schedulers,
         "attention": lambda host: host.choices("cross_attention_optimization"),
         "neighbour": _neighbours,
+        "integrated": _integrated,
     }
     for name in set(lists) & set(metafunc.fixturenames):
         metafunc.parametrize(name, lists[name](WebUI(URL)) if URL else ["of no host"])
@@ -108,6 +110,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _neighbours(host: WebUI) -> list[Any]:
     """Those that the host has; the test's name tells the order of loading where it is known."""
     return [pytest.param(each, id=f"{each.name} ({order(host, each)})") for each in present(host)]
+
+
+def _integrated(host: WebUI) -> list[str]:
+    """The extensions of Forge's family that call themselves so, by a checkbox of their own."""
+    names = host.get("/sdapi/v1/scripts")["txt2img"]
+    return [name for name in names if "integrated" in name]
 
 
 def _schedulers(host: WebUI) -> list[str]:

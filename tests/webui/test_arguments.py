@@ -36,6 +36,13 @@ FIELDS = [
     "attention_of",
     "attention_when",
     "save_attention",
+    "keep",
+    "keep_source",
+    "keep_more",
+    "keep_stop",
+    "keep_noise",
+    "keep_steps",
+    "keep_from_source",
 ]
 
 PRESETS = {

@@ -3,7 +3,7 @@
 
 import pytest
 
-from webui.client import ON, RefusedError, alike, differ, same
+from webui.client import ON, ZERO, RefusedError, alike, differ, same
 from webui.conftest import checkpoint
 
 LONG = ", ".join(["a red car"] * 30)  # two chunks of 77 tokens
@@ -77,3 +77,51 @@ def test_ngms_leaves_out_the_unconditional_rows(webui):
 def test_every_kind_is_updated(host, kind):
     host.load(checkpoint(host, kind))
     assert differ(host.txt2img(), host.txt2img(ebca=ON))
+
+
+# Weights in 8 bits, and LoRAs on the fly
+
+LORA = "ebca-test"
+
+
+@pytest.fixture
+def stored(host):
+    """stored(how) loads the SD1 checkpoint as Forge is to store its UNet."""
+    name, other = "forge_unet_storage_dtype", checkpoint(host, "other")
+    if not host.has_setting(name):
+        pytest.skip(f"the WebUI has no setting {name}")
+
+    def stored(how):
+        host.set_options(**{name: how})
+        host.load(other)  # a model is loaded anew only when another one is wanted
+        host.load(checkpoint(host, "sd1"))
+        return host
+
+    yield stored
+    stored("Automatic")
+
+
+@pytest.mark.parametrize("how", ["float8-e4m3fn", "float8-e5m2"])
+def test_weights_in_8_bits(stored, how):
+    full = stored("Automatic").txt2img()
+    webui = stored(how)
+    off, on = webui.txt2img(), webui.txt2img(ebca=ON)
+    assert differ(full, off, on)
+    assert same(off, webui.txt2img(ebca=ZERO))
+    both = {**ON, "edit_gamma_attn": ON["gamma_attn"], "edit_gamma_norm": ON["gamma_norm"]}
+    twice = webui.txt2img(ebca=both, prompt="a cat AND a cat")
+    assert alike(twice, webui.txt2img(ebca=ON, prompt="a cat"))
+
+
+def test_a_lora_on_the_fly(stored):
+    webui = stored("float8-e4m3fn (fp16 LoRA)")
+    if LORA not in webui.names("loras"):
+        pytest.skip(f"the WebUI has no lora {LORA}")
+    tagged = {"prompt": f"a cat and a dog <lora:{LORA}:1>"}
+    plain = {"prompt": "a cat and a dog"}
+    before = webui.txt2img(ebca=ON, **plain)
+    assert differ(
+        webui.txt2img(**tagged), webui.txt2img(ebca=ON, **tagged), before, webui.txt2img(**plain)
+    )
+    assert same(webui.txt2img(**tagged), webui.txt2img(ebca=ZERO, **tagged))
+    assert same(before, webui.txt2img(ebca=ON, **plain))

@@ -7,7 +7,7 @@ from PIL import Image
 from webui.client import ON, PROMPT, Result, differ, distance, encoded, labels, same
 from webui.conftest import checkpoint
 from webui.test_pairs import kinds, part
-from webui.test_xyz import axes, listed, plot, script  # noqa: F401
+from webui.test_xyz import listed, plot  # noqa: F401
 
 REGIONS = {"gamma_attn": 0.01}
 SHOW = {**REGIONS, "show_attention": True}

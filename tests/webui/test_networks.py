@@ -33,10 +33,14 @@ def tag(webui, request):
 
 @pytest.fixture(params=[False, True], ids=["merged", "functional"])
 def draw(webui, request):
-    """LoRAs are merged into the weights, or added in every call."""
+    """LoRAs are merged into the weights, or added in every call; without a setting they are merged
+    (Forge; for its other way see `test_forge.py`)."""
+    wanted = {"lora_functional": request.param}
+    if not request.param and not webui.has_setting("lora_functional"):
+        wanted = {}
 
     def draw(prompt, ebca=STEPS, **job):
-        settings = {"override_settings": {"lora_functional": request.param}}
+        settings = {"override_settings": wanted}
         return webui.txt2img(prompt=prompt, ebca=ebca, **settings, **job)
 
     return draw

@@ -86,17 +86,9 @@ def test_off_is_off_after_a_checkpoint_switch_and_back(webui, other):
 
 def test_off_is_off_after_an_x_y_z_plot(webui):
     before = webui.txt2img()
-    plot = ["Seed", "7, 8", [], "Nothing", "", [], "Nothing", "", []]
-    labels = _axis_labels(webui)
-    plot = [labels.index(item) if item in labels else item for item in plot]
-    plot += [False, True, False, False, False, False, False, 0, True]
+    plot = webui.plot_arguments(("Seed", "7, 8"))
     webui.txt2img(script_name="x/y/z plot", script_args=plot, ebca=ON)
     assert same(before, webui.txt2img())
-
-
-def _axis_labels(webui):
-    (plot, _) = [s for s in webui.get("/sdapi/v1/script-info") if s["name"] == "x/y/z plot"]
-    return plot["args"][0]["choices"]
 
 
 def test_off_is_off_after_a_job_that_was_refused(webui):

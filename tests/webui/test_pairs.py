@@ -9,7 +9,7 @@ import pytest
 
 from webui.client import JOB, ON, PROMPT, RefusedError, Result, differ, distance, labels, same
 from webui.conftest import checkpoint
-from webui.test_xyz import axes, listed, plot, script  # noqa: F401
+from webui.test_xyz import listed, plot  # noqa: F401
 
 BOTH = {**ON, "also_off": True}
 AND = f"{PROMPT} AND a green hat :0.5"

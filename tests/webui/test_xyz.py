@@ -9,30 +9,20 @@ EBCA = {**ON, "edit_gamma_attn": 0.005}
 
 
 @pytest.fixture(scope="module")
-def script(host):
-    """The plot's controls as the host lists them; which there are depends on its version."""
-    return next(s for s in host.get("/sdapi/v1/script-info") if s["name"] == "x/y/z plot")["args"]
-
-
-@pytest.fixture(scope="module")
-def axes(script):
-    """The plot's axes by label."""
-    return {label: index for index, label in enumerate(script[0]["choices"])}
+def axes(host):
+    """The plot's axes."""
+    scripts = host.get("/sdapi/v1/script-info")
+    return next(s["args"] for s in scripts if s["name"] == "x/y/z plot")[0]["choices"]
 
 
 @pytest.fixture
-def plot(webui, script, axes):
+def plot(webui):
     """The cells of a plot of one or two axes, (label, values)."""
-    wishes = {"Draw legend": False, "Include Sub Images": True}
-    wishes |= {"Use text inputs instead of dropdowns": True}
-    fixed = [wishes.get(control["label"], control["value"]) for control in script[9:]]
 
     def plot(*wanted, ebca=EBCA, **job):
-        arguments = []
-        for label, values in [*wanted, *[("Nothing", "")] * (3 - len(wanted))]:
-            arguments += [axes[label], values, []]
+        arguments = webui.plot_arguments(*wanted)
         job = {"prompt": BOTH, "steps": 3, "script_name": "x/y/z plot", **job}
-        result = webui.txt2img(ebca=ebca, script_args=[*arguments, *fixed], **job)
+        result = webui.txt2img(ebca=ebca, script_args=arguments, **job)
         return [
             Result([picture], [infotext])
             for picture, infotext in zip(result.pictures[1:], result.infotexts[1:], strict=True)

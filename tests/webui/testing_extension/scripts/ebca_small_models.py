@@ -209,6 +209,20 @@ def wrap_reforge():
     sd.VAE.__init__ = vae_init
 
 
+def wrap_forge():
+    """Its textual inversions, which are of one size in its code, take another one."""
+    from backend.text_processing.classic_engine import ClassicTextProcessingEngine
+
+    engine = ClassicTextProcessingEngine.__init__
+
+    def engine_init(self, text_encoder, *args, **kwargs):
+        if kwargs.get("embedding_expected_shape") in (768, 1024):  # SDXL's are of two encoders
+            kwargs["embedding_expected_shape"] = text_encoder.transformer.config.hidden_size
+        engine(self, text_encoder, *args, **kwargs)
+
+    ClassicTextProcessingEngine.__init__ = engine_init
+
+
 def teach_all():
     """For all checkpoints that have a yaml."""
     root = Path(tempfile.mkdtemp(prefix="ebca-testing-"))
@@ -226,6 +240,7 @@ def teach_all():
 
 
 if model_list is not None:
+    wrap_forge()
     teach_all()
 elif supported_models is not None:
     wrap_reforge()
