@@ -28,11 +28,16 @@ from ebca.settings.declaration import check_settings, setting
 
 @dataclass(frozen=True)
 class Alternative:
-    """What can be set in that script, at the script's own defaults."""
+    """What can be set in that script, at its own defaults; but there the sampling takes as many
+    steps as the finding, 50."""
 
     decode_cfg: float = setting(
         1.0, "CFG scale while the noise is found", label="Decode CFG scale", legal=Range(0.0, 15.0)
     )
+    decode_steps: float = setting(
+        0.0, "steps in which it is found; 0: as many as are sampled", label="Decode steps",
+        legal=Range(0.0, 150.0),
+    )  # fmt: skip
     sigma_adjustment: bool = setting(
         False, "asks the model at the level below", label="Sigma adjustment"
     )
@@ -58,7 +63,7 @@ def alternative(
     pipe.scheduler = scheduler = diffusers.EulerDiscreteScheduler.from_config(given)
     try:
         clean = encoded(pipe, pictures)
-        levels = Levels(scheduler, steps, 1.0)
+        levels = Levels(scheduler, round(chosen.decode_steps) or steps, 1.0)
         found = find_noise(pipe, clean, shows, pictures[0].size, levels, chosen)
         plain, highest = scheduler.add_noise, levels.rising()[-1]
 

@@ -30,9 +30,9 @@ KINDS = {
     "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
     "halves": "everything in one prompt, and what is joined by AND in columns side by side",
     "attend-and-excite": "everything in one prompt, latents moved by Attend-and-Excite",
-    "kept-joint": "as joint, from the noise of the picture that is edited, and kept",
-    "kept": "as cacao, from the noise of the picture that is edited, and kept",
-    "kept-both": "as both, from the noise of the picture that is edited, and kept",
+    "kept-joint": "everything in one prompt, from the edited picture's own noise, and kept",
+    "kept": "as cacao, from the edited picture's own noise, and kept",
+    "kept-both": "as both, from the edited picture's own noise, and kept",
     "alternative": "as joint, from the noise that the WebUI's img2img alternative test finds",
     "kept-same": "what the picture shows, from its noise, and kept: nothing is to change",
     "autoencoder": "the picture, through the autoencoder only",
@@ -42,7 +42,7 @@ EDITING = (*KEEPING, "alternative", "autoencoder")
 """Only for pictures that are edited."""
 UPDATING = ("on", "bcu", "both", "kept-both")
 COMPOSING = ("cacao", "both", "core-and", "kept", "kept-both")
-NEGATIVE = ("joint", "on", "bcu", "alternative", "kept-joint")
+NEGATIVE = ("joint", "on", "bcu", "alternative")
 """What is to go is their negative prompt."""
 SCALED = (*COMPOSING, "halves", "attend-and-excite")
 OTHERS = ("halves", "attend-and-excite")

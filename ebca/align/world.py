@@ -152,8 +152,8 @@ def _recoloured(prompt: Any, seed: int) -> Case:
     joint = joined((new, kept))
     source = Source((old, kept), seed, _STRENGTH, shows=joined((old, kept)))
     return Case(
-        "edit-colour", joint, joint, f"{joint} AND {old.phrase} :{_REMOVED}", seed, (new, kept),
-        absent=(old,), negative=old.phrase, source=source,
+        "edit-colour", joint, joint, f"{joint} AND something {old.colour} :{_REMOVED}", seed,
+        (new, kept), absent=(old,), source=source,
     )  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def _moved(prompt: Any, seed: int) -> Case:
     gone = f" AND {here} :{_REMOVED}" if here else ""
     return Case(
         "edit-scene", prompt.text, prompt.text, f"{thing.phrase} AND {there}{gone}", seed, (thing,),
-        prompt.scene, negative=here, source=source,
+        prompt.scene, source=source,
     )  # fmt: skip
 
 
