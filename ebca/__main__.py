@@ -101,6 +101,10 @@ def _add_bench(commands: Any) -> None:
         "--dtype", choices=("float32", "float16", "bfloat16"), help="default: the device's fast one"
     )
     add("--ebca-only", action="store_true", help="leave out the WebUI's AND and the naive cases")
+    add(
+        "--only", nargs="+", default=(), metavar="CASE",
+        help="beside stock, only cases with one of these texts in their names: off defaults",
+    )  # fmt: skip
     add("--no-memory", action="store_true", help="leave the peak memory out")
     add("--json", type=Path, metavar="FILE", help="also write the figures there")
     bench.set_defaults(run=_bench)
@@ -223,6 +227,7 @@ def _bench(options: argparse.Namespace) -> int:
     setup = Setup(
         options.size, device, options.dtype or fast_dtype(device),
         options.latent, options.images, options.prompts, not options.ebca_only,
+        tuple(options.only),
     )  # fmt: skip
     memory = not options.no_memory
     with tqdm(total=ticks(setup, options.repeats, memory), unit="evaluation", leave=False) as bar:

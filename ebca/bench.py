@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -56,23 +57,28 @@ _OFF = Settings(gamma_attn=0.0, regions=0.0)
 _TWO_SUBJECTS = compose("a cat and a dog")
 _WORDS = {"a cat": [2], "a dog": [5]}
 STOCK = "stock"
+DEFAULTS = "the defaults, 2 subjects"
+MAPPED = f"{DEFAULTS}, with maps"
 _TOKENS = 77
 
 
 class Case(NamedTuple):
     """How a UNet is evaluated: under which patch, with how many rows an image, and whether after
-    an evaluation in which methods see what they remember."""
+    an evaluation in which methods see what they remember. `beyond`: the case that it adds to, which
+    it is measured against too."""
 
     patch: Callable[[], AbstractContextManager[object]]
     rows: int = 2
     seen_before: bool = False
+    beyond: str = ""
 
 
 @dataclass(frozen=True)
 class Setup:
     """What is measured: sizes as in `SIZES`, latents of `latent` x `latent`, `images` images of
     two rows each, `prompts` prompts an image for CACAO; `others`: also what users would have
-    instead, the WebUI's AND and a naive implementation (the latter for one image only)."""
+    instead, the WebUI's AND and a naive implementation (the latter for one image only); `only`:
+    beside stock, the cases that have one of these texts in their names; if empty, all."""
 
     size: str = "sd15"
     device: str = "cpu"
@@ -81,6 +87,7 @@ class Setup:
     images: int = 1
     prompts: int = 3
     others: bool = True
+    only: tuple[str, ...] = ()
 
 
 class Bench:
@@ -88,10 +95,21 @@ class Bench:
 
     def __init__(self, setup: Setup) -> None:
         self.setup, self._dtype = setup, getattr(torch, setup.dtype)
-        self.unet = _build(setup.size, setup.device, self._dtype)
+
+    @cached_property
+    def unet(self) -> Any:
+        return _build(self.setup.size, self.setup.device, self._dtype)
 
     def cases(self) -> dict[str, Case]:
         """By name. The first one is what the others are measured against."""
+        only = self.setup.only
+        return {
+            name: case
+            for name, case in self._all_cases().items()
+            if not only or name == STOCK or any(each in name for each in only)
+        }
+
+    def _all_cases(self) -> dict[str, Case]:
         images, prompts, edits = self.setup.images, self.setup.prompts, self._edits()
         rows, on = range(images, 2 * images), _PAPER
         summing = on.replace(and_means="sum")
@@ -104,15 +122,13 @@ class Bench:
                 trace = Trace(energies=False, maps=Maps(_WORDS)) if mapped else None
                 return apply_patch(self.unet, settings, trace=trace, **given)
 
-            return Case(patch, seen_before=True)
+            return Case(patch, seen_before=True, beyond=DEFAULTS if mapped else "")
 
         cases = {
             STOCK: Case(nullcontext),
             "EBCA off": ebca(_OFF),
-            "the defaults, 2 subjects": ebca(Settings(), prompt=_TWO_SUBJECTS),
-            "the defaults, 2 subjects, with maps": ebca(
-                Settings(), mapped=True, prompt=_TWO_SUBJECTS
-            ),
+            DEFAULTS: ebca(Settings(), prompt=_TWO_SUBJECTS),
+            MAPPED: ebca(Settings(), mapped=True, prompt=_TWO_SUBJECTS),
             "BCU": ebca(on),
             f"BCU and CACAO of {prompts} prompts": ebca(on, edits=edits),
             f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits=edits),
@@ -136,11 +152,12 @@ class Bench:
             if case.seen_before:
                 self.unet(sample, timestep, text)
             if self.setup.device == "cuda":
-                return Timing(_cuda_seconds(lambda: self.unet(sample, timestep, text)), None)
+                return Timing(_cuda_seconds(lambda: self.unet(sample, timestep, text)), None, None)
             with _stopwatch(self.unet) as spent:
-                begin = time.perf_counter()
+                begin, processor = time.perf_counter(), time.process_time()
                 self.unet(sample, timestep, text)
-                return Timing(time.perf_counter() - begin, sum(spent))
+                took = time.perf_counter() - begin
+                return Timing(took, time.process_time() - processor, sum(spent))
 
     def _edits(self) -> list[Edit]:
         """Editorial prompts that take steps of their own, the dearest kind."""
@@ -168,10 +185,12 @@ class Bench:
 
 
 class Timing(NamedTuple):
-    """Seconds of an evaluation, and how many of them EBCA's own hooks took; None on a GPU, which
-    computes later than its host asks it to."""
+    """Seconds of an evaluation, seconds of the processors for it, and how many of the first EBCA's
+    own hooks took; the last two are None on a GPU, which computes later than its host asks it to.
+    """
 
     seconds: float
+    processor: float | None
     own: float | None
 
 
@@ -201,16 +220,22 @@ def _stopwatch(unet: Any) -> Iterator[list[float]]:
 
 
 class Measured(NamedTuple):
-    """A case's figures: seconds, and within each turn the ratio to stock; median time in EBCA's
-    own hooks over the median of stock; peak memory in bytes."""
+    """A case's figures: seconds, and within each turn the ratio to stock, in seconds and in those
+    of the processors, which other programs hardly change; median time in EBCA's own hooks over the
+    median of stock; peak memory in bytes; the case that it adds to, if there is one, and the ratios
+    to that."""
 
     case: str
     median: float
     best: float
     ratio_median: float
     ratio_best: float
+    ratio_processor: float | None
     own: float | None
     peak: int | None
+    beyond: str = ""
+    ratio_beyond: float | None = None
+    processor_beyond: float | None = None
 
 
 def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) -> list[Measured]:
@@ -227,6 +252,16 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
         timings.append(timing)
     turns = [{name: each.seconds for name, each in timing.items()} for timing in timings[1:]]
     stock = statistics.median(turn[STOCK] for turn in turns)
+    beyond = {name: case.beyond for name, case in cases.items() if case.beyond in cases}
+
+    def ratio(name: str, other: str) -> float:
+        return statistics.median(turn[name] / turn[other] for turn in turns)
+
+    def processor_ratio(name: str, other: str) -> float | None:
+        both = [(timing[name].processor, timing[other].processor) for timing in timings[1:]]
+        ratios = [mine / its for mine, its in both if mine and its]
+        return statistics.median(ratios) if ratios else None
+
     owns = {
         name: statistics.median(own for timing in timings[1:] if (own := timing[name].own))
         for name in cases
@@ -247,10 +282,14 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
             name,
             statistics.median(turn[name] for turn in turns),
             min(turn[name] for turn in turns),
-            statistics.median(turn[name] / turn[STOCK] for turn in turns),
+            ratio(name, STOCK),
             min(turn[name] for turn in turns) / min(turn[STOCK] for turn in turns),
+            processor_ratio(name, STOCK),
             owns[name] / stock if name in owns else None,
             peaks.get(name),
+            beyond.get(name, ""),
+            ratio(name, beyond[name]) if name in beyond else None,
+            processor_ratio(name, beyond[name]) if name in beyond else None,
         )
         for name in cases
     ]
@@ -258,25 +297,36 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
 
 def ticks(setup: Setup, repeats: int, memory: bool) -> int:
     """How often `measure` will call its `tick`."""
-    cases = 7 + setup.others * (3 if setup.images == 1 else 1)
-    return cases * (repeats + 1 + memory)
+    return len(Bench(setup).cases()) * (repeats + 1 + memory)
 
 
 def table(measured: Sequence[Measured]) -> Iterator[str]:
-    """The figures as lines of a Markdown table."""
+    """The figures as lines of a Markdown table, and below it what a case costs beyond another."""
     stock = measured[0]
     yield (
-        "| | seconds, median (best) | over stock, median (best) | in EBCA's own hooks"
-        " | peak memory over stock |"
+        "| | seconds, median (best) | over stock, median (best) | processor time over stock, median"
+        " | in EBCA's own hooks | peak memory over stock |"
     )
-    yield "|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|"
     for row in measured:
         own = "-" if row.own is None else f"{row.own:.2%} of stock"
         peak = f"{row.peak / stock.peak:.3f}x" if row.peak and stock.peak else "-"
         yield (
             f"| {row.case} | {row.median:.4g} ({row.best:.4g}) |"
-            f" {row.ratio_median:.3f}x ({row.ratio_best:.3f}x) | {own} | {peak} |"
+            f" {row.ratio_median:.3f}x ({row.ratio_best:.3f}x) | {_times(row.ratio_processor)} |"
+            f" {own} | {peak} |"
         )
+    for row in measured:
+        if row.ratio_beyond is not None:
+            yield ""
+            yield (
+                f"{row.case}: {row.ratio_beyond:.3f}x of {row.beyond}; processor time"
+                f" {_times(row.processor_beyond)} (medians over turns)"
+            )
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.3f}x"
 
 
 def machine(setup: Setup) -> str:

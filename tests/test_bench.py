@@ -9,7 +9,18 @@ from models import PAPER, context, distance, encoding, evaluate, latent
 
 from ebca import Edit, Settings, apply_patch
 from ebca.__main__ import main
-from ebca.bench import STOCK, Bench, Setup, _stopwatch, measure, peak_of_process, table, ticks
+from ebca.bench import (
+    DEFAULTS,
+    MAPPED,
+    STOCK,
+    Bench,
+    Setup,
+    _stopwatch,
+    measure,
+    peak_of_process,
+    table,
+    ticks,
+)
 from ebca.naive import Rows, Text, naive
 
 TINY = Setup("tiny", latent=8, prompts=2)
@@ -66,7 +77,8 @@ def test_the_cases_do_what_their_names_say():
 
 def test_ticks_are_counted_beforehand():
     few = Setup("tiny", latent=8, others=False)
-    for setup in (TINY, Setup("tiny", latent=8, images=2), few):
+    one = Setup("tiny", latent=8, only=("off",))
+    for setup in (TINY, Setup("tiny", latent=8, images=2), few, one):
         seen: list[None] = []
         measure(setup, 1, False, lambda seen=seen: seen.append(None))
         assert len(seen) == ticks(setup, 1, False)
@@ -76,9 +88,22 @@ def test_the_table_compares_with_stock():
     measured = measure(TINY, 2, False, lambda: None)
     assert (measured[0].case, measured[0].ratio_median) == (STOCK, 1.0)
     lines = list(table(measured))
-    assert len(lines) == 2 + len(measured)
+    assert lines[1 + len(measured)].startswith("| naive")
     assert lines[2].startswith("| stock |")
     assert "1.000x (1.000x)" in lines[2]
+
+
+def test_maps_are_measured_against_the_same_without():
+    chosen = Setup("tiny", latent=8, only=("off", "defaults"))
+    measured = measure(chosen, 2, False, lambda: None)
+    assert [row.case for row in measured] == [STOCK, "EBCA off", DEFAULTS, MAPPED]
+    assert [row.beyond for row in measured] == ["", "", "", DEFAULTS]
+    assert measured[-1].ratio_beyond > 0
+    assert measured[-1].processor_beyond > 0
+    last = list(table(measured))[-1]
+    assert last.startswith(f"{MAPPED}: {measured[-1].ratio_beyond:.3f}x of {DEFAULTS}; processor")
+    alone = measure(Setup("tiny", latent=8, only=("maps",)), 1, False, lambda: None)
+    assert [(row.case, row.ratio_beyond) for row in alone] == [(STOCK, None), (MAPPED, None)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process's peak")
