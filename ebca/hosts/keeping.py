@@ -151,17 +151,26 @@ def invert(
     clean = encoded(pipe, pictures)
     levels = Levels(pipe.scheduler, steps, strength)
     model = SourceModel(pipe, texts, pictures[0].size, progress)
-    if keeping.keep_noise == "flow":
-        path: Path = _flow(clean, levels, model, keeping, iterations)
-    else:
-        path = Scattered(clean, _noise(clean, seeds))
-    recording = _recorded(pipe.scheduler, levels, path, model)
+    path, recording = search(pipe.scheduler, levels, clean, model, keeping, seeds, iterations)
     one = not isinstance(image, (list, tuple))
     inputs: dict[str, Any] = {"strength": strength, "num_inference_steps": steps}
     inputs["image"] = pictures[0] if one else pictures
     if keeping.keep_from_source:
         inputs["negative_prompt"] = texts[0] if one else texts
     return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
+
+
+def search(
+    scheduler: Any, levels: Levels, clean: Tensor, model: SourceModel, keeping: Keeping,
+    seeds: Sequence[int], iterations: int = 2,
+) -> tuple[Path, Recording]:  # fmt: skip
+    """The way of latents `clean` [b, c, h, w] into noise, and one sampling held on it. `seeds` has
+    one for each row."""
+    if keeping.keep_noise == "flow":
+        path: Path = _flow(clean, levels, model, keeping, iterations)
+    else:
+        path = Scattered(clean, _noise(clean, seeds))
+    return path, _recorded(scheduler, levels, path, model)
 
 
 def _checked(
