@@ -245,10 +245,11 @@ def test_methods_are_compared_at_the_same_distance():
     }  # fmt: skip
     rows = list(at_equal(some, saws, "joint"))
     assert [(row.strength, row.distance) for row in rows] == [
-        (0.3, "structure"), (1.0, "structure"), (0.3, "rest"), (1.0, "rest"),
+        (0.3, "structure"), (1.0, "structure"), (None, "structure"),
+        (0.3, "rest"), (1.0, "rest"), (None, "rest"),
     ]  # fmt: skip
-    assert [row.other for row in rows] == pytest.approx([0.0, 0.5, 0.0, 0.5])
-    assert [row.difference.value for row in rows] == pytest.approx([1.0, 0.5, 1.0, 0.5])
+    assert [row.other for row in rows] == pytest.approx([0.0, 0.5, 0.25] * 2)
+    assert [row.difference.value for row in rows] == pytest.approx([1.0, 0.5, 0.75] * 2)
     lines = list(equal_table(rows, "joint"))
     assert (
         "| edit | kept | 0.3 | structure 0.1000 | 100.0 | 0.0 | +100.0 [+100.0, +100.0] |" in lines
@@ -290,7 +291,7 @@ def test_one_command_makes_table_and_curves(tmp_path, capsys):
     assert "| edit at 0.5 | kept-joint | right | 2 |" in printed
     assert "| edit-scene | kept-joint | 1 | rest " in printed
     written = json.loads((tmp_path / "f.json").read_text())
-    assert {row["strength"] for row in written["at_equal"]} == {0.5, 1.0}
+    assert {row["strength"] for row in written["at_equal"]} == {0.5, 1.0, None}
     assert (tmp_path / "c.png").exists()
 
 

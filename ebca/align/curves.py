@@ -36,11 +36,12 @@ class Curve(NamedTuple):
 
 
 class Equal(NamedTuple):
-    """A method at a strength against another at the same distance to the picture."""
+    """A method at a strength against another at the same distance to the picture; without a
+    strength, the mean over all."""
 
     task: str
     method: str
-    strength: float
+    strength: float | None
     distance: str
     at: float
     right: float
@@ -83,6 +84,7 @@ def at_equal(
         count = curve.right.shape[1]
         draws = rng.integers(0, count, (_DRAWS, count))
         for name in DISTANCES:
+            points, resampled = [], []
             for place, strength in enumerate(curve.strengths):
                 right, at = curve.right[place], curve.distances[name][place]
                 there = read_off(other.distances[name], other.right, at)
@@ -91,11 +93,21 @@ def at_equal(
                     - read_off(other.distances[name][:, d], other.right[:, d], at[d])
                     for d in draws
                 ]
-                difference = quantiles(float(right.mean() - there), np.array(drawn))
-                yield Equal(
-                    curve.task, curve.method, strength, name, float(np.nanmean(at)),
-                    float(right.mean()), there, difference,
+                resampled.append(np.array(drawn))
+                difference = quantiles(float(right.mean() - there), resampled[-1])
+                points.append(
+                    Equal(
+                        curve.task, curve.method, strength, name, float(np.nanmean(at)),
+                        float(right.mean()), there, difference,
+                    )
                 )  # fmt: skip
+            yield from points
+            at, right, there = (
+                float(np.mean([getattr(each, what) for each in points]))
+                for what in ("at", "right", "other")
+            )
+            mean = quantiles(right - there, np.mean(resampled, axis=0))
+            yield Equal(curve.task, curve.method, None, name, at, right, there, mean)
 
 
 def read_off(distance: Floats, right: Floats, at: Floats) -> float:
@@ -116,8 +128,9 @@ def equal_table(rows: Sequence[Equal], against: str) -> Iterator[str]:
     yield "|---" * len(names) + "|"
     for row in rows:
         value, low, high = (100 * each for each in row.difference)
+        strength = "mean" if row.strength is None else f"{row.strength:g}"
         yield (
-            f"| {row.task} | {row.method} | {row.strength:g} | {row.distance} {row.at:.4f} |"
+            f"| {row.task} | {row.method} | {strength} | {row.distance} {row.at:.4f} |"
             f" {100 * row.right:.1f} | {100 * row.other:.1f} |"
             f" {value:+.1f} [{low:+.1f}, {high:+.1f}] |"
         )
