@@ -173,6 +173,8 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
 
 
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
+    if kind == "autoencoder":  # which nothing is sampled for
+        return Method(kind)
     cfg = point.get("cfg")
     if kind == "on":
         return Method(kind, Settings(), cfg=cfg)
