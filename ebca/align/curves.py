@@ -76,13 +76,12 @@ def at_equal(
     over the cases; nothing where there is one strength only."""
     known = [curve for curve in curves(cases, saws) if len(curve.strengths) > 1]
     base = {curve.task: curve for curve in known if curve.method == against}
-    rng = np.random.default_rng(0)
     for curve in known:
         other = base.get(curve.task)
         if other is None or other.method == curve.method:
             continue
         count = curve.right.shape[1]
-        draws = rng.integers(0, count, (_DRAWS, count))
+        draws = np.random.default_rng(0).integers(0, count, (_DRAWS, count))
         for name in DISTANCES:
             points, resampled = [], []
             for place, strength in enumerate(curve.strengths):
