@@ -24,10 +24,12 @@ from ebca.core.engine import Engine
 from ebca.core.hooks import LayerHooks
 from ebca.core.maps import Maps
 from ebca.core.trace import Trace
+from ebca.hosts.keeping import Levels, SourceModel, search
 from ebca.naive import Rows, Text, naive
 from ebca.prompts import Edit, compose
 from ebca.session import apply_patch
 from ebca.settings import Settings
+from ebca.settings.keeping import Keeping
 from ebca.settings.presets import PRESETS
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -58,19 +60,23 @@ _TWO_SUBJECTS = compose("a cat and a dog")
 _WORDS = {"cat": [2], "dog": [5]}
 STOCK = "stock"
 DEFAULTS = "the defaults, 2 subjects"
+ONE_ROW = "stock, 1 row"
 MAPPED = f"{DEFAULTS}, with maps"
 _TOKENS = 77
+_STEPS = 3  # of an inversion
 
 
 class Case(NamedTuple):
     """How a UNet is evaluated: under which patch, with how many rows an image, and whether after
     an evaluation in which methods see what they remember. `beyond`: the case that it adds to, which
-    it is measured against too."""
+    it is measured against too. `search`: the kind of noise that is searched for a picture instead,
+    of which one step is counted."""
 
     patch: Callable[[], AbstractContextManager[object]]
     rows: int = 2
     seen_before: bool = False
     beyond: str = ""
+    search: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,10 @@ class Bench:
             f"BCU and CACAO of {prompts} prompts": ebca(on, edits=edits),
             f"BCU and CACAO of {prompts} prompts, summed": ebca(summing, edits=edits),
         }
+        cases[ONE_ROW] = Case(nullcontext, 1)
+        for kind, name in (("scattered", ""), ("flow", " by flow")):
+            searched = Case(nullcontext, 1, beyond=ONE_ROW, search=kind)
+            cases[f"inversion{name}, a step"] = searched
         if self.setup.others:
             name = f"stock, {1 + prompts} rows (the WebUI's AND)"
             cases[name] = Case(nullcontext, 1 + prompts)
@@ -144,7 +154,9 @@ class Bench:
         return cases
 
     def evaluate(self, case: Case) -> Timing:
-        """Evaluate the UNet once and time it."""
+        """Evaluate the UNet once and time it; of an inversion, a step."""
+        if case.search:
+            return self._search(case)
         rows, latent = case.rows * self.setup.images, self.setup.latent
         sample, text = self._noise(rows, 4, latent, latent), self._noise(rows, _TOKENS, self._width)
         timestep = 900  # while everything acts
@@ -158,6 +170,27 @@ class Bench:
                 self.unet(sample, timestep, text)
                 took = time.perf_counter() - begin
                 return Timing(took, time.process_time() - processor, sum(spent))
+
+    def _search(self, case: Case) -> Timing:
+        from diffusers import DDIMScheduler
+
+        scheduler, latent, rows = DDIMScheduler(), self.setup.latent, self.setup.images
+        clean, text = self._noise(rows, 4, latent, latent), self._noise(rows, _TOKENS, self._width)
+        levels = Levels(scheduler, _STEPS, 1.0)
+        bare = _Bare(self.unet, scheduler, clean.device, text)
+        model = SourceModel(bare, [""] * rows, (8 * latent, 8 * latent), lambda: None)
+        keeping, seeds = Keeping(keep=True, keep_noise=case.search), range(rows)
+
+        @torch.no_grad()
+        def run() -> None:
+            search(scheduler, levels, clean, model, keeping, seeds)
+
+        if self.setup.device == "cuda":
+            return Timing(_cuda_seconds(run) / _STEPS, None, None)
+        begin, processor = time.perf_counter(), time.process_time()
+        run()
+        took = time.perf_counter() - begin
+        return Timing(took / _STEPS, (time.process_time() - processor) / _STEPS, 0.0)
 
     def _edits(self) -> list[Edit]:
         """Editorial prompts that take steps of their own, the dearest kind."""
@@ -182,6 +215,18 @@ class Bench:
 
     def _noise(self, *shape: int) -> Tensor:
         return torch.randn(*shape, dtype=self._dtype, device=self.setup.device)
+
+
+class _Bare:
+    """As much of a pipeline as the search for a picture's noise asks for."""
+
+    def __init__(self, unet: Any, scheduler: Any, device: Any, text: Tensor) -> None:
+        self.unet, self.scheduler, self._execution_device, self._text = (
+            unet, scheduler, device, text,
+        )  # fmt: skip
+
+    def encode_prompt(self, *_args: Any, **_kwargs: Any) -> tuple[Tensor, None]:
+        return self._text, None
 
 
 class Timing(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,3 +143,54 @@ def energies_figure(table: list[dict[str, Any]]) -> Any:
 def _change(before: float, after: float | None) -> float | None:
     """From one energy to another, in percent."""
     return None if after is None or not before else 100 * (after - before) / abs(before)
+
+
+_DISTANCES = {
+    "structure": "distance in structure to the picture",
+    "rest": "mean change of what is to stay, % of the range",
+}
+
+
+def plot_curves(
+    curves: Sequence[Any], perfect: Mapping[str, Mapping[str, float]], path: Path
+) -> None:
+    """Draw `ebca.align.curves.Curve`s: right edits against each distance, a row of panels a
+    distance, a column a task. `perfect`: task -> distance -> where perfect edits are."""
+    from matplotlib.figure import Figure
+
+    tasks = list(dict.fromkeys(curve.task for curve in curves))
+    labels = list(dict.fromkeys(curve.method for curve in curves))
+    colours = {label: f"C{place}" for place, label in enumerate(labels)}
+    figure = Figure(figsize=(3.6 * max(2, len(tasks)), 7.2), layout="constrained")
+    axes = figure.subplots(2, max(1, len(tasks)), sharey=True, squeeze=False)
+    for column, task in enumerate(tasks):
+        for axis, (name, said) in zip(axes[:, column], _DISTANCES.items(), strict=True):
+            scale = 100.0 if name == "rest" else 1.0
+            for curve in (each for each in curves if each.task == task):
+                across = scale * _means(curve.distances[name])
+                up = 100.0 * _means(curve.right)
+                axis.plot(across, up, ".-", color=colours[curve.method], label=curve.method)
+                ends = zip(curve.strengths[:: max(1, len(across) - 1)], (0, -1), strict=False)
+                for strength, place in ends:
+                    axis.annotate(
+                        f"{strength:g}", (across[place], up[place]), (3, 3),
+                        textcoords="offset points", fontsize=7, color="dimgray",
+                    )  # fmt: skip
+            if task in perfect:
+                axis.plot([scale * perfect[task][name]], [100], "k*", markersize=10,
+                          label="a perfect edit")  # fmt: skip
+            axis.set_title(task if name == "structure" else "", fontsize=11, loc="left")
+            axis.set_xlabel(said, fontsize=9)
+            axis.grid(alpha=0.3)
+            axis.set_ylim(0, 104)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("edits that are right, %", fontsize=9)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def _means(rows: Any) -> Any:
+    import numpy as np
+
+    return np.nanmean(rows, 1)

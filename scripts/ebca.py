@@ -4,7 +4,7 @@ tab of the blind vote."""
 from modules import script_callbacks, scripts
 
 try:
-    from ebca.webui import accordion, axes, job, vote
+    from ebca.webui import accordion, axes, interrogators, job, vote
 except ImportError as error:
     job = None
     print(f"EBCA: off, since this program lacks a part of a WebUI that it works with ({error}).")
@@ -38,5 +38,6 @@ class EBCA(scripts.Script):
 
 if job is not None:
     script_callbacks.on_before_ui(axes.register)
+    script_callbacks.on_after_component(interrogators.note)
     script_callbacks.on_ui_tabs(vote.tab)
     script_callbacks.on_app_started(vote.serve)

@@ -77,6 +77,11 @@ def _names(prompt: Prompt) -> tuple[str, ...]:
     return tuple(sorted(thing.name for thing in (*prompt.objects, *prompt.absent)))
 
 
+def far_colours(colour: str) -> list[str]:
+    """Those that even a right picture does not mix up with `colour`."""
+    return [one for one in COLOURS if one != colour and frozenset((one, colour)) not in _CLOSE]
+
+
 def _split(prompt: Prompt) -> str:
     things = sorted((*prompt.objects, *prompt.absent))
     content = repr([(it.name, it.colour) for it in things] + [prompt.scene, prompt.style])

@@ -6,7 +6,7 @@ A program draws every picture, so the truth about it is known and a model can be
 from __future__ import annotations
 
 from small_model.captions import caption, phrase
-from small_model.prompts import KINDS, REMOVAL, SPLITS, Prompt, prompts
+from small_model.prompts import KINDS, REMOVAL, SPLITS, Prompt, far_colours, prompts
 from small_model.scenes import (
     COLOURS,
     NAMES,
@@ -45,6 +45,7 @@ __all__ = [
     "any_colour",
     "caption",
     "draw_scene",
+    "far_colours",
     "is_held_out",
     "phrase",
     "prompts",

@@ -205,7 +205,8 @@ def test_a_style_that_is_asked_for_must_be_there():
 def test_every_figure_can_be_asked_for():
     things, absent = (Thing("car", "red"),), (Thing("crown"),)
     case = Case("edit", "", "", "", 0, things, scene="plain", absent=absent)
-    saw = {"seen": [], "scene": "", "odd": 0.5, "structure": 0.1, "rest": 0.1}
+    apart = dict.fromkeys(("structure", "whole", "rest"), 0.1)
+    saw = {"seen": [], "scene": "", "odd": 0.5, **apart}
     seen = figures(saw, case)
     assert {*seen, *figures({"full": 0.1, "each": [0.1]}, ASKED)} == set(FIGURES)
 

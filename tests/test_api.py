@@ -13,7 +13,7 @@ ORDER = ["settings", "subjects", "prompts", "editing", "core", "methods", "hosts
 energies and layers come before the methods; what follows an evaluation comes after them."""
 
 BEFORE_METHODS = {"attention", "energy", "layers"}
-HOST_FREE = ["infotext", "options", "words"]  # of the extension
+HOST_FREE = ["asking", "infotext", "options", "words"]  # of the extension
 WEBUI_ONLY = {"gradio", "modules", "modules_forge", "backend", "ldm_patched", "ldm", "sgm"}
 
 
@@ -156,8 +156,9 @@ def test_only_the_scripts_import_the_extension():
     assert roots(script) == {"ebca", "modules"}
 
 
-def test_gradio_is_for_the_accordion_and_the_tab_alone():
-    assert [path.stem for path in extension() if "gradio" in roots(path)] == ["accordion", "vote"]
+def test_gradio_is_for_the_accordion_with_its_buttons_and_the_tab_alone():
+    pages = ["accordion", "interrogators", "vote"]
+    assert [path.stem for path in extension() if "gradio" in roots(path)] == pages
 
 
 def test_a_vote_needs_no_host_and_no_torch_but_for_its_own_pictures():

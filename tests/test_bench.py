@@ -10,8 +10,10 @@ from models import PAPER, context, distance, encoding, evaluate, latent
 from ebca import Edit, Settings, apply_patch
 from ebca.__main__ import main
 from ebca.bench import (
+    _STEPS,
     DEFAULTS,
     MAPPED,
+    ONE_ROW,
     STOCK,
     Bench,
     Setup,
@@ -52,7 +54,16 @@ def test_every_case_evaluates_the_rows_that_it_says():
     for case in bench.cases().values():
         assert bench.evaluate(case).seconds > 0
     hook.remove()
-    assert rows == [2, *[2, 2] * 6, 3, 2, 2]
+    search = [1] * _STEPS, [1] * 3 * _STEPS  # by flow: two fixed-point iterations, and the record
+    assert rows == [2, *[2, 2] * 6, 1, *search[0], *search[1], 3, 2, 2]
+
+
+def test_of_an_inversion_one_step_is_counted_and_measured_against_one_row():
+    setup = Setup("tiny", latent=8, only=("inversion", "1 row"))
+    measured = {row.case: row for row in measure(setup, 2, False, lambda: None)}
+    assert list(measured) == [STOCK, ONE_ROW, "inversion, a step", "inversion by flow, a step"]
+    assert [row.beyond for row in measured.values()] == ["", "", ONE_ROW, ONE_ROW]
+    assert any(line.startswith("inversion, a step: ") for line in table(list(measured.values())))
 
 
 def test_the_cases_do_what_their_names_say():

@@ -41,13 +41,16 @@ class Thing(NamedTuple):
 class Source:
     """The picture that editing and inpainting start from: what it shows, and how it is drawn.
 
-    `mask` is the half that is repainted, left or right, `strength` how much is changed.
+    `mask` is the half that is repainted, left or right, `strength` how much is changed, `shows`
+    what it shows in words. Of several things the first is the one that an edit changes.
     """
 
     things: tuple[Thing, ...]
     seed: int
     strength: float
     mask: str = ""
+    scene: str = "plain"
+    shows: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,24 @@ class Case:
         """What a method of that kind is given."""
         if kind == "off":
             return self.main
+        if kind == "kept-same" and self.source:
+            return self.source.shows
         return self.composed if kind in COMPOSING else self.joint
+
+    @property
+    def edited(self) -> bool:
+        """Whether it begins with a whole picture."""
+        return self.source is not None and not self.source.mask
+
+    @property
+    def strength(self) -> float | None:
+        """Of an edit."""
+        return self.source.strength if self.source and not self.source.mask else None
+
+    @property
+    def title(self) -> str:
+        """What it is counted with: the task and, of an edit, its strength."""
+        return self.task if self.strength is None else f"{self.task} at {self.strength:g}"
 
     @property
     def columns(self) -> tuple[str, ...]:

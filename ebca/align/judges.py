@@ -14,7 +14,7 @@ from PIL import Image
 
 from ebca.align.cases import Case
 from ebca.align.painter import Pictures, half
-from ebca.align.world import draw_source, empty
+from ebca.align.sources import draw_source, empty, outside
 from ebca.generate import ModelError
 from ebca.settings import SettingsError
 
@@ -115,16 +115,17 @@ def _in_mask(picture: Any, case: Case) -> Any:
 
 
 def _kept(picture: Any, case: Case) -> dict[str, float]:
-    """How far an edited picture is from its source: `structure`, and `rest` outside of the mask."""
+    """How far an edited picture is from its source: `structure`, `whole`, and `rest` outside of the
+    mask or of what is edited."""
     if case.source is None:
         return {}
     source = np.asarray(draw_source(case.source, picture.shape[0]), float) / 255
     made = np.asarray(picture, float) / 255
-    found = {"structure": structure_distance(source, made)}
-    if case.source.mask:
-        rest = ~half(case.source.mask, picture.shape[0])
-        found["rest"] = float(np.abs(made - source)[rest].mean())
-    return found
+    side, masked = picture.shape[0], case.source.mask
+    apart = np.abs(made - source)
+    rest = ~half(masked, side) if masked else outside(case, side)
+    found = {"structure": structure_distance(source, made), "whole": float(apart.mean())}
+    return found | ({"rest": float(apart[rest].mean())} if rest.any() else {})
 
 
 def structure_distance(one: Any, other: Any, parts: int = 8) -> float:

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ebca.settings import Range, Settings, SettingsError, all_declarations
+from ebca.align.alternative import Alternative
+from ebca.settings import (
+    Declaration,
+    Range,
+    Settings,
+    SettingsError,
+    all_declarations,
+    declarations,
+)
 from ebca.settings.checks import check_number
+from ebca.settings.keeping import Keeping
 from ebca.settings.legacy import RENAMED
 
 KINDS = {
@@ -21,20 +30,33 @@ KINDS = {
     "core-and": "joined by AND, as the WebUI composes: one UNet row a prompt",
     "halves": "everything in one prompt, and what is joined by AND in columns side by side",
     "attend-and-excite": "everything in one prompt, latents moved by Attend-and-Excite",
+    "kept-joint": "everything in one prompt, from the edited picture's own noise, and kept",
+    "kept": "as cacao, from the edited picture's own noise, and kept",
+    "kept-both": "as both, from the edited picture's own noise, and kept",
+    "alternative": "as joint, from the noise that the WebUI's img2img alternative test finds",
+    "kept-same": "what the picture shows, from its noise, and kept: nothing is to change",
+    "autoencoder": "the picture, through the autoencoder only",
 }
-UPDATING = ("on", "bcu", "both")
-COMPOSING = ("cacao", "both", "core-and")
+KEEPING = ("kept-joint", "kept", "kept-both", "kept-same")
+EDITING = (*KEEPING, "alternative", "autoencoder")
+"""Only for pictures that are edited."""
+UPDATING = ("on", "bcu", "both", "kept-both")
+COMPOSING = ("cacao", "both", "core-and", "kept", "kept-both")
+NEGATIVE = ("joint", "on", "bcu", "alternative")
+"""What is to go is their negative prompt."""
 SCALED = (*COMPOSING, "halves", "attend-and-excite")
 OTHERS = ("halves", "attend-and-excite")
 """What people would take instead: only for pictures of several things, made from noise."""
-PATCHED = ("on", "bcu", "cacao", "both")
+PATCHED = ("on", "bcu", "cacao", "both", "kept", "kept-both")
 
 _STILL = {
     "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "centered": False, "contrast": 0.0,
     "regions": 0.0,
 }  # fmt: skip
 _OFF = Settings(**_STILL)
-_ALPHA = Range(0.0, 100.0)
+_OF_ANY = {"alpha": Range(0.0, 100.0), "cfg": Range(0.0, 100.0)}
+_PARTS: dict[str, type] = dict.fromkeys(KEEPING, Keeping) | {"alternative": Alternative}
+_OWN = ("keep", "keep_source", "keep_steps")  # which a case decides, or the sampling
 _WORDS = ("subjects", "token_weights")  # which belong to a prompt
 _ALWAYS_SHOWN = ("gamma_attn", "gamma_norm")
 _GRID_LEGAL = (
@@ -46,12 +68,15 @@ _GRID_LEGAL = (
 @dataclass(frozen=True)
 class Method:
     """One column of the table. `alpha` multiplies the weights of what follows AND, what columns
-    have of their own, or the step size of Attend-and-Excite; `named` are the fields that the grid
-    names, which the label then tells whatever their values."""
+    have of their own, or the step size of Attend-and-Excite; `cfg` is in the place of the
+    sampling's. `part` is what is set of keeping the picture, or of the alternative test. `named`
+    are the fields that the grid names, which the label then tells whatever their values."""
 
     kind: str
     settings: Settings = _OFF
     alpha: float = 1.0
+    cfg: float | None = None
+    part: Keeping | Alternative | None = None
     named: frozenset[str] = field(default=frozenset(), compare=False)
 
     def facts(self) -> dict[str, Any]:
@@ -62,20 +87,33 @@ class Method:
                 continue
             if self.kind in UPDATING or (self.kind in PATCHED and name == "and_means"):
                 facts[name] = value
-        return facts | ({"alpha": self.alpha} if self.kind in SCALED else {})
+        for each in declarations(type(self.part)) if self.part else ():
+            if each.name not in _OWN:
+                facts[each.name] = getattr(self.part, each.name)
+        facts |= {"alpha": self.alpha} if self.kind in SCALED else {}
+        return facts | ({} if self.cfg is None else {"cfg": self.cfg})
 
     @property
     def label(self) -> str:
         """A short name: the kind, the step sizes, and what else is named or not the default."""
-        usual = Method(self.kind, Settings()).facts()
+        usual = Method(self.kind, Settings(), part=_part(self.kind, {})).facts()
         steps = _ALWAYS_SHOWN if self.kind in UPDATING and self.kind != "on" else ()
         shown = {*self.named, *steps}
         parts = [
             f"{name}={_shown(value)}"
             for name, value in self.facts().items()
-            if name != "kind" and (name in shown or value != usual[name])
+            if name != "kind" and (name in shown or value != usual.get(name))
         ]
         return " ".join([self.kind, *parts])
+
+
+def _part(kind: str, values: dict[str, Any]) -> Any:
+    """What is set of a method of that kind besides EBCA's settings; None for most."""
+    owner = _PARTS.get(kind)
+    if owner is None:
+        return None
+    given = {each.name: values[each.name] for each in declarations(owner) if each.name in values}
+    return owner(**({"keep": True} if owner is Keeping else {}), **given)
 
 
 def _shown(value: Any) -> str:
@@ -83,7 +121,14 @@ def _shown(value: Any) -> str:
 
 
 def grid_fields() -> list[str]:
-    return [name for name in all_declarations() if name not in _WORDS] + ["alpha"]
+    names = [name for name in (*all_declarations(), *_part_fields()) if name not in _WORDS]
+    return [*names, *_OF_ANY]
+
+
+def _part_fields() -> dict[str, Declaration]:
+    owners = dict.fromkeys(_PARTS.values())
+    known = {each.name: each for owner in owners for each in declarations(owner)}
+    return {name: each for name, each in known.items() if name not in _OWN}
 
 
 def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
@@ -99,14 +144,16 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    if name == "alpha":
+    if name in _OF_ANY:
         try:
-            return check_number(name, float(text), _ALPHA)
+            return check_number(name, float(text), _OF_ANY[name])
         except ValueError:
-            raise SettingsError(name, text, str(_ALPHA)) from None
+            raise SettingsError(name, text, str(_OF_ANY[name])) from None
     if name == "max_relative_update" and text == "none":
         text = "0"
-    return all_declarations()[name].read(text.replace("+", ",") if name == "layers" else text)
+    return {**all_declarations(), **_part_fields()}[name].read(
+        text.replace("+", ",") if name == "layers" else text
+    )
 
 
 def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
@@ -126,9 +173,12 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
 
 
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
+    if kind == "autoencoder":  # which nothing is sampled for
+        return Method(kind)
+    cfg = point.get("cfg")
     if kind == "on":
-        return Method(kind, Settings())
-    changes = {name: value for name, value in point.items() if name != "alpha"}
+        return Method(kind, Settings(), cfg=cfg)
+    changes = {name: value for name, value in point.items() if name in all_declarations()}
     names_steps = any(name.startswith("gamma") for name in changes)
     if "contrast" in changes:  # instead of the regions
         changes = {"regions": 0.0, **changes}
@@ -136,4 +186,4 @@ def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
     if kind not in UPDATING:
         settings = _OFF.replace(and_means=settings.and_means)
     alpha = point.get("alpha", 1.0) if kind in SCALED else 1.0
-    return Method(kind, settings, alpha, frozenset(point))
+    return Method(kind, settings, alpha, cfg, _part(kind, point), frozenset(point))

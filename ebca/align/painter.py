@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import statistics
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,21 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from ebca.align.alternative import Alternative, alternative
 from ebca.align.attend_and_excite import SCALE, AttendAndExcite
 from ebca.align.cases import Case
 from ebca.align.core_and import core_and
 from ebca.align.halves import SHARE, halves
-from ebca.align.methods import PATCHED, Method
+from ebca.align.methods import EDITING, NEGATIVE, PATCHED, Method
+from ebca.align.sources import draw_source
 from ebca.core.trace import Trace
 from ebca.generate import load_pipeline
 from ebca.hosts.diffusers import places_of
+from ebca.hosts.keeping import encoded, invert
 from ebca.prompts import Composed, Prompt, compose
 from ebca.session import apply_patch
+from ebca.settings import declarations
+from ebca.settings.keeping import Keeping
 
 Pictures = npt.NDArray[np.uint8]  # [b, height, width, 3]
 SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "pndm": "PNDMScheduler"}
@@ -80,12 +85,14 @@ class Painter:
     ) -> tuple[Pictures, dict[str, float]]:
         """Pictures of cases whose `batch` is the same; with `traced`, also what the updates did."""
         pipe, inputs = self._prepared(cases)
+        if method.kind == "autoencoder":
+            return self._autoencoded(pipe, inputs["image"]), {}
         trace = Trace() if traced else None
         with ExitStack() as stack:
             texts = [case.prompt(method.kind) for case in cases]
-            negatives = [
-                case.negative if method.kind in ("joint", "on", "bcu") else "" for case in cases
-            ]
+            negatives = [case.negative if method.kind in NEGATIVE else "" for case in cases]
+            if method.kind in EDITING:
+                inputs |= stack.enter_context(self._from_picture(pipe, cases, method))
             if method.kind == "core-and":
                 texts = stack.enter_context(core_and(pipe, texts, method.alpha))
             elif method.kind in PATCHED:
@@ -101,15 +108,48 @@ class Painter:
                 inputs |= self._excited(cases, texts, method.alpha)
             output = pipe(
                 prompt=list(texts),
-                negative_prompt=negatives,
-                num_inference_steps=self.sampling.steps,
-                guidance_scale=self.sampling.cfg,
+                **{
+                    "negative_prompt": negatives,
+                    "num_inference_steps": self.sampling.steps,
+                    **inputs,
+                },
+                guidance_scale=self.sampling.cfg if method.cfg is None else method.cfg,
                 generator=[torch.Generator("cpu").manual_seed(case.seed) for case in cases],
                 output_type="np",
-                **inputs,
             ).images
         pictures: Pictures = np.asarray((output * 255).round().clip(0, 255), np.uint8)
         return pictures, {} if trace is None else summary(trace)
+
+    @contextmanager
+    def _from_picture(
+        self, pipe: Any, cases: Sequence[Case], method: Method
+    ) -> Iterator[dict[str, Any]]:
+        """While the block runs `pipe` begins with the noise of the pictures of the cases. Gives
+        what it is called with."""
+        sources = [case.source for case in cases if case.source]
+        native = self.sampling.size or self._native
+        pictures = [draw_source(source, native) for source in sources]
+        shows, steps = [source.shows for source in sources], self.sampling.steps
+        if isinstance(method.part, Alternative):
+            with alternative(pipe, pictures, shows, steps, method.part) as inputs:
+                yield inputs
+        elif isinstance(method.part, Keeping):
+            chosen = {
+                each.name: getattr(method.part, each.name)
+                for each in declarations(Keeping)
+                if each.name not in ("keep", "keep_source")
+            }
+            inversion = invert(
+                pipe, pictures, source=shows, steps=steps, strength=sources[0].strength,
+                seed=[case.seed for case in cases], **chosen,
+            )  # fmt: skip
+            with inversion.on(pipe):
+                yield inversion.inputs
+
+    def _autoencoded(self, pipe: Any, pictures: Sequence[Image.Image]) -> Pictures:
+        latents = encoded(pipe, pictures) / pipe.vae.config.scaling_factor
+        decoded = pipe.image_processor.postprocess(pipe.vae.decode(latents).sample, "np")
+        return np.asarray((decoded * 255).round().clip(0, 255), np.uint8)
 
     def _excited(self, cases: Sequence[Case], texts: Sequence[str], scale: float) -> dict[str, Any]:
         """The inputs with which the pipeline does what Attend-and-Excite does."""
@@ -135,8 +175,6 @@ class Painter:
         source = cases[0].source
         if source is None:
             return self.pipe, {"height": size, "width": size}
-        from ebca.align.world import draw_source
-
         pictures = [draw_source(case.source, size) for case in cases if case.source]
         inputs: dict[str, Any] = {"image": pictures, "strength": source.strength}
         if not source.mask:

@@ -25,8 +25,9 @@ _DRAWS = 4000
 
 
 class Line(NamedTuple):
-    """A figure of a method in a task. `difference` is to the method compared with, in pairs;
-    `true` and `true_difference` have the judge's error taken out and in the interval."""
+    """A figure of a method in a task, as a case's title has it. `difference` is to the method
+    compared with, in pairs; `true` and `true_difference` have the judge's error taken out and in
+    the interval."""
 
     task: str
     method: str
@@ -48,8 +49,8 @@ def lines(
     error: dict[str, Any],
 ) -> Iterator[Line]:
     """`saws` has what the judge saw of every method, in the order of `cases`."""
-    for task in dict.fromkeys(case.task for case in cases):
-        places = [place for place, case in enumerate(cases) if case.task == task]
+    for task in dict.fromkeys(case.title for case in cases):
+        places = [place for place, case in enumerate(cases) if case.title == task]
         asked = [cases[place] for place in places]
         columns = {
             label: column([saw[place] for place in places], asked) for label, saw in saws.items()
@@ -114,7 +115,7 @@ def table(rows: Sequence[Line], figures: Sequence[str] | None = None) -> Iterato
     for row in rows:
         if figures and row.figure not in figures:
             continue
-        percent = row.figure not in ("structure", "rest", "clip", "clip-least")
+        percent = row.figure not in ("structure", "whole", "rest", "clip", "clip-least")
         changed = f"{row.gained} / {row.lost}" if row.difference else ""
         yield (
             f"| {row.task} | {row.method} | {row.figure} | {row.pictures} |"

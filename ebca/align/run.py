@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,14 +15,15 @@ from tqdm import tqdm
 
 from ebca.align import world
 from ebca.align.cases import Case, read_prompts
+from ebca.align.curves import at_equal, curves, equal_table, perfect
 from ebca.align.judges import ClipJudge, Judge, WorldJudge
-from ebca.align.methods import OTHERS, Method
+from ebca.align.methods import EDITING, OTHERS, Method
 from ebca.align.painter import Painter, Sampling
 from ebca.align.remote import Cluster
 from ebca.align.report import as_json, lines, sizes, table
 from ebca.align.store import Store
 from ebca.align.sweep import InProcess, Sweep, Workers
-from ebca.plots import Labelled, side_by_side
+from ebca.plots import Labelled, plot_curves, side_by_side
 from ebca.settings import SettingsError
 
 _ENERGIES = {
@@ -63,6 +65,8 @@ def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
     rows = list(lines(cases, saws, against, judge.error))
     print(headline(options, cases, judge, weights))
     print(*table(rows, options.figures), sep="\n")
+    equal = list(at_equal(cases, saws, against))
+    print(*equal_table(equal, against), sep="\n", end="")
     traced = {method.label: sweep.traced(store, method) for method in methods}
     print(*energies(traced), sep="\n", end="")
     if options.detect is not None:
@@ -70,8 +74,13 @@ def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
     if options.json:
         facts = {"weights": weights, "judge": judge.name, "error": judge.error, **sampling.facts()}
         figures = {**facts, "lines": as_json(rows), "energies": traced}
+        figures["at_equal"] = [each._asdict() for each in equal]
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if options.curves:
+        options.curves.parent.mkdir(parents=True, exist_ok=True)
+        plot_curves(list(curves(cases, saws)), perfect(cases), options.curves)
+        print(options.curves, file=sys.stderr)
     if options.picture:
         draw(options.picture, cases, methods, sweep, store, options.rows)
         print(options.picture, file=sys.stderr)
@@ -80,13 +89,22 @@ def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
 
 def cases_of(options: argparse.Namespace) -> list[Case]:
     if options.prompts is None:
-        return [
+        drawn = [
             case
             for task in dict.fromkeys(options.task)
             for case in world.cases(task, options.split, options.count, options.seed)
         ]
+        return [each for case in drawn for each in at_strengths(case, options.strength)]
     cases = read_prompts(options.prompts, options.seeds, options.seed)
     return cases if options.judge == "clip" else [world.understood(case) for case in cases]
+
+
+def at_strengths(case: Case, strengths: Sequence[float]) -> list[Case]:
+    """An edit at each of the denoising strengths, if there are any; other cases as they are."""
+    if case.source is None or case.source.mask or not strengths:
+        return [case]
+    sources = (dataclasses.replace(case.source, strength=each) for each in strengths)
+    return [dataclasses.replace(case, source=source) for source in sources]
 
 
 def check_others(cases: Sequence[Case], methods: Sequence[Method]) -> None:
@@ -95,6 +113,11 @@ def check_others(cases: Sequence[Case], methods: Sequence[Method]) -> None:
         for case in cases:
             if not case.columns:
                 legal = f"left out for {case.joint!r}: it is for several things, made from noise"
+                raise SettingsError("methods", kind, legal)
+    for kind in (method.kind for method in methods if method.kind in EDITING):
+        for case in cases:
+            if not case.edited:
+                legal = f"left out for {case.joint!r}: it is for pictures that are edited"
                 raise SettingsError("methods", kind, legal)
 
 
@@ -131,8 +154,8 @@ def draw(
     count: int,
 ) -> None:  # fmt: skip
     """The first `count` cases of every task, a row each, a column a method."""
-    tasks = dict.fromkeys(case.task for case in cases)
-    shown = [c for task in tasks for c in [c for c in cases if c.task == task][:count]]
+    titles = dict.fromkeys(case.title for case in cases)
+    shown = [c for title in titles for c in [c for c in cases if c.title == title][:count]]
     rows = [
         [
             Labelled(

@@ -9,7 +9,8 @@ doubled     something asked for is there more than once
 odd         the share of the objects in the picture that are unlike true ones
 scene       the scene and the style are those asked for
 removed     what was taken away is not there
-structure   distance in structure to the picture that was edited; rest: outside of the mask
+structure   distance in structure to the picture that was edited; whole: mean difference of its
+            pixels, 0 to 1; rest: of those outside of the mask or of what is edited
 clip, clip-least   similarity to the prompt; to the least similar of its things
 """
 
@@ -61,7 +62,7 @@ def figures(saw: dict[str, Any], case: Case) -> dict[str, float]:
         result["odd"] = saw["odd"]
     result |= {"scene": float(scene)} if any(looks.values()) else {}
     result |= {"removed": float(removed)} if case.absent else {}
-    return result | {name: saw[name] for name in ("structure", "rest") if name in saw}
+    return result | {name: saw[name] for name in ("structure", "whole", "rest") if name in saw}
 
 
 def _shows(objects: Sequence[tuple[str, ...]], name: str, colour: str) -> bool:
@@ -77,7 +78,8 @@ def reliability(
     The judge says yes wrongly if it invents just what is missing: one of the things that are not
     there; taken as the whole of what it invents, which is too careful.
     """
-    count = 2 if case.source else min(3, len(case.things))
+    beside = len(case.source.things) if case.source and case.source.mask else 0
+    count = min(3, len(case.things) + beside)
     of = "worn" if case.task in WORN else f"{count} object{'s' if count > 1 else ''}"
     rates = error.get(f"reconstructions, {of}")
     if rates is None or figure not in ("present", "right"):

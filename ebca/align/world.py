@@ -10,9 +10,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from ebca.align.cases import Case, Source, Thing, joined
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
@@ -32,6 +29,8 @@ TASKS = {
     "inpaint": "an object to be painted into a half that is masked",
     "edit": "one of two objects changed into another of its kind",
     "dressing": "an animal edited so that it wears something",
+    "edit-colour": "one of two objects edited so that it has another colour",
+    "edit-scene": "an object in a scene, edited so that it is in another",
 }
 _KINDS = {
     "single": "single",
@@ -46,9 +45,11 @@ _KINDS = {
     "style": "style_and",
     "attribute": "attribute_and",
     "negation": "negation",
+    "edit-scene": "single_scene",
 }
 SPLITS = {"development": "dev", "test": "test"}
-_STRENGTH = {"inpaint": 1.0, "edit": 0.7, "dressing": 0.7}
+_STRENGTH = 0.7  # of an edit
+_WITHOUT_COLOUR = 3  # so many times fewer prompts have a colour, at most
 _REMOVED = -0.3  # the weight of what an edit replaces
 
 
@@ -56,29 +57,13 @@ def cases(task: str, split: str, count: int, first_seed: int) -> list[Case]:
     """`count` cases of a task; every one has a noise seed of its own."""
     make: Callable[[Any, int], Case] = {
         "inpaint": _inpaint, "edit": _edit, "dressing": _dressing,
+        "edit-colour": _recoloured, "edit-scene": _moved,
     }.get(task, lambda prompt, seed: _case(task, prompt, seed))  # fmt: skip
-    found = _world().prompts(_KINDS.get(task, "two_seen"), SPLITS[split], count)
+    drawn = _WITHOUT_COLOUR * count if task == "edit-colour" else count
+    found = the_world().prompts(_KINDS.get(task, "two_seen"), SPLITS[split], drawn)
+    if task == "edit-colour":
+        found = [each for each in found if any(thing.colour for thing in each.objects)][:count]
     return [make(prompt, first_seed + place) for place, prompt in enumerate(found)]
-
-
-def draw_source(source: Source, size: int) -> Image.Image:
-    """The picture that an edit or an inpainting starts from."""
-    world, rng = _world(), random.Random(source.seed)
-    things = [world.Object(*thing) for thing in source.things]
-    if source.mask:  # a single object, in the half that is kept
-        across = 48 if source.mask == "left" else 16
-        placed = (world.Placed(things[0], across, 32, rng.choice((26, 28)), rng.random() < 0.5),)
-        scene = world.Scene(placed)
-    else:
-        scene = world.draw_scene(rng, things, "plain", "")
-    picture = Image.fromarray(np.asarray(world.render(scene)))
-    return picture if size == world.SIZE else picture.resize((size, size))
-
-
-def empty() -> Image.Image:
-    """The plain scene with nothing in it."""
-    world = _world()
-    return Image.fromarray(np.asarray(world.render(world.Scene(()))))
 
 
 def understood(case: Case) -> Case:
@@ -86,7 +71,7 @@ def understood(case: Case) -> Case:
 
     Raises SettingsError if it does not know them.
     """
-    world, things = _world(), []
+    world, things = the_world(), []
     for words in (thing.name.split() for thing in case.things):
         *colours, name = words
         colour, sprite = " ".join(colours), world.SPRITES.get(name)
@@ -105,7 +90,7 @@ def _case(task: str, prompt: Any, seed: int) -> Case:
         main, joint, composed = parts[0], " ".join(parts), prompt.text
     elif task == "in-scene":
         main = joint = prompt.text
-        where = _world().BACKDROPS[prompt.scene].phrase
+        where = the_world().BACKDROPS[prompt.scene].phrase
         phrases = _phrases(prompt.text.removesuffix(f" {where}"))
         composed = " AND ".join(f"{phrase} {where}" for phrase in phrases)
     elif task == "attribute":
@@ -128,14 +113,14 @@ def _case(task: str, prompt: Any, seed: int) -> Case:
 def _inpaint(prompt: Any, seed: int) -> Case:
     kept, asked = _things(prompt.objects)
     side = "left" if seed % 2 else "right"
-    source = Source((kept,), seed, _STRENGTH["inpaint"], side)
+    source = Source((kept,), seed, 1.0, side, shows=kept.phrase)
     joint = joined((kept, asked))
     composed = f"{kept.phrase} AND {asked.phrase}"
     return Case("inpaint", joint, joint, composed, seed, (asked,), source=source)
 
 
 def _edit(prompt: Any, seed: int) -> Case:
-    world = _world()
+    world = the_world()
     old, kept = _things(prompt.objects)
     alike = [
         name
@@ -145,7 +130,7 @@ def _edit(prompt: Any, seed: int) -> Case:
     ]
     new = Thing(random.Random(seed).choice(alike), old.colour)
     joint = joined((new, kept))
-    source = Source((old, kept), seed, _STRENGTH["edit"])
+    source = Source((old, kept), seed, _STRENGTH, shows=joined((old, kept)))
     return Case(
         "edit", joint, joint, f"{joint} AND {old.phrase} :{_REMOVED}", seed, (new, kept),
         absent=(Thing(old.name),), negative=old.phrase, source=source,
@@ -155,13 +140,37 @@ def _edit(prompt: Any, seed: int) -> Case:
 def _dressing(prompt: Any, seed: int) -> Case:
     things = _things(prompt.objects)
     animal = _wearer(things)
-    source = Source((animal,), seed, _STRENGTH["dressing"])
+    source = Source((animal,), seed, _STRENGTH, shows=animal.phrase)
     composed = f"{animal.phrase} AND {prompt.text}"
     return Case("dressing", prompt.text, prompt.text, composed, seed, things, source=source)
 
 
+def _recoloured(prompt: Any, seed: int) -> Case:
+    old, kept = sorted(_things(prompt.objects), key=lambda thing: not thing.colour)
+    colour = random.Random(seed).choice(the_world().far_colours(old.colour))
+    new = Thing(old.name, colour)
+    joint = joined((new, kept))
+    source = Source((old, kept), seed, _STRENGTH, shows=joined((old, kept)))
+    return Case(
+        "edit-colour", joint, joint, f"{joint} AND something {old.colour} :{_REMOVED}", seed,
+        (new, kept), absent=(old,), source=source,
+    )  # fmt: skip
+
+
+def _moved(prompt: Any, seed: int) -> Case:
+    backdrops, (thing,) = the_world().BACKDROPS, _things(prompt.objects)
+    before = random.Random(seed).choice([name for name in backdrops if name != prompt.scene])
+    here, there = backdrops[before].phrase, backdrops[prompt.scene].phrase
+    source = Source((thing,), seed, _STRENGTH, scene=before, shows=f"{thing.phrase} {here}".strip())
+    gone = f" AND {here} :{_REMOVED}" if here else ""
+    return Case(
+        "edit-scene", prompt.text, prompt.text, f"{thing.phrase} AND {there}{gone}", seed, (thing,),
+        prompt.scene, source=source,
+    )  # fmt: skip
+
+
 def _wearer(things: tuple[Thing, ...]) -> Thing:
-    return next(thing for thing in things if thing.name in _world().WEARERS)
+    return next(thing for thing in things if thing.name in the_world().WEARERS)
 
 
 def _phrases(text: str) -> list[str]:
@@ -172,7 +181,8 @@ def _things(objects: Any) -> tuple[Thing, ...]:
     return tuple(Thing(thing.name, thing.colour) for thing in objects)
 
 
-def _world() -> Any:
+def the_world() -> Any:
+    """The small model's world. Raises SettingsError where it is not there."""
     try:
         from small_model import world
     except ImportError as error:

@@ -51,7 +51,7 @@ class Inversion:
         self,
         inputs: Mapping[str, Any],
         keeping: Keeping,
-        levels: _Levels,
+        levels: Levels,
         path: Path,
         recording: Recording,
         evaluations: int,
@@ -119,7 +119,7 @@ def invert(
     source: str | Sequence[str],
     steps: int = 20,
     strength: float = 1.0,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     iterations: int = 2,
     progress: Progress = _no_progress,
     **settings: Any,
@@ -131,7 +131,8 @@ def invert(
     source: what it shows, a prompt, or one for each picture. At guidance 1 it gives the picture
         back.
     steps, strength: of the edit, as image-to-image pipelines have them.
-    seed: of the noise, where `keep_noise` is `scattered`.
+    seed: of the noise, where `keep_noise` is `scattered`: one for each picture, or the first one's,
+        and the others have the next.
     iterations: evaluations of the model for each step back, where it is `flow`.
     progress: called after each evaluation.
     settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
@@ -146,21 +147,30 @@ def invert(
     if len(sizes) != 1:
         raise SettingsError("image", sorted(sizes), "pictures of one size, at least one")
     texts = _checked_source(source, len(pictures))
-    clean = _encoded(pipe, pictures)
-    levels = _Levels(pipe.scheduler, steps, strength)
-    model = _Source(pipe, texts, pictures[0].size, progress)
-    if keeping.keep_noise == "flow":
-        path: Path = _flow(clean, levels, model, keeping, iterations)
-    else:
-        generator = torch.Generator().manual_seed(seed)
-        path = Scattered(clean, lambda: torch.randn(clean.shape, generator=generator).to(clean))
-    recording = _recorded(pipe.scheduler, levels, path, model)
+    seeds = _checked_seeds(seed, len(pictures))
+    clean = encoded(pipe, pictures)
+    levels = Levels(pipe.scheduler, steps, strength)
+    model = SourceModel(pipe, texts, pictures[0].size, progress)
+    path, recording = search(pipe.scheduler, levels, clean, model, keeping, seeds, iterations)
     one = not isinstance(image, (list, tuple))
     inputs: dict[str, Any] = {"strength": strength, "num_inference_steps": steps}
     inputs["image"] = pictures[0] if one else pictures
     if keeping.keep_from_source:
         inputs["negative_prompt"] = texts[0] if one else texts
     return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
+
+
+def search(
+    scheduler: Any, levels: Levels, clean: Tensor, model: SourceModel, keeping: Keeping,
+    seeds: Sequence[int], iterations: int = 2,
+) -> tuple[Path, Recording]:  # fmt: skip
+    """The way of latents `clean` [b, c, h, w] into noise, and one sampling held on it. `seeds` has
+    one for each row."""
+    if keeping.keep_noise == "flow":
+        path: Path = _flow(clean, levels, model, keeping, iterations)
+    else:
+        path = Scattered(clean, _noise(clean, seeds))
+    return path, _recorded(scheduler, levels, path, model)
 
 
 def _checked(
@@ -196,7 +206,26 @@ def _checked_source(source: Any, count: int) -> list[str]:
     return list(texts)
 
 
-def _encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
+def _checked_seeds(seed: Any, count: int) -> list[int]:
+    """One seed for each of `count` pictures."""
+    seeds = [seed + place for place in range(count)] if isinstance(seed, int) else list(seed)
+    if len(seeds) != count:
+        raise SettingsError("seed", seed, "one number, or one for each picture")
+    return seeds
+
+
+def _noise(clean: Tensor, seeds: Sequence[int]) -> Callable[[], Tensor]:
+    """What draws noise for latents [b, c, h, w], each row from a seed of its own."""
+    generators = [torch.Generator().manual_seed(each) for each in seeds]
+
+    def draw() -> Tensor:
+        drawn = [torch.randn(clean.shape[1:], generator=each) for each in generators]
+        return torch.stack(drawn).to(clean)
+
+    return draw
+
+
+def encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
     """Latents [b, 4, h, w] of pictures, the most likely ones, one after the other."""
     vae, device = pipe.vae, pipe._execution_device
     latents = []
@@ -208,7 +237,7 @@ def _encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
 
 
 def _flow(
-    clean: Tensor, levels: _Levels, model: _Source, keeping: Keeping, iterations: int
+    clean: Tensor, levels: Levels, model: SourceModel, keeping: Keeping, iterations: int
 ) -> Path:
     grid = levels.rising()
     back = between(grid, round(keeping.keep_steps))
@@ -216,7 +245,7 @@ def _flow(
     return Flow(clean, back, points)
 
 
-def _recorded(original: Any, levels: _Levels, path: Path, model: _Source) -> Recording:
+def _recorded(original: Any, levels: Levels, path: Path, model: SourceModel) -> Recording:
     """One sampling by a scheduler like `original` under the source prompt, without guidance."""
     scheduler, recording, clean = copy.deepcopy(original), Recording(), path.clean
     scheduler.set_timesteps(levels.steps, device=clean.device)
@@ -242,7 +271,7 @@ def _moved(stepped: Any, replay: Replay) -> Any:
     return stepped
 
 
-class _Levels:
+class Levels:
     """The timesteps of one run of a scheduler, with the scale and noise level of each."""
 
     def __init__(self, scheduler: Any, steps: int, strength: float) -> None:
@@ -282,7 +311,7 @@ def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
     return scale, float(scheduler.add_noise(zero, one, timestep[None]))
 
 
-class _Source:
+class SourceModel:
     """The model under the source prompt, without guidance: one row a picture."""
 
     def __init__(
@@ -318,7 +347,7 @@ class _Source:
         )[0]  # fmt: skip
         return predicted
 
-    def at_levels(self, levels: _Levels) -> Callable[[Tensor, float], Tensor]:
+    def at_levels(self, levels: Levels) -> Callable[[Tensor, float], Tensor]:
         """D(x, sigma), as the flow needs it."""
 
         def denoise(x: Tensor, sigma: float) -> Tensor:

@@ -14,6 +14,8 @@ _PAPER = {"gamma_spread": 0.0, "centered": False, "and_means": "average", "regio
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     DEFAULT: {},  # the defaults, which docs/alignment.md measured
     "contrast": {"gamma_attn": 0.0, "regions": 0.0, "contrast": 1.3},
+    # subjects keep the places that they have in the picture, see docs/editing.md
+    "edit a picture": {"gamma_attn": 0.0, "regions": 0.0},
     # step sizes and windows from the commands of the authors' code, one for each of its tasks
     "paper: multi-concept": {**_PAPER, "gamma_attn": 0.01, "gamma_norm": 0.02},
     "paper: inpainting": {**_PAPER, "gamma_attn": 0.025, "gamma_norm": 0.025, "mask": True},

@@ -16,12 +16,15 @@ from ebca.settings.infotext import PREFIX
 from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings
 from ebca.settings.presets import PRESETS, preset_values
-from ebca.webui import infotext
+from ebca.webui import infotext, interrogators
 from ebca.webui.options import fields
 from ebca.webui.status import status
 
 _PAIR = 2
 """Controls side by side."""
+
+_ASKED = "keep_source"
+"""The field that the host's interrogators may fill in."""
 
 _OF_A_PICTURE = ("keep",)
 """Groups for jobs that begin with a picture."""
@@ -93,8 +96,14 @@ def _controls(tab: str, group: str) -> dict[str, Any]:
         rows[-1].append(each)
     made: dict[str, Any] = {}
     for row in rows:
+        asked = None
         with gr.Row():
-            made |= {each.name: _control(tab, each) for each in row}
+            for each in row:
+                made[each.name] = _control(tab, each)
+                if each.name == _ASKED and tab == "img2img":
+                    asked = interrogators.buttons(made[each.name])
+        if asked is not None:
+            asked.connect()
     return made
 
 

@@ -6,6 +6,9 @@ No part of EBCA and not to be installed where anybody works: see README.md besid
         at the n-th call of `where`, do once what `what` says; then all is as it was
     GET  /ebca-testing/fault     {"waiting": whether it still waits, "calls": calls of it so far}
     DELETE /ebca-testing/fault   take it back
+    POST /ebca-testing/interrogators {"CLIP": "a cat", "DeepBooru": null}
+        what these say from now on, in the place of the WebUI's own, or that there is none, or
+        "fail"; without any, the WebUI's own again
     GET  /ebca-testing/comments  the lines under the last job's pictures
     GET  /ebca-testing/calls     the calls of the UNet in the last job: rows and tokens of its
                                  context, and Forge's `cond_or_uncond` (null elsewhere)
@@ -18,7 +21,7 @@ import sys
 
 import torch
 from fastapi import Body, HTTPException
-from modules import script_callbacks, scripts, shared
+from modules import deepbooru, script_callbacks, scripts, shared
 
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB (a test)"
 
@@ -99,6 +102,39 @@ def find(where):
     return owner, name
 
 
+class Interrogator:
+    """In the place of the WebUI's, which would load a model."""
+
+    def __init__(self, says):
+        self.says = says
+
+    def interrogate(self, picture):
+        if self.says == "fail":
+            return "<error>"  # as the WebUI's does
+        return f"{self.says} ({picture.mode} {picture.width}x{picture.height})"
+
+    def tag(self, picture):
+        if self.says == "fail":
+            raise RuntimeError("a test's error")
+        return self.interrogate(picture)
+
+
+own_interrogators = {}
+
+
+def stand_in(says):
+    own_interrogators.setdefault("CLIP", shared.interrogator)
+    own_interrogators.setdefault("DeepBooru", deepbooru.model)
+    shared.interrogator, deepbooru.model = (
+        own_interrogators[name]
+        if name not in says
+        else None
+        if says[name] is None
+        else Interrogator(says[name])
+        for name in ("CLIP", "DeepBooru")
+    )
+
+
 def take_back():
     while faults:
         faults.pop().take_back()
@@ -122,6 +158,10 @@ def add_routes(_demo, app):
     @app.delete("/ebca-testing/fault")
     def delete():
         take_back()
+
+    @app.post("/ebca-testing/interrogators")
+    def interrogators(says: dict[str, str | None]):
+        stand_in(says)
 
     @app.get("/ebca-testing/calls")
     def calls():

@@ -1,0 +1,84 @@
+"""The host's own interrogators, as buttons beside the box for what the picture shows.
+
+Their models, settings and downloads are the host's.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gradio as gr  # type: ignore[import-not-found]
+from modules import call_queue, errors, shared  # type: ignore[import-not-found]
+from modules.ui_components import ToolButton  # type: ignore[import-not-found]
+
+from ebca.webui.asking import answer
+
+_PICTURES = (
+    "img2img_image", "img2img_sketch", "img2maskimg", "inpaint_sketch", "img_inpaint_base"
+)  # fmt: skip
+"""The element ids of the host's pictures in img2img, in the order of its tabs."""
+
+_ICONS = {"CLIP": "📎", "DeepBooru": "📦"}  # the host's own
+
+_seen: dict[str, Any] = {}
+
+
+def note(component: Any, **kwargs: Any) -> None:
+    """The host has made a component; keep it if it is one of the pictures."""
+    if kwargs.get("elem_id") in _PICTURES and isinstance(component, gr.Image):
+        _seen[kwargs["elem_id"]] = component
+
+
+class Buttons(NamedTuple):
+    """One for each interrogator, beside the text box that gets the answer."""
+
+    box: Any
+    each: dict[str, Any]
+
+    def connect(self) -> None:
+        """Below them comes a line for what goes wrong."""
+        line = gr.HTML(elem_classes=["ebca-asked"])
+        pictures = [_seen[name] for name in _PICTURES]
+        count = 1 + len(pictures)  # the gradio of these hosts sends what it writes to as well
+        tab = f"(...all) => [get_tab_index('mode_img2img'), ...all.slice(1, {count})]"
+        for name, button in self.each.items():
+            asked = call_queue.wrap_queued_call(functools.partial(_on_ask, name))
+            button.click(asked, [self.box, *pictures], [self.box, line], _js=tab)
+
+
+def buttons(box: Any) -> Buttons | None:
+    """Made where this is called; None in a host whose pictures are of another kind."""
+    if not all(name in _seen for name in _PICTURES):
+        return None
+    made = {
+        name: ToolButton(
+            icon,
+            elem_id=f"ebca_img2img_ask_{name.lower()}",
+            tooltip=f"Asks the WebUI's own interrogator, {name}, what the picture shows. The WebUI"
+            " downloads a model for it when it is first used.",
+        )
+        for name, icon in _ICONS.items()
+    }
+    return Buttons(box, made)
+
+
+def _on_ask(name: str, tab: Any, *pictures: Any) -> tuple[Any, str]:
+    def report() -> None:
+        errors.report("EBCA: the WebUI's interrogator failed", exc_info=True)
+
+    text, line = answer(pictures, int(tab), name, _interrogator(name), report)
+    told = f"<div class='error'>{html.escape(line)}</div>" if line else ""
+    return (gr.update() if text is None else text), told
+
+
+def _interrogator(name: str) -> Callable[[Any], Any] | None:
+    if name == "CLIP":
+        return getattr(getattr(shared, "interrogator", None), "interrogate", None)
+    try:
+        from modules import deepbooru
+    except ImportError:
+        return None
+    return getattr(getattr(deepbooru, "model", None), "tag", None)
