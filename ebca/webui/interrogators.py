@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gradio as gr  # type: ignore[import-not-found]
-from modules import call_queue, errors, shared  # type: ignore[import-not-found]
-from modules.ui_components import ToolButton  # type: ignore[import-not-found]
+from modules import errors, shared  # type: ignore[import-not-found]
 
 from ebca.webui.asking import answer
 
@@ -40,6 +39,8 @@ class Buttons(NamedTuple):
 
     def connect(self) -> None:
         """Below them comes a line for what goes wrong."""
+        from modules import call_queue  # of hosts with a page alone
+
         line = gr.HTML(elem_classes=["ebca-asked"])
         pictures = [_seen[name] for name in _PICTURES]
         count = 1 + len(pictures)  # the gradio of these hosts sends what it writes to as well
@@ -53,6 +54,8 @@ def buttons(box: Any) -> Buttons | None:
     """Made where this is called; None in a host whose pictures are of another kind."""
     if not all(name in _seen for name in _PICTURES):
         return None
+    from modules.ui_components import ToolButton  # type: ignore[import-not-found]  # of a page
+
     made = {
         name: ToolButton(
             icon,
