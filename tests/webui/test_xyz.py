@@ -72,6 +72,7 @@ AXES = {
     "centered": [True, False],
     "regions": [0, 0.5],
     "regions_stop": [0, 0.5],
+    "regions_words": [0, 0.5],
     "contrast": [0, 0.4],
     "contrast_stop": [0, 0.5],
     "subjects": ["red car, crown", "red, blue, car"],
@@ -81,10 +82,15 @@ AXES = {
 }
 
 
+OF_IMG2IMG = (
+    "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps", "keep_from_source"
+)  # fmt: skip
+"""What `test_keeping` tries."""
+
+
 def test_there_is_an_axis_for_every_field(axes):
-    fields = {"enabled", "preset", "also_off", "show_attention", *AXES}
+    fields = {"enabled", "preset", "also_off", "show_attention", *AXES, *OF_IMG2IMG}
     assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
-    assert len(fields) == 31
 
 
 @pytest.mark.parametrize("field", AXES)
