@@ -15,6 +15,7 @@ from ebca.methods.partitions import TURNS, best_partition, partitions
 from ebca.methods.places import place_of
 from ebca.methods.regions import OwnPlaces, Regions, noun_maps
 from ebca.prompts import Prompt
+from ebca.session import Patch
 
 sizes = st.tuples(st.integers(4, 17), st.integers(4, 17))
 
@@ -222,11 +223,15 @@ ALONE = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
 ONLY = Settings(gamma_attn=0.0)
 
 
+def cat_and_dog(unet, **more: object) -> Patch:
+    """Regions alone, of the second of two rows."""
+    prompt = compose("a cat and a dog")
+    return apply_patch(unet, ONLY, prompt=prompt, contexts=ALONE, conditional_rows=[1], **more)
+
+
 def test_on_a_unet_the_first_evaluation_is_seen_and_the_second_one_changed(unet):
     off = evaluate(unet, latent(2), context(2), timestep=900)
-    with apply_patch(
-        unet, ONLY, prompt=compose("a cat and a dog"), contexts=ALONE, conditional_rows=[1]
-    ):
+    with cat_and_dog(unet):
         first, second, third = (
             evaluate(unet, latent(2), context(2), timestep=time) for time in (900, 900, 200)
         )
@@ -238,14 +243,7 @@ def test_on_a_unet_the_first_evaluation_is_seen_and_the_second_one_changed(unet)
 
 def test_a_bare_unet_is_told_where_words_stand(unet):
     def second(**more: object) -> torch.Tensor:
-        with apply_patch(
-            unet,
-            ONLY,
-            prompt=compose("a cat and a dog"),
-            contexts=ALONE,
-            conditional_rows=[1],
-            **more,
-        ):
+        with cat_and_dog(unet, **more):
             evaluate(unet, latent(2), context(2), timestep=900)
             return evaluate(unet, latent(2), context(2), timestep=900)
 
@@ -261,14 +259,7 @@ def test_a_bare_unet_is_told_where_words_stand(unet):
 def test_with_a_mask_a_unet_is_changed_where_it_is_repainted_and_no_comparison_reads_a_tensor(unet):
     mask = torch.zeros(8, 8)
     mask[:, 4:] = 1.0
-    with apply_patch(
-        unet,
-        ONLY,
-        prompt=compose("a cat and a dog"),
-        contexts=ALONE,
-        conditional_rows=[1],
-        mask=mask,
-    ):
+    with cat_and_dog(unet, mask=mask):
         first, second = (evaluate(unet, latent(2), context(2), timestep=900) for _ in range(2))
     assert torch.equal(first[0], second[0])
     assert not torch.allclose(first[1], second[1], atol=1e-4)

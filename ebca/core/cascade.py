@@ -124,10 +124,6 @@ class Branches:
     key: Tensor = field(init=False)
     value: Tensor = field(init=False)
 
-    def slots(self, packed: Tensor) -> Sequence[Tensor]:
-        """The rows of every branch of a tensor whose first axis is like that of `start`."""
-        return packed.chunk(len(self.weights))
-
 
 @dataclass
 class MixedRows:

@@ -43,7 +43,7 @@ def answer(
         return Answer(None, NOBODY.format(name))
     try:
         said = str(interrogate(picture.convert("RGB")) or "")
-    except Exception:  # whatever a host's model may do
+    except Exception:  # of a host's model or its download: told below, and with its traceback
         report()
         said = _MARK
     text = said.replace(_MARK, "").strip(" ,\n")

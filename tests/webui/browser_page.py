@@ -57,6 +57,14 @@ class WebUIPage:
         page.on("console", self._listen)
         self.txt2img, self.img2img = Tab(self, "txt2img"), Tab(self, "img2img")
 
+    @contextmanager
+    def fresh(self) -> Iterator[WebUIPage]:
+        """The page, freshly loaded, which afterwards has complained of nothing that is EBCA's."""
+        self.complaints.clear()
+        self.load()
+        yield self
+        assert not [text for text in self.complaints if "ebca" in text.lower()]
+
     def _listen(self, message: Any) -> None:
         if message.type == "error":
             self.complaints.append(f"{message.text} {message.location.get('url')}")
