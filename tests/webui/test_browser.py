@@ -70,6 +70,7 @@ UNUSUAL = {
     "keep_noise": "flow",
     "keep_steps": 30.0,
     "keep_from_source": True,
+    "regions_words": 0.35,
 }
 """A value for every field, none of them a default."""
 
