@@ -6,52 +6,57 @@ import re
 
 from ebca.prompts.words import plain
 
-_DIRECTIONS = {
-    "left": (-1.0, 0.0),
-    "right": (1.0, 0.0),
-    "top": (0.0, -1.0),
-    "bottom": (0.0, 1.0),
-    "above": (0.0, -1.0),
-    "over": (0.0, -1.0),
-    "atop": (0.0, -1.0),
-    "riding": (0.0, -1.0),
-    "below": (0.0, 1.0),
-    "under": (0.0, 1.0),
-    "underneath": (0.0, 1.0),
-    "beneath": (0.0, 1.0),
-}
-"""Words -> direction (x, y) in the picture, y downwards."""
+Place = tuple[float, float, float]
+"""A direction (x, y) in the picture, y downwards; and 1 for the middle of it."""
 
-_SIDE = r"(?:on|at|to|in)\s+the\s+(left|right|top|bottom)"
+NOWHERE: Place = (0.0, 0.0, 0.0)
+_LEFT, _RIGHT = (-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)
+_UP, _DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)  # what is further away is drawn higher
+_MIDDLE = (0.0, 0.0, 1.0)
+
+_PLACES: dict[str, Place] = {
+    "left": _LEFT,
+    "right": _RIGHT,
+    **dict.fromkeys(("top", "above", "over", "atop", "riding", "behind", "background"), _UP),
+    **dict.fromkeys(
+        ("bottom", "below", "under", "underneath", "beneath", "in front of", "foreground"), _DOWN
+    ),
+    **dict.fromkeys(("middle", "center", "centre", "between"), _MIDDLE),
+}
+"""Words -> where they say that something is."""
+
+_SIDE = (
+    r"(?:on|at|to|in)\s+the\s+(left|right|top|bottom|middle|cent(?:er|re)|foreground|background)"
+    r"(?!\s+(?:of|between)\b)"  # `in the middle of a road`
+)
 _RELATION = (
     r"(?:(?:on|to|at)\s+the\s+|on\s+)?"
     r"(?:(left|right|top)(?:\s+side)?\s+of"
-    r"|(above|over|atop|below|under|underneath|beneath|riding)(?:\s+on)?)"
+    r"|(above|over|atop|below|under|underneath|beneath|riding|behind|in front of)(?:\s+on)?)"
 )
+_WITHIN = r"(?:in\s+the\s+middle\s+)?(between)\s"
 """Between two subjects: where the first of them is, seen from the second."""
 
 _AFTER = re.compile(
     rf"\s*(?:(?:is|stands|sits)\s+)?{_SIDE}\b|\W{{1,3}}{_SIDE}(?=\s*(?:[,.;]|and\b|$))"
 )
 _BEFORE = re.compile(rf"(?:^|[,.;]\s*){_SIDE}\W{{0,3}}(?:is\s+|there\s+is\s+)?$")
-_FIRST = re.compile(rf"\W{{0,2}}(?:(?:is|stands|sits)\s+)?{_RELATION}\b")
+_FIRST = re.compile(rf"\W{{0,2}}(?:(?:is|stands|sits)\s+)?(?:{_RELATION}|{_WITHIN})\b")
 _SECOND = re.compile(rf"\b{_RELATION}\s+$")
 
 
-def place_of(prompt: str, subject: str) -> tuple[float, float]:
-    """The direction in which `prompt` says that `subject` is; (0, 0) if it does not."""
+def place_of(prompt: str, subject: str) -> Place:
+    """Where `prompt` says that `subject` is; NOWHERE if it does not."""
     text = plain(prompt).lower()
     at = text.find(subject.lower())
     if at < 0:
-        return (0.0, 0.0)
+        return NOWHERE
     before, after = text[:at], text[at + len(subject) :]
     if said := _FIRST.match(after):
-        return _DIRECTIONS[said[1] or said[2]]
+        return _PLACES[said[said.lastindex or 0]]
     if said := _SECOND.search(before):
-        x, y = _DIRECTIONS[said[1] or said[2]]
-        return (-x, -y)
-    if said := _AFTER.match(after):
-        return _DIRECTIONS[said[1] or said[2]]
-    if said := _BEFORE.search(before):
-        return _DIRECTIONS[said[1]]
-    return (0.0, 0.0)
+        x, y, _ = _PLACES[said[said.lastindex or 0]]
+        return (-x, -y, 0.0)
+    if said := _AFTER.match(after) or _BEFORE.search(before):
+        return _PLACES[said[said.lastindex or 0]]
+    return NOWHERE
