@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from webui.client import WebUI
+from webui.conftest import checkpoint
 
 SAMPLING = {"steps": 4, "cfg": 4.0, "width": 64, "height": 64, "sampler": "DDIM"}
 PROMPTS = "a red car and a blue crown\na cat and a dog"
@@ -91,21 +92,22 @@ def cookie(url: str) -> str:
 
 
 @pytest.fixture
-def votes(webui: WebUI) -> Votes:
-    return Votes(webui._url, cookie(webui._url) if LOGIN else "")
+def votes(host: WebUI) -> Votes:
+    return Votes(host._url, cookie(host._url) if LOGIN else "")
 
 
 def test_the_pictures_are_those_of_the_api_without_and_with_ebca(
-    webui: WebUI, votes: Votes
+    any_webui: WebUI, kind: str, votes: Votes
 ) -> None:
     poll = votes.begin()
     told = votes.made(poll)
     assert told["pairs"] == {"ready": 2}
-    assert "tiny-sd15" in told["facts"]["model"] or os.environ.get("EBCA_WEBUI_SD1")
-    job = {"steps": 4, "scheduler": "Automatic"} if "scheduler" in webui._fields else {"steps": 4}
+    assert checkpoint(any_webui, kind) in told["facts"]["model"]
+    scheduled = "scheduler" in any_webui._fields
+    job = {"steps": 4, "scheduler": "Automatic"} if scheduled else {"steps": 4}
     for prompt, pair in votes.pictures(poll, f"me {poll}").items():
-        off = webui.txt2img(prompt=prompt, **job).picture
-        on = webui.txt2img(prompt=prompt, ebca={}, **job).picture
+        off = any_webui.txt2img(prompt=prompt, **job).picture
+        on = any_webui.txt2img(prompt=prompt, ebca={}, **job).picture
         assert np.array_equal(pair["a"], off)
         assert np.array_equal(pair["b"], on)
         assert not np.array_equal(off, on)
