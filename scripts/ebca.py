@@ -1,13 +1,28 @@
 """The WebUI's door to EBCA: an accordion in txt2img and img2img, axes for the X/Y/Z plot, and the
 tab of the blind vote."""
 
+import runpy
+from pathlib import Path
+
 from modules import script_callbacks, scripts
 
-try:
-    from ebca.webui import accordion, axes, interrogators, job, vote
-except ImportError as error:
-    job = None
-    print(f"EBCA: off, since this program lacks a part of a WebUI that it works with ({error}).")
+ROOT, WEBUI = Path(__file__).parents[1], Path(scripts.__file__).parents[1]
+
+job, callbacks = None, {}
+if not (trouble := runpy.run_path(str(ROOT / "suitable.py"))["here"](WEBUI)):
+    try:
+        from ebca.webui import accordion, axes, interrogators, job, vote
+
+        callbacks = {
+            script_callbacks.on_before_ui: axes.register,
+            script_callbacks.on_after_component: interrogators.note,
+            script_callbacks.on_ui_tabs: vote.tab,
+            script_callbacks.on_app_started: vote.serve,
+        }
+    except (ImportError, AttributeError) as error:
+        job, trouble = None, f"this program lacks a part of a WebUI that it works with ({error})"
+if trouble:
+    print(f"EBCA is off: {trouble}.")
 
 
 class EBCA(scripts.Script):
@@ -36,8 +51,5 @@ class EBCA(scripts.Script):
         job.leave(p)
 
 
-if job is not None:
-    script_callbacks.on_before_ui(axes.register)
-    script_callbacks.on_after_component(interrogators.note)
-    script_callbacks.on_ui_tabs(vote.tab)
-    script_callbacks.on_app_started(vote.serve)
+for listen, listener in callbacks.items():
+    listen(listener)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modules import sd_hijack_clip_old, shared  # type: ignore[import-not-found]
+from modules import shared  # type: ignore[import-not-found]
 
 from ebca.webui.words import OldEmphasis
 
@@ -15,6 +15,8 @@ def webui_text_encoder(model: Any) -> Any:
     stage = getattr(model, "cond_stage_model", None)
     encoders = getattr(stage, "embedders", [stage])
     encoder = next((each for each in encoders if hasattr(each, "tokenize_line")), None)
-    if encoder is not None and shared.opts.use_old_emphasis_implementation:
+    if encoder is not None and getattr(shared.opts, "use_old_emphasis_implementation", False):
+        from modules import sd_hijack_clip_old  # which some of Forge's relatives lack
+
         return OldEmphasis(encoder, sd_hijack_clip_old.process_text_old)
     return encoder

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from modules import shared  # type: ignore[import-not-found]
-from modules.hypernetworks import hypernetwork  # type: ignore[import-not-found]
 from torch import Tensor, nn
 
 from ebca.core.layers import Layer, Projections
@@ -17,10 +16,13 @@ class WebUIProjections(Projections):
     """The projections of the WebUI's UNets."""
 
     def inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """`context` as the loaded hypernetworks change it."""
+        """`context` as the loaded hypernetworks change it. Some of Forge's relatives, which do not
+        use these projections, have no such module."""
         networks: list[Any] = shared.loaded_hypernetworks
         if not networks:
             return context, context
+        from modules.hypernetworks import hypernetwork  # type: ignore[import-not-found]
+
         for_key, for_value = hypernetwork.apply_hypernetworks(networks, context)
         return for_key, for_value
 

@@ -43,6 +43,7 @@ FIELDS = [
     "keep_noise",
     "keep_steps",
     "keep_from_source",
+    "regions_words",
 ]
 
 PRESETS = {

@@ -3,7 +3,6 @@
 import pytest
 
 from webui.client import ON, PAPER, PROMPT, Result, alike, differ, same
-from webui.conftest import checkpoint
 
 BOTH = f"{PROMPT} AND a green hat :0.5"
 LONG = ", ".join(["one blurry ugly thing on the grass"] * 14)
@@ -123,9 +122,8 @@ def test_the_negative_prompt_counts(webui):
 
 
 @pytest.fixture
-def pix2pix(host, sketch):
-    host.load(checkpoint(host, "edit"))
-    return lambda **job: host.img2img(sketch, denoising_strength=1, **job)
+def pix2pix(edits, sketch):
+    return lambda **job: edits.img2img(sketch, denoising_strength=1, **job)
 
 
 def test_instruct_pix2pix_has_its_conditional_rows_updated(pix2pix):

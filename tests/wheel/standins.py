@@ -7,6 +7,7 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,6 +95,17 @@ def stand_in_for_ui_components() -> None:
         make(self, *args, **kwargs)
 
     gr.components.IOComponent.__init__ = make_without_tooltip
+
+
+def tell_the_release(root: Path) -> None:
+    """The wheel has neither the changelog nor a page, by which the WebUI's release is known; so
+    there is one in `root`, and the scripts are said to be in there."""
+    from modules import scripts
+
+    (root / "modules").mkdir()
+    (root / "modules" / "sd_samplers_cfg_denoiser.py").touch()
+    (root / "CHANGELOG.md").write_text("## 1.7.0\n", encoding="utf-8")
+    scripts.__file__ = str(root / "modules" / "scripts.py")
 
 
 def undo_what_the_wheel_changed() -> None:

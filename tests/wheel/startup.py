@@ -47,6 +47,7 @@ def start(folder: Path, swallowed: list[str]) -> None:
     errors.report = note
     standins.stand_in_for_ui_components()
     standins.undo_what_the_wheel_changed()
+    standins.tell_the_release(folder)
     _load_scripts()
     before_ui()
 

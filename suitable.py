@@ -1,11 +1,8 @@
-"""Run by the WebUI at its start. Installs nothing: EBCA needs nothing that the WebUI has not.
-
-Prints nothing where EBCA works, else one line on what is wrong and what to do about it.
-"""
+"""Whether EBCA can work in a WebUI. Asked by `scripts/ebca.py` before it imports anything of EBCA,
+so that this must run under older Pythons than the rest, without torch."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from importlib import metadata
@@ -18,6 +15,12 @@ SAMPLING = (  # where Forge, and its older kind, make the UNet's batch
     "backend/sampling/sampling_function.py",
     "modules_forge/forge_sampler.py",
 )
+
+
+def here(root: Path) -> str | None:
+    """What is wrong with the WebUI in `root`, which is running, and what to do about it; None if
+    nothing is."""
+    return problem(root, sys.version_info[:2], torch_release())
 
 
 def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
@@ -63,13 +66,6 @@ def _has_modifiers(root: Path) -> bool:
     return any(b"conditioning_modifiers" in file.read_bytes() for file in files if file.is_file())
 
 
-def webui_root() -> Path:
-    """Where the WebUI is: first in the PYTHONPATH that it gives to installers, else right here."""
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    roots = (Path(path) for path in given if path)
-    return next((root for root in roots if (root / "modules").is_dir()), Path.cwd())
-
-
 def torch_release() -> str:
     """Of the installed torch, which is not imported for this; empty if there is none."""
     try:
@@ -95,8 +91,3 @@ def _release(text: str) -> tuple[int, int] | None:
 
 def _dotted(release: tuple[int, int]) -> str:
     return ".".join(map(str, release))
-
-
-if __name__ == "__main__":
-    if trouble := problem(webui_root(), sys.version_info[:2], torch_release()):
-        print(f"EBCA: {trouble}.")
