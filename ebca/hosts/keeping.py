@@ -12,19 +12,23 @@ import copy
 import functools
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Image
 from ebca.core.layers import find_layers
+from ebca.core.layout import Layout, Noted
 from ebca.editing.flow import between, step_back
 from ebca.editing.holding import Recording, Replay
 from ebca.editing.paths import Flow, Path, Scattered
 from ebca.editing.pictures import fitting
-from ebca.hosts.diffusers import is_pipeline
+from ebca.hosts.diffusers import Pipeline, is_pipeline
 from ebca.settings.checks import SettingsError
 from ebca.settings.keeping import Keeping
 
@@ -54,10 +58,11 @@ class Inversion:
         levels: Levels,
         path: Path,
         recording: Recording,
-        evaluations: int,
+        model: SourceModel,
     ) -> None:
-        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, evaluations
+        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, model.evaluations
         self._levels, self._path, self._recording = levels, path, recording
+        self._noted = model.noted
 
     @contextmanager
     def on(self, pipe: Any) -> Iterator[None]:
@@ -90,10 +95,24 @@ class Inversion:
         for stand_in in (set_timesteps, add_noise, step):
             setattr(scheduler, stand_in.__name__, stand_in)
         try:
-            yield
+            with self._layout_held(pipe):
+                yield
         finally:
             for name in before:
                 delattr(scheduler, name)
+
+    @contextmanager
+    def _layout_held(self, pipe: Any) -> Iterator[None]:
+        if not self._noted.parts:
+            yield
+            return
+        layout = Layout(self._noted, self.keeping.keep_layout)
+        engine = Engine(pipe.unet, (), Pipeline(pipe, (), [Image()]).describe, layout=layout)
+        engine.install()
+        try:
+            yield
+        finally:
+            engine.remove()
 
     def _replay(self) -> Replay:
         return Replay(self._recording, self.keeping.keep_more, self.keeping.keep_stop)
@@ -135,8 +154,8 @@ def invert(
         and the others have the next.
     iterations: evaluations of the model for each step back, where it is `flow`.
     progress: called after each evaluation.
-    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
-        docs/controls.md.
+    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_layout`,
+        `keep_layout_stop`, `keep_from_source` as in docs/controls.md.
 
     Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
     cross-attention; the pipeline is as it was.
@@ -157,7 +176,7 @@ def invert(
     inputs["image"] = pictures[0] if one else pictures
     if keeping.keep_from_source:
         inputs["negative_prompt"] = texts[0] if one else texts
-    return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
+    return Inversion(inputs, keeping, levels, path, recording, model)
 
 
 def search(
@@ -166,6 +185,8 @@ def search(
 ) -> tuple[Path, Recording]:  # fmt: skip
     """The way of latents `clean` [b, c, h, w] into noise, and one sampling held on it. `seeds` has
     one for each row."""
+    if keeping.keep_layout > 0.0:
+        model.wanted = levels.head(keeping.keep_layout_stop)
     if keeping.keep_noise == "flow":
         path: Path = _flow(clean, levels, model, keeping, iterations)
     else:
@@ -293,6 +314,11 @@ class Levels:
         """The noise levels, lowest first."""
         return sorted(set(map(self.sigma, self._factors)))
 
+    def head(self, share: float) -> set[float]:
+        """The timesteps that the first part of the steps has."""
+        falling = sorted(self._factors, reverse=True)
+        return set(falling[: math.ceil(share * len(falling))])
+
     def timestep(self, sigma: float) -> float:
         """Of a noise level, straight between those of the run."""
         known = sorted((self.sigma(each), each) for each in self._factors)
@@ -312,13 +338,17 @@ def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
 
 
 class SourceModel:
-    """The model under the source prompt, without guidance: one row a picture."""
+    """The model under the source prompt, without guidance: one row a picture.
+
+    noted: what its self-attention layers do at the timesteps that are `wanted`.
+    """
 
     def __init__(
         self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
     ) -> None:
         """`texts` has one for each picture; `size` is (width, height) in pixels."""
         self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
+        self.noted, self.wanted = Noted(), set[float]()
         self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
         device, (width, height) = pipe._execution_device, size
         encoded = pipe.encode_prompt(
@@ -334,7 +364,9 @@ class SourceModel:
     def predict(self, sample: Tensor, timestep: Any) -> Tensor:
         """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
         rows = torch.arange(len(sample)).split(_ROWS)  # type: ignore[no-untyped-call]
-        made = [self._rows(sample, each, timestep) for each in rows]
+        wanted = float(timestep) in self.wanted
+        with self.noted.evaluation(self._unet) if wanted else nullcontext():
+            made = [self._rows(sample, each, timestep) for each in rows]
         self.evaluations += 1
         self._progress()
         return torch.cat(made).to(sample.dtype)
