@@ -246,7 +246,7 @@ class _Painter:
         self.pipe.set_progress_bar_config(disable=True)
         runs = 1 + job.compare
         if job.keeping.keep:
-            runs += job.compare + (3 if job.keeping.keep_noise == "flow" else 1)
+            runs += job.compare + (2 if job.keeping.keep_noise == "flow" else 1)
         self._total = steps * job.images * runs
 
     @property

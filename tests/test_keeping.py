@@ -95,7 +95,7 @@ def test_one_evaluation_a_step(pipe, picture):
     for strength, noise, expected in (
         (1.0, "scattered", 6),
         (0.5, "scattered", 3),
-        (1.0, "flow", 18),
+        (1.0, "flow", 12),
     ):
         found = ebca.invert(
             pipe, picture, source=SOURCE, steps=STEPS, strength=strength, keep_noise=noise

@@ -28,8 +28,9 @@ def unet():
 def noted(unet, at=LEVEL, parts=1, source=SOURCE):
     found = Noted()
     with found.evaluation(unet):
-        for part in source.chunk(parts):
-            unet(part, at, TEXT[: len(part)])
+        texts = TEXT[2 : 2 + len(source)].chunk(parts)
+        for part, text in zip(source.chunk(parts), texts, strict=True):
+            unet(part, at, text)
     return found
 
 
@@ -108,7 +109,8 @@ def test_a_batch_may_be_evaluated_in_parts(unet):
 
 def test_pictures_beyond_the_sources_begin_again(unet):
     one = noted(unet, source=SOURCE[:1])
-    twice = noted(unet, source=torch.cat([SOURCE[:1], SOURCE[:1]]))
+    of_one = one.parts[LEVEL].items()
+    twice = Noted({LEVEL: {name: 2 * parts for name, parts in of_one}})
     held = [edited(unet, Layout(known)) for known in (one, twice)]
     assert torch.allclose(*held, atol=1e-6)
 
@@ -124,9 +126,7 @@ def test_a_second_evaluation_takes_the_place_of_the_first(unet):
         unet(EDIT[:2], LEVEL, TEXT[:2])
     name = next(iter(known.parts[LEVEL]))
     assert len(known.parts[LEVEL][name]) == 1
-    assert known.size == sum(
-        part[0].numel() * 4 for part in known.parts[LEVEL].values()
-    )
+    assert known.size == sum(part[0].numel() * 4 for part in known.parts[LEVEL].values())
 
 
 def test_cross_attention_is_not_touched(unet):
