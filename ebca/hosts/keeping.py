@@ -13,6 +13,8 @@ import functools
 import inspect
 import itertools
 import math
+import numbers
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -69,25 +71,32 @@ class Inversion:
         """While the block runs the pipeline's samplings start from the noise that was found and are
         held. Call it with `inputs`. Afterwards its scheduler is as before.
 
-        Raises SettingsError in the pipeline's call for other steps, strength or size.
+        Raises SettingsError in the pipeline's call for other steps, strength or size, and where it
+        does not begin with the picture's noise.
         """
         scheduler, generator = pipe.scheduler, torch.Generator()
         before = {name: getattr(scheduler, name) for name in ("set_timesteps", "add_noise", "step")}
-        replay = self._replay()
+        replay, begun = self._replay(), False
 
         @functools.wraps(before["set_timesteps"])
         def set_timesteps(*args: Any, **kwargs: Any) -> Any:
-            nonlocal replay
-            replay = self._replay()  # a new sampling
+            nonlocal replay, begun
+            replay, begun = self._replay(), False  # a new sampling
             generator.manual_seed(_NOISE_SEED)
             return before["set_timesteps"](*args, **kwargs)
 
         @functools.wraps(before["add_noise"])
         def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+            nonlocal begun
+            begun = True
             return self._noisy(clean, float(timesteps.flatten()[0]))
 
         @functools.wraps(before["step"])
         def step(*args: Any, **kwargs: Any) -> Any:
+            if not begun:
+                now, legal = "begun with other noise", "one that begins with the picture: image to"
+                legal += " image, or inpainting with a strength below 1"
+                raise SettingsError("the pipeline's call", now, legal)
             if "generator" in kwargs and replay.holds:
                 kwargs["generator"] = generator
             return _moved(before["step"](*args, **kwargs), replay)
@@ -207,7 +216,8 @@ def _checked(
     for name, value in {"steps": steps, "iterations": iterations}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(name, value, "a whole number of at least 1")
-    if not 0.0 < strength <= 1.0 or int(steps * strength) < 1:
+    number = isinstance(strength, numbers.Real)
+    if not number or not 0.0 < strength <= 1.0 or int(steps * strength) < 1:
         legal = f"above 0, at most 1, and large enough for one of the {steps} steps"
         raise SettingsError("strength", strength, legal)
     known = {name for name in vars(Keeping()) if name not in ("keep", "keep_source")}
@@ -229,9 +239,15 @@ def _checked_source(source: Any, count: int) -> list[str]:
 
 def _checked_seeds(seed: Any, count: int) -> list[int]:
     """One seed for each of `count` pictures."""
-    seeds = [seed + place for place in range(count)] if isinstance(seed, int) else list(seed)
+    try:
+        if isinstance(seed, (list, tuple)):
+            seeds = [operator.index(each) for each in seed]
+        else:
+            seeds = [operator.index(seed) + place for place in range(count)]
+    except TypeError:
+        seeds = []
     if len(seeds) != count:
-        raise SettingsError("seed", seed, "one number, or one for each picture")
+        raise SettingsError("seed", seed, "one whole number, or one for each picture")
     return seeds
 
 
