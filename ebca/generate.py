@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from ebca.core.maps import WHEN, Maps
 from ebca.core.trace import Trace
-from ebca.editing.pictures import latent_size, plain
+from ebca.editing.pictures import eight_bit, latent_size, plain
 from ebca.hosts.keeping import Inversion, invert
 from ebca.infotext import write_parameters
 from ebca.plots import Labelled, side_by_side
@@ -235,7 +235,7 @@ class _Painter:
             if job.mask is None:
                 self.pipe = diffusers.AutoPipelineForImage2Image.from_pipe(pipe)
         if job.mask is not None:
-            mask = _open_picture("mask", job.mask).convert("L")
+            mask = eight_bit(ImageOps.exif_transpose(_open_picture("mask", job.mask))).convert("L")
             self._mask = mask.resize(self._size, Image.Resampling.NEAREST)
             self._inputs["mask_image"] = self._mask
             pixels = torch.frombuffer(bytearray(self._mask.tobytes()), dtype=torch.uint8)
@@ -246,7 +246,7 @@ class _Painter:
         self.pipe.set_progress_bar_config(disable=True)
         runs = 1 + job.compare
         if job.keeping.keep:
-            runs += job.compare + (3 if job.keeping.keep_noise == "flow" else 1)
+            runs += job.compare + (2 if job.keeping.keep_noise == "flow" else 1)
         self._total = steps * job.images * runs
 
     @property

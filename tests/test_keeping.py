@@ -4,6 +4,7 @@ input is refused."""
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import diffusers
@@ -95,7 +96,7 @@ def test_one_evaluation_a_step(pipe, picture):
     for strength, noise, expected in (
         (1.0, "scattered", 6),
         (0.5, "scattered", 3),
-        (1.0, "flow", 18),
+        (1.0, "flow", 12),
     ):
         found = ebca.invert(
             pipe, picture, source=SOURCE, steps=STEPS, strength=strength, keep_noise=noise
@@ -129,6 +130,43 @@ def test_more_and_stop(pipe, picture):
     assert far(keep_stop=0.3) != none
 
 
+def test_the_layout_is_held(pipe, picture):
+    best = through_the_autoencoder(pipe, picture)
+
+    def edited(prompt=SOURCE, cfg=1.0, **how):
+        found = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS, keep_layout=1.0, **how)
+        return apart(painted(pipe, found, prompt, cfg=cfg), best), found
+
+    assert edited()[0] < 0.1
+    assert edited(keep_noise="flow")[0] < 0.1
+    far = {stop: edited("a dog in the snow", 4.0, keep_layout_stop=stop)[0] for stop in (0, 0.6, 1)}
+    free = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS)
+    assert far[0] == apart(painted(pipe, free, "a dog in the snow", cfg=4.0), best)
+    assert far[0] > far[0.6] > far[1] > 1.0
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in pipe.unet.modules())
+
+
+def test_the_layout_of_each_of_several_pictures(pipe, picture):
+    pictures, prompts = [picture, picture.rotate(90)], ["a red car in the snow", "a dog"]
+    how = {"source": SOURCE, "steps": STEPS, "keep_layout": 0.8}
+    both = ebca.invert(pipe, pictures, seed=[4, 5], **how)
+    together = painted(pipe, both, prompts, cfg=4.0)
+    for place in range(2):
+        one = ebca.invert(pipe, pictures[place], seed=4 + place, **how)
+        alone = painted(pipe, one, prompts[place], cfg=4.0)[0]
+        assert apart(alone, together[place]) < 0.01
+
+
+def test_the_layout_beside_a_patch(pipe, picture):
+    """EBCA's own mix and the layout are in one call; neither sees the other's hooks as strange."""
+    found = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS, keep_layout=1.0)
+    composed = ebca.compose("a red car AND in the snow :0.8")
+    settings = ebca.Settings(regions=0.0, gamma_attn=0.0)
+    with ebca.apply_patch(pipe, settings, prompt=composed):
+        both = painted(pipe, found, composed.main, cfg=4.0)
+    assert apart(both, painted(pipe, found, composed.main, cfg=4.0)) > 0.5
+
+
 def test_several_pictures_with_sources_of_their_own(pipe, picture):
     pictures, sources = [picture, picture.rotate(90)], ["a red car", "a dog"]
     found = ebca.invert(pipe, pictures, source=sources, steps=STEPS)
@@ -150,6 +188,43 @@ def test_inpainting(pipe, picture):
     found = ebca.invert(inpaint, picture, source=SOURCE, steps=STEPS, strength=0.8)
     back = painted(inpaint, found, mask_image=mask, width=64, height=64)
     assert apart(back, through_the_autoencoder(pipe, picture)) < 0.1
+
+
+def test_a_call_that_begins_with_other_noise_is_refused(pipe, picture):
+    """An inpainting pipeline asks for no picture's noise at strength 1, and one for text never."""
+    inpaint = diffusers.AutoPipelineForInpainting.from_pipe(pipe)
+    text = diffusers.AutoPipelineForText2Image.from_pipe(pipe)
+    found = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS)
+    mask = Image.new("L", picture.size, 255)
+    for other, more in ((inpaint, {"mask_image": mask, "width": 64, "height": 64}), (text, {})):
+        other.set_progress_bar_config(disable=True)
+        with pytest.raises(ebca.SettingsError, match="inpainting with a strength below 1"):
+            painted(other, found, **more)
+
+
+@pytest.mark.parametrize("covered", [0, 255])
+def test_a_mask_of_nothing_or_of_everything(pipe, picture, covered):
+    inpaint = diffusers.AutoPipelineForInpainting.from_pipe(pipe)
+    inpaint.set_progress_bar_config(disable=True)
+    mask = Image.new("L", picture.size, covered)
+    found = ebca.invert(inpaint, picture, source=SOURCE, steps=STEPS, strength=0.8)
+    made = painted(inpaint, found, "a dog", cfg=4.0, mask_image=mask, width=64, height=64)
+    changed = apart(made, through_the_autoencoder(pipe, picture))
+    assert (changed > 5.0) == bool(covered)  # the pipeline draws the latents that it keeps
+
+
+def test_one_step_at_guidance_1(pipe, picture):
+    found = ebca.invert(pipe, picture, source=SOURCE, steps=1)
+    assert apart(painted(pipe, found), through_the_autoencoder(pipe, picture)) < 0.1
+
+
+def test_an_interrupted_inversion_leaves_nothing(pipe, picture):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ebca.invert(pipe, picture, source=SOURCE, steps=2, keep_layout=1.0, progress=interrupt)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in pipe.unet.modules())
 
 
 def test_the_pipeline_is_as_before(pipe, picture):
@@ -184,6 +259,11 @@ def test_other_steps_or_sizes_are_refused(pipe, picture):
         ({"steps": 0}, "steps is 0, but must be a whole number of at least 1"),
         ({"strength": 0.0}, "strength is 0.0, but must be above 0"),
         ({"strength": 0.01}, "large enough for one of the 20 steps"),
+        ({"strength": "half"}, "strength is 'half', but must be above 0"),
+        ({"seed": None}, "seed is None, but must be one whole number, or one for each picture"),
+        ({"seed": [1, 2]}, "seed is .1, 2., but must be one whole number"),
+        ({"seed": 1.5}, "seed is 1.5, but must be one whole number"),
+        ({"keep_layout": -1.0}, "keep_layout is -1.0, but must be a number from 0 to 1"),
         ({"iterations": 1.5}, "iterations is 1.5"),
         ({"image": "cat.png"}, "image is 'str', but must be a PIL picture"),
         ({"image": []}, "pictures of one size, at least one"),
@@ -200,6 +280,10 @@ def test_bad_input_is_refused(pipe, picture, wrong, message):
 def test_models_that_cannot_be_inverted(pipe, picture):
     with pytest.raises(ebca.SettingsError, match="a diffusers pipeline with a UNet"):
         ebca.invert(pipe.unet, picture, source=SOURCE)
+    without = SimpleNamespace(**vars(pipe) | {"unet": torch.nn.Linear(1, 1)})
+    without.encode_prompt = pipe.encode_prompt
+    with pytest.raises(ebca.NoCrossAttentionError, match="Linear has no cross-attention"):
+        ebca.invert(without, picture, source=SOURCE)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"])
@@ -213,6 +297,15 @@ def test_pictures_of_any_mode_and_size(mode):
     assert (fitted.mode, fitted.size) == ("RGB", (64, 32))
     if mode == "I;16":
         assert abs(fitted.getpixel((5, 5))[0] - 30000 / 257) <= 1
+
+
+def test_a_photo_stands_the_right_way_up(tmp_path):
+    """Cameras write how they were held."""
+    taken = Image.new("RGB", (64, 32))
+    exif = taken.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    taken.save(tmp_path / "taken.jpg", exif=exif)
+    assert fitting(Image.open(tmp_path / "taken.jpg")).size == (32, 64)
 
 
 def test_what_is_transparent_becomes_white():
@@ -251,6 +344,29 @@ def test_the_command_line_with_a_mask(tmp_path, picture):
     assert generate(tmp_path / "out", "a red car AND a dog", *more) == 0
     made = np.asarray(Image.open(tmp_path / "out" / "00000-0.png").convert("RGB"))
     assert np.array_equal(made[:, :32], np.asarray(picture)[:, :32])
+
+
+@pytest.mark.parametrize("covered", [0, 40000])
+def test_the_command_line_with_a_mask_of_nothing_or_everything(tmp_path, picture, covered):
+    """In 16 bit, as some programs write masks."""
+    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    picture.save(photo)
+    Image.fromarray(np.full((64, 64), covered, np.uint16)).save(mask)
+    more = ("--init", str(photo), "--mask", str(mask), "--invert", "--cfg", "1")
+    assert generate(tmp_path / "out", "a dog", *more) == 0
+    made = np.asarray(Image.open(tmp_path / "out" / "00000-0.png").convert("RGB"), float)
+    assert (np.abs(made - np.asarray(picture, float)).mean() > 1.0) == (covered > 0)
+
+
+def test_the_command_line_interrupted(tmp_path, picture, capsys, monkeypatch):
+    def interrupt(*_args, **_more):
+        raise KeyboardInterrupt
+
+    picture.save(tmp_path / "photo.png")
+    monkeypatch.setattr("ebca.generate.invert", interrupt)
+    assert generate(tmp_path / "out", "a dog", "--invert", "--init", str(tmp_path / "photo.png"))
+    assert capsys.readouterr().err.strip() == "ebca: error: interrupted"
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize(

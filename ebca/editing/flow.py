@@ -15,6 +15,10 @@ is not found again. A few fixed-point iterations solve it (AIDI, arXiv 2309.0490
 2403.14602), from a guess x_s that goes on in the direction of the step before:
 
     x_s <- x_r + (s - r) d(x_s, s)
+
+The way goes through the last x_s at which the model was asked, and not through what its answer
+would make of it. So the answer is at hand for the sampling that is recorded on that way
+(`holding.py`), and what is left of the error is in the moves.
 """
 
 from __future__ import annotations
@@ -32,15 +36,14 @@ def step_back(
 ) -> list[Tensor]:
     """Where the flow through `clean` [b, c, h, w] is at each of the rising `levels` above 0.
 
-    One evaluation of the model a level and iteration.
+    One evaluation of the model a level and iteration; the last one of a level is at its point.
     """
     points, x, below = [], clean, 0.0
     direction = clean.new_zeros(())
     for level in levels:
-        guess = x + (level - below) * direction
         for _ in range(iterations):
-            direction = (guess - denoise(guess, level)) / level
             guess = x + (level - below) * direction
+            direction = (guess - denoise(guess, level)) / level
         x, below = guess, level
         points.append(x)
     return points

@@ -11,17 +11,23 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def plain(image: Any) -> Any:
-    """A PIL picture without alpha (on white), in 8 bit and colour."""
-    from PIL import Image
+    """A PIL picture the right way up, without alpha (on white), in 8 bit and colour."""
+    from PIL import Image, ImageOps
 
     if not isinstance(image, Image.Image):
         raise SettingsError("image", type(image).__name__, "a PIL picture, or a list of them")
-    if image.mode in _SIXTEEN_BIT:
-        image = image.convert("I").point(lambda value: value / 257.0).convert("L")
+    image = eight_bit(ImageOps.exif_transpose(image))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def eight_bit(image: Any) -> Any:
+    """A PIL picture of 16 bit as one of 8; others as they are."""
+    if image.mode not in _SIXTEEN_BIT:
+        return image
+    return image.convert("I").point(lambda value: value / 257.0).convert("L")
 
 
 def latent_size(size: tuple[int, int]) -> tuple[int, int]:

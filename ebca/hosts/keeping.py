@@ -12,19 +12,25 @@ import copy
 import functools
 import inspect
 import itertools
+import math
+import numbers
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ebca.core.engine import Engine
+from ebca.core.evaluation import Image
 from ebca.core.layers import find_layers
+from ebca.core.layout import Layout, Noted
 from ebca.editing.flow import between, step_back
 from ebca.editing.holding import Recording, Replay
 from ebca.editing.paths import Flow, Path, Scattered
 from ebca.editing.pictures import fitting
-from ebca.hosts.diffusers import is_pipeline
+from ebca.hosts.diffusers import Pipeline, is_pipeline
 from ebca.settings.checks import SettingsError
 from ebca.settings.keeping import Keeping
 
@@ -54,35 +60,43 @@ class Inversion:
         levels: Levels,
         path: Path,
         recording: Recording,
-        evaluations: int,
+        model: SourceModel,
     ) -> None:
-        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, evaluations
+        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, model.evaluations
         self._levels, self._path, self._recording = levels, path, recording
+        self._noted = model.noted
 
     @contextmanager
     def on(self, pipe: Any) -> Iterator[None]:
         """While the block runs the pipeline's samplings start from the noise that was found and are
         held. Call it with `inputs`. Afterwards its scheduler is as before.
 
-        Raises SettingsError in the pipeline's call for other steps, strength or size.
+        Raises SettingsError in the pipeline's call for other steps, strength or size, and where it
+        does not begin with the picture's noise.
         """
         scheduler, generator = pipe.scheduler, torch.Generator()
         before = {name: getattr(scheduler, name) for name in ("set_timesteps", "add_noise", "step")}
-        replay = self._replay()
+        replay, begun = self._replay(), False
 
         @functools.wraps(before["set_timesteps"])
         def set_timesteps(*args: Any, **kwargs: Any) -> Any:
-            nonlocal replay
-            replay = self._replay()  # a new sampling
+            nonlocal replay, begun
+            replay, begun = self._replay(), False  # a new sampling
             generator.manual_seed(_NOISE_SEED)
             return before["set_timesteps"](*args, **kwargs)
 
         @functools.wraps(before["add_noise"])
         def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+            nonlocal begun
+            begun = True
             return self._noisy(clean, float(timesteps.flatten()[0]))
 
         @functools.wraps(before["step"])
         def step(*args: Any, **kwargs: Any) -> Any:
+            if not begun:
+                now, legal = "begun with other noise", "one that begins with the picture: image to"
+                legal += " image, or inpainting with a strength below 1"
+                raise SettingsError("the pipeline's call", now, legal)
             if "generator" in kwargs and replay.holds:
                 kwargs["generator"] = generator
             return _moved(before["step"](*args, **kwargs), replay)
@@ -90,10 +104,24 @@ class Inversion:
         for stand_in in (set_timesteps, add_noise, step):
             setattr(scheduler, stand_in.__name__, stand_in)
         try:
-            yield
+            with self._layout_held(pipe):
+                yield
         finally:
             for name in before:
                 delattr(scheduler, name)
+
+    @contextmanager
+    def _layout_held(self, pipe: Any) -> Iterator[None]:
+        if not self._noted.parts:
+            yield
+            return
+        layout = Layout(self._noted, self.keeping.keep_layout)
+        engine = Engine(pipe.unet, (), Pipeline(pipe, (), [Image()]).describe, layout=layout)
+        engine.install()
+        try:
+            yield
+        finally:
+            engine.remove()
 
     def _replay(self) -> Replay:
         return Replay(self._recording, self.keeping.keep_more, self.keeping.keep_stop)
@@ -135,8 +163,8 @@ def invert(
         and the others have the next.
     iterations: evaluations of the model for each step back, where it is `flow`.
     progress: called after each evaluation.
-    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
-        docs/controls.md.
+    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_layout`,
+        `keep_layout_stop`, `keep_from_source` as in docs/controls.md.
 
     Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
     cross-attention; the pipeline is as it was.
@@ -157,7 +185,7 @@ def invert(
     inputs["image"] = pictures[0] if one else pictures
     if keeping.keep_from_source:
         inputs["negative_prompt"] = texts[0] if one else texts
-    return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
+    return Inversion(inputs, keeping, levels, path, recording, model)
 
 
 def search(
@@ -166,6 +194,8 @@ def search(
 ) -> tuple[Path, Recording]:  # fmt: skip
     """The way of latents `clean` [b, c, h, w] into noise, and one sampling held on it. `seeds` has
     one for each row."""
+    if keeping.keep_layout > 0.0:
+        model.wanted = levels.head(keeping.keep_layout_stop)
     if keeping.keep_noise == "flow":
         path: Path = _flow(clean, levels, model, keeping, iterations)
     else:
@@ -186,7 +216,8 @@ def _checked(
     for name, value in {"steps": steps, "iterations": iterations}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(name, value, "a whole number of at least 1")
-    if not 0.0 < strength <= 1.0 or int(steps * strength) < 1:
+    number = isinstance(strength, numbers.Real)
+    if not number or not 0.0 < strength <= 1.0 or int(steps * strength) < 1:
         legal = f"above 0, at most 1, and large enough for one of the {steps} steps"
         raise SettingsError("strength", strength, legal)
     known = {name for name in vars(Keeping()) if name not in ("keep", "keep_source")}
@@ -208,9 +239,15 @@ def _checked_source(source: Any, count: int) -> list[str]:
 
 def _checked_seeds(seed: Any, count: int) -> list[int]:
     """One seed for each of `count` pictures."""
-    seeds = [seed + place for place in range(count)] if isinstance(seed, int) else list(seed)
+    try:
+        if isinstance(seed, (list, tuple)):
+            seeds = [operator.index(each) for each in seed]
+        else:
+            seeds = [operator.index(seed) + place for place in range(count)]
+    except TypeError:
+        seeds = []
     if len(seeds) != count:
-        raise SettingsError("seed", seed, "one number, or one for each picture")
+        raise SettingsError("seed", seed, "one whole number, or one for each picture")
     return seeds
 
 
@@ -293,6 +330,11 @@ class Levels:
         """The noise levels, lowest first."""
         return sorted(set(map(self.sigma, self._factors)))
 
+    def head(self, share: float) -> set[float]:
+        """The timesteps that the first part of the steps has."""
+        falling = sorted(self._factors, reverse=True)
+        return set(falling[: math.ceil(share * len(falling))])
+
     def timestep(self, sigma: float) -> float:
         """Of a noise level, straight between those of the run."""
         known = sorted((self.sigma(each), each) for each in self._factors)
@@ -305,6 +347,12 @@ class Levels:
         return timestep in self._factors
 
 
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two latents are the same but for rounding."""
+    rounding = 8.0 * torch.finfo(one.dtype).eps * float(one.abs().max())
+    return one.shape == other.shape and float((one - other).abs().max()) <= rounding
+
+
 def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
     one, zero = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
     scale = float(scheduler.add_noise(one, zero, timestep[None]))
@@ -312,13 +360,20 @@ def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
 
 
 class SourceModel:
-    """The model under the source prompt, without guidance: one row a picture."""
+    """The model under the source prompt, without guidance: one row a picture. Asked once more what
+    it was asked last at a timestep, it has the answer: a sampling is recorded where the search of
+    its path has been.
+
+    noted: what its self-attention layers do at the timesteps that are `wanted`.
+    """
 
     def __init__(
         self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
     ) -> None:
         """`texts` has one for each picture; `size` is (width, height) in pixels."""
         self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
+        self.noted, self.wanted = Noted(), set[float]()
+        self._last: dict[float, tuple[Tensor, Tensor]] = {}  # by timestep: asked, answered
         self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
         device, (width, height) = pipe._execution_device, size
         encoded = pipe.encode_prompt(
@@ -333,8 +388,17 @@ class SourceModel:
 
     def predict(self, sample: Tensor, timestep: Any) -> Tensor:
         """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
+        asked, answer = self._last.get(float(timestep), (sample, None))
+        if answer is None or not _same(asked, sample):
+            answer = self._evaluated(sample, timestep)
+            self._last[float(timestep)] = sample, answer
+        return answer
+
+    def _evaluated(self, sample: Tensor, timestep: Any) -> Tensor:
         rows = torch.arange(len(sample)).split(_ROWS)  # type: ignore[no-untyped-call]
-        made = [self._rows(sample, each, timestep) for each in rows]
+        wanted = float(timestep) in self.wanted
+        with self.noted.evaluation(self._unet) if wanted else nullcontext():
+            made = [self._rows(sample, each, timestep) for each in rows]
         self.evaluations += 1
         self._progress()
         return torch.cat(made).to(sample.dtype)
