@@ -18,6 +18,7 @@ from typing import Any
 
 from modules import sd_samplers_common, sd_unet  # type: ignore[import-not-found]
 
+from ebca.hosts.replacing import replaced
 from ebca.methods.method import Method
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
@@ -33,7 +34,7 @@ from ebca.webui.checking import (
 from ebca.webui.family import family
 from ebca.webui.maps import job_maps
 from ebca.webui.options import Options, read_arguments
-from ebca.webui.passes import Pass, replaced
+from ebca.webui.passes import Pass
 from ebca.webui.refusal import ending
 from ebca.webui.without import is_without
 
