@@ -13,7 +13,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 from modules import shared  # type: ignore[import-not-found]
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from ebca.editing.holding import Replay
 from ebca.settings.keeping import Keeping
+from ebca.webui.family import family
 from ebca.webui.inversion import InversionRun, encoded
 from ebca.webui.keeping import source_texts
 from ebca.webui.recordings import Found, recordings
@@ -33,11 +33,18 @@ class Keep:
     def __init__(self, p: Any, keeping: Keeping, sampler: Any) -> None:
         self._p, self._keeping, self._sampler = p, keeping, sampler
         self._texts = source_texts(keeping, p.prompts)
+        self._encoded: Any = None  # what the pictures show
         self._found: Found | None = None
 
-    @cached_property
-    def _encoded(self) -> Any:
-        return encoded(self._p, self._texts, self._sampler)
+    def encode(self) -> None:
+        """Encode what the pictures show before `run`, which need not do it then."""
+        self._encoded = encoded(self._p, self._texts, self._sampler)
+
+    def _shown(self) -> Any:
+        if self._encoded is None:
+            self.encode()
+            family().encoded(self._sampler)
+        return self._encoded
 
     @contextmanager
     def run(self, launch: Callable[..., Any], steps: int, func: Any) -> Iterator[None]:
@@ -62,7 +69,7 @@ class Keep:
             launch(sampler, steps, func)
             sampler.func = hold
             if self._keeping.keep_from_source:
-                given["uncond"] = self._encoded
+                given["uncond"] = self._shown()
             yield
         finally:
             sampler.func = function
@@ -74,7 +81,7 @@ class Keep:
         found = recordings.find(model_now, key, self._sampler.model_wrap_cfg.init_latent)
         if found is None:
             shared.state.job_count += 1  # the progress counts it as a job of its own
-            found = run.find(self._encoded, x, *args, **kwargs)
+            found = run.find(self._shown(), x, *args, **kwargs)
             recordings.keep(key, found)
             shared.state.nextjob()
         if found.told:

@@ -40,7 +40,6 @@ def encoded(p: Any, texts: Sequence[str], sampler: Any) -> Any:
     prompts = prompt_parser.SdConditioning(texts, width=p.width, height=p.height)
     steps = sampler.config.total_steps(p.steps)
     made = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, steps)
-    family().encoded(sampler)
     longest = max(_tokens(part.cond) for each in made for part in each)
     return [[part._replace(cond=_lengthened(part.cond, longest)) for part in each] for each in made]
 
