@@ -1,19 +1,27 @@
 """The families of WebUIs: AUTOMATIC1111's own, and Forge with its relatives.
 
 They share their scripts, prompts, samplers and pages, and so all of this package. What differs is
-here: where the model has its UNet and its text encoder, how rows are told, who does the linears.
+here: where the model has its UNet and its text encoder, how rows are told, who does the linears,
+how the model is asked beside a sampling.
 A family is known by what the model in use has, never by a name.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from modules import sd_models, sd_samplers_common, shared  # type: ignore[import-not-found]
+from modules import (  # type: ignore[import-not-found]
+    prompt_parser,
+    sd_models,
+    sd_samplers_common,
+    shared,
+)
 from torch import nn
 
 from ebca.core.layers import Projections
 from ebca.hosts.forge import ForgeProjections, ForgeSampling
+from ebca.hosts.source import Evaluate, forge_source, webui_source
 from ebca.hosts.webui import WebUISampling
 from ebca.webui.encoder import webui_text_encoder
 from ebca.webui.projections import WebUIProjections
@@ -32,9 +40,6 @@ class Family(Protocol):
     """Whether a job goes on without EBCA where the model cannot have it: where people change
     between models with and without cross-attention all the time."""
 
-    keeps_pictures: bool
-    """Whether “Keep the picture” is known to work."""
-
     def unet(self, model: Any) -> nn.Module:
         """The UNet of a model, or what the model has in its place."""
         ...
@@ -47,13 +52,17 @@ class Family(Protocol):
         """Called after texts were encoded while `sampler` was about to begin."""
         ...
 
+    def source(self, denoiser: Any, encoded: Any) -> AbstractContextManager[Evaluate]:
+        """What evaluates the model under prompts, `encoded` as the host encodes negative ones,
+        without guidance; `denoiser` is the host's."""
+        ...
+
 
 class _WebUI:
     sampling: type[WebUISampling] = WebUISampling
     projections: type[Projections] = WebUIProjections
     encodes_early = False
     goes_without = False
-    keeps_pictures = True
 
     def unet(self, model: Any) -> nn.Module:
         unet: nn.Module = model.model.diffusion_model
@@ -65,13 +74,18 @@ class _WebUI:
     def encoded(self, sampler: Any) -> None:
         pass
 
+    def source(self, denoiser: Any, encoded: Any) -> AbstractContextManager[Evaluate]:
+        def contexts(step: int) -> Any:
+            return prompt_parser.reconstruct_cond_batch(encoded, step)
+
+        return webui_source(denoiser, contexts, shared.sd_model.model.conditioning_key)
+
 
 class _Forge:
     sampling: type[WebUISampling] = ForgeSampling
     projections: type[Projections] = ForgeProjections
     encodes_early = True
     goes_without = True
-    keeps_pictures = False
 
     def unet(self, model: Any) -> nn.Module:
         unet: nn.Module = model.forge_objects.unet.model.diffusion_model
@@ -88,6 +102,9 @@ class _Forge:
         """The memory manager may have taken the UNet off its device for the text encoder."""
         unet = shared.sd_model.forge_objects.unet
         sd_samplers_common.sampling_prepare(unet, x=sampler.last_latent)
+
+    def source(self, denoiser: Any, encoded: Any) -> AbstractContextManager[Evaluate]:
+        return forge_source(denoiser, encoded)
 
 
 _WEBUI, _FORGE = _WebUI(), _Forge()

@@ -4,24 +4,27 @@ The host's sampler runs twice. In the first run, under the source prompt and wit
 every step is moved to where the picture's path is at its noise level, and the moves are recorded.
 In the second, the job's own, each step is moved likewise. Neither draws noise while it is held:
 the moves have it. What a sampler hands to its model is the tensor that it goes on with, so that a
-step is moved by writing into it; that serves every sampler.
+step is moved by writing into it; that serves every sampler that does not choose its steps by
+itself. Some hand over a smaller or larger picture in between, which is left as it is.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import k_diffusion.sampling  # type: ignore[import-not-found]
-from modules import sd_samplers_common, shared  # type: ignore[import-not-found]
+from modules import shared  # type: ignore[import-not-found]
 from torch import Tensor
 
 from ebca.editing.holding import Replay
 from ebca.settings.keeping import Keeping
+from ebca.webui.family import family
 from ebca.webui.inversion import InversionRun, encoded
 from ebca.webui.keeping import source_texts
 from ebca.webui.recordings import Found, recordings
+from ebca.webui.samplers import StandIn, quiet
 
 
 class Keep:
@@ -30,7 +33,18 @@ class Keep:
     def __init__(self, p: Any, keeping: Keeping, sampler: Any) -> None:
         self._p, self._keeping, self._sampler = p, keeping, sampler
         self._texts = source_texts(keeping, p.prompts)
+        self._encoded: Any = None  # what the pictures show
         self._found: Found | None = None
+
+    def encode(self) -> None:
+        """Encode what the pictures show before `run`, which need not do it then."""
+        self._encoded = encoded(self._p, self._texts, self._sampler)
+
+    def _shown(self) -> Any:
+        if self._encoded is None:
+            self.encode()
+            family().encoded(self._sampler)
+        return self._encoded
 
     @contextmanager
     def run(self, launch: Callable[..., Any], steps: int, func: Any) -> Iterator[None]:
@@ -41,8 +55,8 @@ class Keep:
         uncond = given["uncond"]
 
         def find(model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-            run = InversionRun(self._p, self._keeping, self._texts, model, kwargs)
-            self._found = self._find(run, function, model, x, *args, **kwargs)
+            run = InversionRun(self._p, self._keeping, self._texts, model, function, kwargs)
+            self._found = self._find(run, x, *args, **kwargs)
             return x
 
         def hold(model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -55,23 +69,19 @@ class Keep:
             launch(sampler, steps, func)
             sampler.func = hold
             if self._keeping.keep_from_source:
-                given["uncond"] = encoded(self._p, self._texts, sampler)
+                given["uncond"] = self._shown()
             yield
         finally:
             sampler.func = function
             given["uncond"] = uncond
 
-    def _find(
-        self, run: InversionRun, function: Any, model: Any, x: Tensor, *args: Any, **kwargs: Any
-    ) -> Found:
-        latent = model.init_latent
-        key = (str(self._sampler.funcname), *run.key)
-        model_now = (shared.sd_model.sd_checkpoint_info.filename, id(shared.sd_model))
-        found = recordings.find(model_now, key, latent)
+    def _find(self, run: InversionRun, x: Tensor, *args: Any, **kwargs: Any) -> Found:
+        key = (self._sampler.config.name, *run.key)
+        model_now = (shared.sd_model.sd_checkpoint_info.filename, weakref.ref(shared.sd_model))
+        found = recordings.find(model_now, key, self._sampler.model_wrap_cfg.init_latent)
         if found is None:
             shared.state.job_count += 1  # the progress counts it as a job of its own
-            with _noise(x, kwargs, lambda: True):
-                found = run.find(function, model, x, *args, **kwargs)
+            found = run.find(self._shown(), x, *args, **kwargs)
             recordings.keep(key, found)
             shared.state.nextjob()
         if found.told:
@@ -83,54 +93,14 @@ class Keep:
     ) -> Tensor:
         replay = Replay(found.recording, self._keeping.keep_more, self._keeping.keep_stop)
         start = found.start.to(x, copy=True)  # since it is written into
+
+        def held(x: Tensor, level: Tensor, given: dict[str, Any]) -> Any:
+            if x.shape == start.shape:
+                x.copy_(replay.move(x))
+            return model(x, level, **given)
+
         if found.told and "eta" in kwargs:
             kwargs["eta"] = 0.0
-        with _noise(x, kwargs, lambda: replay.holds):
-            made: Tensor = function(_Held(model, replay), start, *args, **kwargs)
+        with quiet(self._p, start, kwargs, lambda: replay.holds):
+            made: Tensor = function(StandIn(model, held), start, *args, **kwargs)
         return replay.move(made)
-
-
-class _Held:
-    """The host's denoiser, with each step moved before it is looked at."""
-
-    def __init__(self, model: Any, replay: Replay) -> None:
-        vars(self).update(_model=model, _replay=replay)
-
-    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        x.copy_(self._replay.move(x))
-        return self._model(x, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._model, name, value)
-
-
-@contextmanager
-def _noise(x: Tensor, kwargs: dict[str, Any], silent: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs samplers draw no noise as long as they are to be `silent`."""
-    if "noise_sampler" in kwargs:
-        sampler = kwargs["noise_sampler"] or (lambda *_: x.new_empty(x.shape).normal_())
-        kwargs["noise_sampler"] = lambda *span: x.new_zeros(x.shape) if silent() else sampler(*span)
-    stand_in = k_diffusion.sampling.torch  # the host's, by which samplers draw noise
-    if not isinstance(stand_in, sd_samplers_common.TorchHijack):
-        yield
-        return
-    drawn = stand_in.rng
-    stand_in.rng = _Drawn(x, drawn, silent)
-    try:
-        yield
-    finally:
-        stand_in.rng = drawn
-
-
-class _Drawn:
-    """A source of noise that may be silent."""
-
-    def __init__(self, x: Tensor, drawn: Any, silent: Callable[[], bool]) -> None:
-        self._x, self._drawn, self._silent = x, drawn, silent
-
-    def next(self) -> Tensor:
-        noise: Tensor = self._x.new_zeros(self._x.shape) if self._silent() else self._drawn.next()
-        return noise

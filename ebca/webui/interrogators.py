@@ -22,13 +22,23 @@ _PICTURES = (
 
 _ICONS = {"CLIP": "📎", "DeepBooru": "📦"}  # the host's own
 
+_BEHIND = "logical_image_background"
+"""The class of what has the picture in a canvas of Forge, under what is drawn on it."""
+
 _seen: dict[str, Any] = {}
+_canvases: list[str] = []  # the last one, until its picture comes
 
 
 def note(component: Any, **kwargs: Any) -> None:
-    """The host has made a component; keep it if it is one of the pictures."""
-    if kwargs.get("elem_id") in _PICTURES and isinstance(component, gr.Image):
-        _seen[kwargs["elem_id"]] = component
+    """The host has made a component; keep it if it is one of the pictures. Forge makes a canvas
+    first, and then what has its picture."""
+    name = kwargs.get("elem_id")
+    if name in _PICTURES and isinstance(component, gr.Image):
+        _seen[name] = component
+    elif name in _PICTURES:
+        _canvases[:] = [name]
+    elif _canvases and _BEHIND in (kwargs.get("elem_classes") or ()):
+        _seen[_canvases.pop()] = component
 
 
 class Buttons(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from hashlib import md5
 from typing import Any
 
@@ -19,8 +19,11 @@ from torch import Tensor
 from ebca.editing.flow import between, step_back
 from ebca.editing.holding import Recording
 from ebca.editing.paths import Flow, Path, Scattered
+from ebca.hosts.source import Evaluate
 from ebca.settings.keeping import Keeping
+from ebca.webui.family import family
 from ebca.webui.recordings import Found
+from ebca.webui.samplers import StandIn, quiet
 
 _ADAPTIVE = (
     "EBCA: this sampler chooses its steps by itself, so EBCA found only the noise that it begins"
@@ -32,10 +35,13 @@ _ITERATIONS = 2  # evaluations of the model for each step back along the flow
 
 
 def encoded(p: Any, texts: Sequence[str], sampler: Any) -> Any:
-    """Texts as the host encodes negative prompts: with their schedules, one for each image."""
+    """Texts as the host encodes negative prompts: with their schedules, one for each image, and
+    all of one length."""
     prompts = prompt_parser.SdConditioning(texts, width=p.width, height=p.height)
     steps = sampler.config.total_steps(p.steps)
-    return prompt_parser.get_learned_conditioning(shared.sd_model, prompts, steps)
+    made = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, steps)
+    longest = max(_tokens(part.cond) for each in made for part in each)
+    return [[part._replace(cond=_lengthened(part.cond, longest)) for part in each] for each in made]
 
 
 class InversionRun:
@@ -45,14 +51,18 @@ class InversionRun:
     host's x = scale (clean + sigma noise).
     """
 
+    _source: Evaluate
+
     def __init__(
-        self, p: Any, keeping: Keeping, texts: Sequence[str], model: Any, given: dict[str, Any]
-    ) -> None:
-        """`given` are the arguments that the sampler is called with; `model` is the host's
-        denoiser."""
-        self._p, self._keeping, self._texts, self._model = p, keeping, texts, model
+        self, p: Any, keeping: Keeping, texts: Sequence[str], model: Any,
+        function: Callable[..., Any], given: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """`model` is the host's denoiser; `given` are the arguments that the sampler's `function`
+        is called with."""
+        self._p, self._keeping, self._texts = p, keeping, texts
+        self._model, self._function = model, function
         self._on_grid = "timesteps" in given
-        self._adaptive = "sigma_min" in given and "n" not in given
+        self._adaptive = _is_adaptive(function, given)
         self._levels = self._rising(given)
         self._recording = Recording()
         self._given = given.get("extra_args") or {}
@@ -62,71 +72,56 @@ class InversionRun:
     @property
     def key(self) -> tuple[Hashable, ...]:
         """What decides what is found, besides the model and the sampler."""
-        p, keeping, opts = self._p, self._keeping, shared.opts
+        p, keeping = self._p, self._keeping
         scattered = keeping.keep_noise == "scattered" and not self._adaptive
-        networks = repr(getattr(p, "extra_network_data", None))
         return (
-            self._said, tuple(self._levels), tuple(self._texts), keeping.keep_noise, networks,
+            self._said, tuple(self._levels), tuple(self._texts), keeping.keep_noise, _networks(p),
             tuple(p.seeds) if scattered else round(keeping.keep_steps),
-            _picture(p), (p.width, p.height, p.resize_mode), opts.CLIP_stop_at_last_layers,
-            opts.sd_vae, opts.sd_vae_encode_method, opts.img2img_background_color,
+            _picture(p), (p.width, p.height, p.resize_mode), _options(),
         )  # fmt: skip
 
-    def find(self, function: Any, model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Found:
-        """Run the sampler `function` once. Raises the host's InterruptedException."""
-        self._encoded = encoded(self._p, self._texts, self._model.sampler)
+    def find(self, encoded: Any, x: Tensor, *args: Any, **kwargs: Any) -> Found:
+        """Run the sampler once; `encoded` is what the pictures show. Raises the host's
+        InterruptedException."""
         clean = self._model.init_latent
         shared.state.sampling_steps = self._expected()
-        path = self._path(clean)
-        start = x
-        if self._adaptive:
-            start = self._to_host(path, float(kwargs["sigma_max"]))
-        else:
-            kwargs["callback"] = _nothing
-            made = function(_Recorded(self, path), x.clone(), *args, **kwargs)
-            self._recording.move(made, clean)
+        with family().source(self._model, encoded) as self._source:
+            path = self._path(clean)
+            start = x
+            if self._adaptive:
+                start = path.at(self._levels[-1])
+            else:
+                given = {**kwargs, "callback": _nothing, "extra_args": dict(self._given)}
+                with quiet(self._p, x, given, lambda: True):
+                    made = self._function(self._recorded(path), x.clone(), *args, **given)
+                self._recording.move(made, clean)
         kept = Recording(*(_put_away(each) for each in _columns(self._recording)))
         return Found(start.detach().cpu(), kept, clean.detach().cpu(), _ADAPTIVE * self._adaptive)
+
+    def _recorded(self, path: Path) -> StandIn:
+        """The denoiser of the run."""
+
+        def recorded(x: Tensor, level: Tensor, given: dict[str, Any]) -> Tensor:
+            if x.shape == path.clean.shape:
+                self.step(path, x, float(level.flatten()[0]))
+            made = self.evaluate(x, level, given)
+            self._model.last_noise_uncond = made
+            return made
+
+        return StandIn(self._model, recorded)
 
     def step(self, path: Path, x: Tensor, level: float) -> None:
         """Move a step of the sampler, in place, and note the move."""
         x.copy_(self._recording.move(x.clone(), self._to_host(path, level).to(x)))
 
-    def evaluate(self, x: Tensor, level: Tensor) -> Tensor:
-        """The host's model under the source prompt alone, one row an image."""
+    def evaluate(self, x: Tensor, level: Tensor, given: Mapping[str, Any]) -> Tensor:
+        """The host's model under the source prompt alone, one row an image; `given` is what its
+        denoiser is called with."""
         if shared.state.interrupted or shared.state.skipped:
             raise sd_samplers_common.InterruptedException
-        image_cond, model = self._given["image_cond"], self._model
-        if model.mask is not None and model.mask_before_denoising:
-            x = x * model.nmask + model.init_latent * model.mask
-        step = len(self._recording.moves)
-        rows = [
-            prompt_parser.reconstruct_cond_batch([each], max(step - 1, 0)) for each in self._encoded
-        ]
-        if len({row.shape[1] for row in rows}) == 1:
-            made = self._rows(x, level, _joined(rows), image_cond)
-        else:
-            each = zip(
-                *(torch.split(t, 1) for t in (x, level)),
-                rows,
-                torch.split(image_cond, 1),
-                strict=True,
-            )
-            made = torch.cat([self._rows(*one) for one in each])
+        made = self._source(x, level, max(len(self._recording.moves) - 1, 0), given)
         self._evaluations += 1
         shared.state.sampling_step = self._evaluations
-        if model.mask is not None and not model.mask_before_denoising:
-            made = made * model.nmask + model.init_latent * model.mask
-        return made
-
-    def _rows(self, x: Tensor, level: Tensor, context: Any, image_cond: Tensor) -> Tensor:
-        if shared.sd_model.model.conditioning_key == "crossattn-adm":
-            cond: Any = {"c_crossattn": [context], "c_adm": image_cond}
-        elif isinstance(context, dict):
-            cond = {**context, "c_concat": [image_cond]}
-        else:
-            cond = {"c_crossattn": [context], "c_concat": [image_cond]}
-        made: Tensor = self._model.inner_model(x, level, cond=cond)
         return made
 
     # Paths
@@ -147,9 +142,10 @@ class InversionRun:
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         """D(x, sigma)."""
         if not self._on_grid:
-            return self.evaluate(x, x.new_full((len(x),), sigma))
+            return self.evaluate(x, x.new_full((len(x),), sigma), self._given)
         timestep = self._timestep(sigma)
-        noise = self.evaluate(x / math.sqrt(1.0 + sigma**2), x.new_full((len(x),), round(timestep)))
+        level = x.new_full((len(x),), round(timestep))
+        noise = self.evaluate(x / math.sqrt(1.0 + sigma**2), level, self._given)
         return x - sigma * noise
 
     def _expected(self) -> int:
@@ -192,6 +188,24 @@ class InversionRun:
         return float((alphas.float() - 1.0 / (1.0 + sigma**2)).abs().argmin())
 
 
+def _is_adaptive(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
+    """Whether a sampler chooses its steps by itself: DPM adaptive, and the ODE solvers of reForge,
+    which call the model between their steps with tensors that they do not go on with."""
+    solver = getattr(function, "__name__", "").startswith("sample_ode")
+    return solver or ("sigma_min" in given and "n" not in given)
+
+
+def _networks(p: Any) -> Hashable:
+    """The extra networks of the prompts, such as LoRAs."""
+    data = getattr(p, "extra_network_data", None) or {}
+    return tuple((name, tuple(tuple(each.items) for each in data[name])) for name in sorted(data))
+
+
+def _options() -> Hashable:
+    """The host's settings: some say how its samplers, encoders and autoencoders work."""
+    return md5(repr(sorted(shared.opts.data.items())).encode()).hexdigest()
+
+
 def _picture(p: Any) -> Hashable:
     """What tells the job's picture and mask from others."""
     images = [*p.init_images, getattr(p, "image_mask", None)]
@@ -202,31 +216,8 @@ def _picture(p: Any) -> Hashable:
     return (*seen, *(getattr(p, name, None) for name in inpaint), noise)
 
 
-class _Recorded:
-    """The host's denoiser in the first run."""
-
-    def __init__(self, run: InversionRun, path: Path) -> None:
-        vars(self).update(_run=run, _path=path, last_noise_uncond=None)
-
-    def __call__(self, x: Tensor, level: Tensor, **_given: Any) -> Tensor:
-        self._run.step(self._path, x, float(level.flatten()[0]))
-        made: Tensor = self._run.evaluate(x, level)
-        vars(self)["last_noise_uncond"] = made
-        return made
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._run._model, name)
-
-
 def _nothing(_step: dict[str, Any]) -> None:
     """In the place of the callback that counts the job's own steps."""
-
-
-def _joined(rows: Sequence[Any]) -> Any:
-    """Encodings of single images as one of all."""
-    if isinstance(rows[0], dict):
-        return type(rows[0])({name: torch.cat([row[name] for row in rows]) for name in rows[0]})
-    return torch.cat(list(rows))
 
 
 def _columns(recording: Recording) -> tuple[list[Tensor], list[Tensor]]:
@@ -235,3 +226,14 @@ def _columns(recording: Recording) -> tuple[list[Tensor], list[Tensor]]:
 
 def _put_away(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [each.detach().cpu() for each in tensors]
+
+
+def _tokens(cond: Any) -> int:
+    return len(cond["crossattn"] if isinstance(cond, dict) else cond)
+
+
+def _lengthened(cond: Any, tokens: int) -> Any:
+    """An encoding with its last vector repeated, as the host makes prompts of one length."""
+    if isinstance(cond, dict):
+        return {**cond, "crossattn": _lengthened(cond["crossattn"], tokens)}
+    return torch.cat([cond, cond[-1:].repeat(tokens - len(cond), 1)])

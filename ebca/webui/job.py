@@ -18,6 +18,7 @@ from typing import Any
 
 from modules import sd_samplers_common, sd_unet  # type: ignore[import-not-found]
 
+from ebca.hosts.replacing import replaced
 from ebca.methods.method import Method
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
@@ -33,7 +34,7 @@ from ebca.webui.checking import (
 from ebca.webui.family import family
 from ebca.webui.maps import job_maps
 from ebca.webui.options import Options, read_arguments
-from ebca.webui.passes import Pass, replaced
+from ebca.webui.passes import Pass
 from ebca.webui.refusal import ending
 from ebca.webui.without import is_without
 
@@ -103,6 +104,7 @@ class Job:
         self._sampling_now = False
         self._evaluations = 0
         self._next: tuple[Any, Pass] | None = None  # the prompts of the next pass, and the pass
+        self._keep: Any = None  # of the next sampling, if it is ready
 
     @property
     def page(self) -> PageSettings:
@@ -135,8 +137,13 @@ class Job:
 
     def begin_pass(self, cond: Any) -> None:
         """Make ready for the sampling that comes next."""
-        ours = self._sampling_now and self._in_this_pass() and not goes_without(self._p)
-        if not (ours and family().encodes_early) or (self._next and self._next[0] is cond):
+        ours = self._sampling_now and family().encodes_early and not goes_without(self._p)
+        if not ours or (self._next and self._next[0] is cond):
+            return
+        if self._options.keeping.keep:
+            self._keep = self._new_keep(self._p.sampler)
+            self._keep.encode()
+        if not self._in_this_pass():
             return
         following = Pass(self._p, self._options.settings, self._methods)
         following.encode_early(cond)
@@ -211,9 +218,7 @@ class Job:
                 return launch(sampler, steps, func)
             with ExitStack() as kept:
                 if self._options.keeping.keep:
-                    from ebca.webui.holding import Keep  # needs more of the host than other jobs
-
-                    keep = Keep(p, self._options.keeping, sampler)
+                    keep, self._keep = self._keep or self._new_keep(sampler), None
                     kept.enter_context(keep.run(launch, steps, func))
                 return sample_with(sampler, steps, func)
 
@@ -234,7 +239,12 @@ class Job:
             with replaced(sd_samplers_common.Sampler, "launch_sampling", launch_sampling):
                 yield
         finally:
-            self._sampling_now, self._next = False, None
+            self._sampling_now, self._next, self._keep = False, None, None
+
+    def _new_keep(self, sampler: Any) -> Any:
+        from ebca.webui.holding import Keep  # needs more of the host than other jobs
+
+        return Keep(self._p, self._options.keeping, sampler)
 
     def _in_this_pass(self) -> bool:
         hires = bool(self._p.is_hr_pass)

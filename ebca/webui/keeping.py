@@ -10,7 +10,6 @@ from modules import extra_networks, shared  # type: ignore[import-not-found]
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
-from ebca.webui.family import family
 
 NO_PICTURE = "EBCA: “Keep the picture” did nothing: it works in img2img and inpaint only."
 
@@ -23,10 +22,7 @@ def check(p: Any, keeping: Keeping) -> None:
     """Raise SettingsError if the picture of the job `p` cannot be kept."""
     if not keeping.keep:
         return
-    if not family().keeps_pictures:
-        legal = "off: it works in AUTOMATIC1111's WebUI and on the command line, and not here yet"
-        raise SettingsError("keep", True, legal)
-    if shared.sd_model.cond_stage_key == "edit":
+    if getattr(shared.sd_model, "cond_stage_key", None) == "edit":
         raise SettingsError("keep", True, "off: an InstructPix2Pix model keeps by itself")
     if not all(text.strip() for text in source_texts(keeping, p.all_prompts or [p.prompt])):
         legal = "what the picture shows, since the prompt is empty"

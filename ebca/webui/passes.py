@@ -16,6 +16,7 @@ from torch import Tensor
 from ebca.core.engine import UNMASKED_LAYER
 from ebca.core.maps import Maps
 from ebca.core.trace import Trace
+from ebca.hosts.replacing import replaced
 from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
 from ebca.methods.method import Method
 from ebca.settings import Settings
@@ -150,18 +151,3 @@ def _encode(texts: Sequence[str]) -> list[Any]:
 def _find(text: str, words: str) -> list[int]:
     """Token indices of words in the context of a text."""
     return find_words(text_encoder(), text, words)
-
-
-@contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """`owner.name` is `value` for a while; then what `owner` itself had, or had not, is back."""
-    missing = object()
-    before = vars(owner).get(name, missing)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is missing:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)

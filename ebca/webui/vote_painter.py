@@ -21,11 +21,11 @@ from modules import (  # type: ignore[import-not-found]
 )
 from PIL import Image
 
+from ebca.hosts.replacing import replaced
 from ebca.version import VERSION
 from ebca.vote.painter import PaintingStoppedError, Sampling
 from ebca.vote.sides import Values
 from ebca.webui import job
-from ebca.webui.passes import replaced
 
 _TOLD_APART = ("sd_model_checkpoint", "sd_vae")
 """Options whose value is not what is used: the name may be an alias, or "Automatic"."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from modules import processing, shared  # type: ignore[import-not-found]
 
-from ebca.webui.passes import replaced
+from ebca.hosts.replacing import replaced
 
 _ATTRIBUTE = "ebca_without"
 """The attribute of such a job."""

@@ -36,21 +36,39 @@ def paint(small, sketch):
     return paint
 
 
-def test_every_sampler_gives_the_picture_back(paint, sampler):
+def chooses_its_steps(sampler):
+    """Of such a one only the beginning is found."""
+    return sampler == "DPM adaptive" or sampler.startswith("ODE")
+
+
+def need_picture(made):
+    """What is no number is shown black."""
+    if np.ptp(made.picture) == 0:
+        pytest.skip("the host's own sampler makes no picture of this model")
+
+
+def test_every_sampler_gives_the_picture_back(paint, sampler, comments):
     job = {"sampler_name": sampler, "steps": 8, "denoising_strength": 0.8}
+    plain = paint(ebca=STILL, **job)
+    need_picture(plain)
     back, kept = paint(ebca=BACK, **job), paint(ebca=NOTHING_CHANGES, **job)
-    if sampler == "DPM adaptive":  # of which only the beginning is found
-        assert apart(back, kept) < apart(paint(ebca=STILL, **job), kept)
+    told = comments()
+    if told is not None:
+        assert any("chooses its steps" in each for each in told) == chooses_its_steps(sampler)
+    if chooses_its_steps(sampler):
+        assert apart(back, kept) < apart(plain, kept)
         return
     assert apart(back, kept) < AS_GOOD_AS_SAME
-    assert apart(paint(ebca=STILL, **job), kept) > 10 * AS_GOOD_AS_SAME
+    assert apart(plain, kept) > 10 * AS_GOOD_AS_SAME
 
 
 def test_every_sampler_edits(paint, sampler):
     job = {"sampler_name": sampler, "steps": 8, "prompt": EDIT}
+    plain = paint(ebca=STILL, **job)
+    need_picture(plain)
     edited = paint(ebca={**KEEP, "keep_source": "a red car"}, **job)
-    assert differ(edited, paint(ebca=STILL, **job))
-    if sampler != "DPM adaptive":
+    assert differ(edited, plain)
+    if not chooses_its_steps(sampler):
         assert differ(edited, paint(ebca={**NOTHING_CHANGES, "keep_source": "a red car"}, **job))
 
 

@@ -72,3 +72,11 @@ def test_a_bad_value_stops_no_job_that_it_does_not_change(flux):
 
 def test_a_model_with_it_is_updated_again(flux, webui):
     assert differ(webui.txt2img(), webui.txt2img(ebca=ON))
+
+
+def test_no_picture_is_kept(flux, comments, sketch):
+    job = {**EULER, "prompt": "a cat"}
+    one = flux.img2img(sketch, **job, ebca={**ON, "keep": True})
+    told = comments()
+    assert untouched(one, flux.img2img(sketch, **job))
+    assert told is None or [LINE in each for each in told] == [True]
