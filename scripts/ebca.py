@@ -9,7 +9,7 @@ from modules import script_callbacks, scripts
 ROOT, WEBUI = Path(__file__).parents[1], Path(scripts.__file__).parents[1]
 
 job, callbacks = None, {}
-if not (trouble := runpy.run_path(str(ROOT / "suitable.py"))["here"](WEBUI)):
+if not (trouble := runpy.run_path(str(ROOT / "install.py"))["here"](WEBUI)):
     try:
         from ebca.webui import accordion, axes, interrogators, job, vote
 

@@ -1,5 +1,9 @@
-"""Whether EBCA can work in a WebUI. Asked by `scripts/ebca.py` before it imports anything of EBCA,
-so that this must run under older Pythons than the rest, without torch."""
+"""Run by the WebUI at its start, where it does nothing: EBCA needs nothing that the WebUI has not.
+
+Tells whether EBCA can work in a WebUI. `scripts/ebca.py` asks that before it imports anything of
+EBCA, in any program that loads it; so this must run under older Pythons than the rest, without
+torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""suitable.py as the extension's script runs it: by its path, with the WebUI's root."""
+"""install.py as the extension's script runs it: by its path, with the WebUI's root."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from suitable import SAMPLING, problem
+from install import SAMPLING, problem
 
-SUITABLE = Path(__file__).parents[1] / "suitable.py"
+INSTALL = Path(__file__).parents[1] / "install.py"
 
 SINCE_1_6 = "modules/sd_samplers_cfg_denoiser.py"
 SINCE_1_7 = "modules/ui_toprow.py"
@@ -34,7 +34,7 @@ def make_root(tmp_path: Path) -> MakeRoot:
 
 def told(root: Path) -> str:
     """Of this very Python and torch."""
-    return runpy.run_path(str(SUITABLE))["here"](root) or ""
+    return runpy.run_path(str(INSTALL))["here"](root) or ""
 
 
 def judged(root: Path, python: tuple[int, int] = (3, 10), torch: str = "2.1.2+cu121") -> str:
