@@ -9,6 +9,7 @@ from ebca.core.engine import Engine
 from ebca.core.evaluation import Evaluation, Image, Row
 from ebca.core.layout import Layout, Noted
 from ebca.methods.method import Clock
+from ebca.settings import SettingsError
 
 LEVEL = 300
 SOURCE, EDIT = noise(2, 4, 8, 8, seed=1), noise(4, 4, 8, 8, seed=2)
@@ -127,6 +128,12 @@ def test_a_second_evaluation_takes_the_place_of_the_first(unet):
     name = next(iter(known.parts[LEVEL]))
     assert len(known.parts[LEVEL][name]) == 1
     assert known.size == sum(part[0].numel() * 4 for part in known.parts[LEVEL].values())
+
+
+def test_too_much_is_refused(unet, monkeypatch):
+    monkeypatch.setattr("ebca.core.layout._MOST", 2**10)
+    with pytest.raises(SettingsError, match="keep_layout is 'above 0', but must be 0 here"):
+        noted(unet)
 
 
 def test_cross_attention_is_not_touched(unet):

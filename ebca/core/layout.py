@@ -23,7 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ebca.settings.checks import SettingsError
+
 _LINEARS = ("to_q", "to_k")
+_MOST = 4 * 2**30  # bytes that may be noted
 
 Act = Callable[[str, Tensor], Tensor | None]
 """What is done with the output [b, n, h*d] of a linear of that name; None leaves it."""
@@ -45,7 +48,7 @@ class Noted:
     @contextmanager
     def evaluation(self, unet: nn.Module) -> Iterator[None]:
         """The source is evaluated once while the block runs, in one call of `unet` or several. What
-        was noted of that timestep is forgotten."""
+        was noted of that timestep is forgotten. Raises SettingsError where it becomes too much."""
         begun: dict[float, dict[str, list[Tensor]]] = {}
         linears: dict[str, list[Tensor]] = {}
 
@@ -61,6 +64,10 @@ class Noted:
             add_hooks(unet, note, scope)
             yield
         self.parts.update(begun)
+        if self.size > _MOST:
+            legal = f"0 here: the attention of so large a picture takes more than {_MOST >> 30} GB."
+            legal += " Fewer steps, a smaller picture or a lower keep_layout_stop need less"
+            raise SettingsError("keep_layout", "above 0", legal)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Keeping:
     keep_noise: str = setting(
         "scattered",
         "How the noise is found. scattered: new noise for every step; the seed decides which. flow:"
-        " the model's own way back, the same for all seeds; it takes three times as long.",
+        " the model's own way back, the same for all seeds; it takes two to three times as long.",
         label="Noise",
         group="keep",
         neutral="scattered",

@@ -44,6 +44,8 @@ FIELDS = [
     "keep_steps",
     "keep_from_source",
     "regions_words",
+    "keep_layout",
+    "keep_layout_stop",
 ]
 
 PRESETS = {

@@ -83,7 +83,8 @@ AXES = {
 
 
 OF_IMG2IMG = (
-    "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps", "keep_from_source"
+    "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps",
+    "keep_from_source", "keep_layout", "keep_layout_stop",
 )  # fmt: skip
 """What `test_keeping` tries."""
 
