@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from modules import extra_networks, shared  # type: ignore[import-not-found]
+from modules import extra_networks  # type: ignore[import-not-found]
 
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
+from ebca.webui.family import unet
+
+_EDITING_CHANNELS = 8  # the latents', and those of the picture that is edited
 
 NO_PICTURE = "EBCA: “Keep the picture” did nothing: it works in img2img and inpaint only."
 
@@ -22,7 +25,7 @@ def check(p: Any, keeping: Keeping) -> None:
     """Raise SettingsError if the picture of the job `p` cannot be kept."""
     if not keeping.keep:
         return
-    if getattr(shared.sd_model, "cond_stage_key", None) == "edit":
+    if getattr(unet(), "in_channels", None) == _EDITING_CHANNELS:
         raise SettingsError("keep", True, "off: an InstructPix2Pix model keeps by itself")
     if not all(text.strip() for text in source_texts(keeping, p.all_prompts or [p.prompt])):
         legal = "what the picture shows, since the prompt is empty"
