@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from install import SAMPLING, problem
 
 INSTALL = Path(__file__).parents[1] / "install.py"
+SCRIPT = INSTALL.parent / "scripts" / "ebca.py"
 
 SINCE_1_6 = "modules/sd_samplers_cfg_denoiser.py"
 SINCE_1_7 = "modules/ui_toprow.py"
@@ -94,3 +97,43 @@ def test_it_never_fails(tmp_path: Path) -> None:
     for file in (SINCE_1_6, SINCE_1_7):
         (tmp_path / file).touch()
     assert told(tmp_path) == ""
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], ModuleType]:
+    """The extension's script as a program in a folder loads it, which has next to nothing."""
+
+    def script(root: Path) -> ModuleType:
+        modules, scripts = ModuleType("modules"), ModuleType("modules.scripts")
+        scripts.__file__ = str(root / "modules" / "scripts.py")
+        scripts.Script, scripts.AlwaysVisible = object, "always"  # type: ignore[attr-defined]
+        modules.scripts = scripts  # type: ignore[attr-defined]
+        modules.script_callbacks = ModuleType("modules.script_callbacks")  # type: ignore[attr-defined]
+        for each in (modules, scripts):
+            monkeypatch.setitem(sys.modules, each.__name__, each)
+        made = ModuleType("script")
+        vars(made).update(runpy.run_path(str(SCRIPT)))
+        return made
+
+    return script
+
+
+def test_the_script_says_in_one_line_that_it_is_off_and_shows_nothing(
+    make_root: MakeRoot, script: Callable[[Path], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    relative = make_root(SINCE_1_6, SINCE_1_7, "modules_forge/initialization.py")
+    made = script(relative)
+    line = capsys.readouterr().out
+    assert line.startswith("EBCA is off: this relative of Forge lacks")
+    assert line.count("\n") == 1
+    assert made.EBCA().show(is_img2img=False) is False
+
+
+def test_so_it_does_where_a_part_of_the_webui_is_not_there(
+    make_root: MakeRoot, script: Callable[[Path], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = script(make_root(SINCE_1_6, SINCE_1_7))
+    line = capsys.readouterr().out
+    assert line.startswith("EBCA is off: this program lacks a part")
+    assert line.count("\n") == 1
+    assert made.EBCA().show(is_img2img=True) is False
