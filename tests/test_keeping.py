@@ -130,43 +130,6 @@ def test_more_and_stop(pipe, picture):
     assert far(keep_stop=0.3) != none
 
 
-def test_the_layout_is_held(pipe, picture):
-    best = through_the_autoencoder(pipe, picture)
-
-    def edited(prompt=SOURCE, cfg=1.0, **how):
-        found = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS, keep_layout=1.0, **how)
-        return apart(painted(pipe, found, prompt, cfg=cfg), best), found
-
-    assert edited()[0] < 0.1
-    assert edited(keep_noise="flow")[0] < 0.1
-    far = {stop: edited("a dog in the snow", 4.0, keep_layout_stop=stop)[0] for stop in (0, 0.6, 1)}
-    free = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS)
-    assert far[0] == apart(painted(pipe, free, "a dog in the snow", cfg=4.0), best)
-    assert far[0] > far[0.6] > far[1] > 1.0
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in pipe.unet.modules())
-
-
-def test_the_layout_of_each_of_several_pictures(pipe, picture):
-    pictures, prompts = [picture, picture.rotate(90)], ["a red car in the snow", "a dog"]
-    how = {"source": SOURCE, "steps": STEPS, "keep_layout": 0.8}
-    both = ebca.invert(pipe, pictures, seed=[4, 5], **how)
-    together = painted(pipe, both, prompts, cfg=4.0)
-    for place in range(2):
-        one = ebca.invert(pipe, pictures[place], seed=4 + place, **how)
-        alone = painted(pipe, one, prompts[place], cfg=4.0)[0]
-        assert apart(alone, together[place]) < 0.01
-
-
-def test_the_layout_beside_a_patch(pipe, picture):
-    """EBCA's own mix and the layout are in one call; neither sees the other's hooks as strange."""
-    found = ebca.invert(pipe, picture, source=SOURCE, steps=STEPS, keep_layout=1.0)
-    composed = ebca.compose("a red car AND in the snow :0.8")
-    settings = ebca.Settings(regions=0.0, gamma_attn=0.0)
-    with ebca.apply_patch(pipe, settings, prompt=composed):
-        both = painted(pipe, found, composed.main, cfg=4.0)
-    assert apart(both, painted(pipe, found, composed.main, cfg=4.0)) > 0.5
-
-
 def test_several_pictures_with_sources_of_their_own(pipe, picture):
     pictures, sources = [picture, picture.rotate(90)], ["a red car", "a dog"]
     found = ebca.invert(pipe, pictures, source=sources, steps=STEPS)
@@ -223,7 +186,7 @@ def test_an_interrupted_inversion_leaves_nothing(pipe, picture):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ebca.invert(pipe, picture, source=SOURCE, steps=2, keep_layout=1.0, progress=interrupt)
+        ebca.invert(pipe, picture, source=SOURCE, steps=2, progress=interrupt)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in pipe.unet.modules())
 
 
@@ -263,7 +226,6 @@ def test_other_steps_or_sizes_are_refused(pipe, picture):
         ({"seed": None}, "seed is None, but must be one whole number, or one for each picture"),
         ({"seed": [1, 2]}, "seed is .1, 2., but must be one whole number"),
         ({"seed": 1.5}, "seed is 1.5, but must be one whole number"),
-        ({"keep_layout": -1.0}, "keep_layout is -1.0, but must be a number from 0 to 1"),
         ({"iterations": 1.5}, "iterations is 1.5"),
         ({"image": "cat.png"}, "image is 'str', but must be a PIL picture"),
         ({"image": []}, "pictures of one size, at least one"),

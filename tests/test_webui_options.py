@@ -21,7 +21,7 @@ NAMES = [
     "regions", "regions_stop",
     "also_off", "show_attention", "attention_of", "attention_when", "save_attention",
     "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps",
-    "keep_from_source", "regions_words", "keep_layout", "keep_layout_stop",
+    "keep_from_source", "regions_words",
 ]  # fmt: skip
 NUMBERS = [name for name, field in FIELDS.items() if field.is_number]
 CHOICES = [name for name, field in FIELDS.items() if field.choices]

@@ -29,7 +29,6 @@ from ebca.core.cascade import (
 from ebca.core.evaluation import Evaluation
 from ebca.core.hooks import LayerCall, LayerHooks
 from ebca.core.layers import Layer, Projections, find_layers
-from ebca.core.layout import Act, Layout, add_hooks, timestep_of
 from ebca.core.maps import Maps
 from ebca.core.mixing import Weight, mixed, moved_away
 from ebca.core.trace import Trace
@@ -70,16 +69,13 @@ class Engine:
         describe: Callable[[Call], Evaluation | None],
         *,
         trace: Trace | None = None,
-        layout: Layout | None = None,
         projections: Projections | None = None,
         say: Callable[[str], None] = warnings.warn,
     ) -> None:
         """`methods` are those that have something to do. `describe` is asked at every UNet call;
-        None leaves the call alone. `layout` is held. `projections` are the host's. `say` takes
-        what cannot be done, which is no reason to stop. Raises NoCrossAttentionError."""
+        None leaves the call alone. `projections` are the host's. `say` takes what cannot be done,
+        which is no reason to stop. Raises NoCrossAttentionError."""
         self.unet, self.methods, self.trace = unet, tuple(methods), trace
-        self._layout = layout
-        self._hold: Act = _nothing  # in the evaluation under way
         self.layers = find_layers(unet)
         self._describe, self.say = describe, say
         self._projections = projections or Projections()
@@ -92,19 +88,16 @@ class Engine:
 
     def install(self) -> None:
         """Add the hooks, all or none of them. Where there is nothing to do, none is needed."""
-        if not self.methods and self.trace is None and self._layout is None:
+        if not self.methods and self.trace is None:
             return
         with ExitStack() as hooks:
             begin = self.unet.register_forward_pre_hook(self._begin, with_kwargs=True)
             hooks.callback(begin.remove)
             hooks.callback(self.unet.register_forward_hook(self._end).remove)
-            followed = self.layers if self.methods or self.trace is not None else ()
-            for layer in followed:
+            for layer in self.layers:
                 for register, hook, with_kwargs in LayerHooks(layer, self).registrations():
                     handle = register(hook, **({"with_kwargs": True} if with_kwargs else {}))
                     hooks.callback(handle.remove)
-            if self._layout is not None:
-                add_hooks(self.unet, lambda name, output: self._hold(name, output), hooks)
             self._hooks = hooks.pop_all()
 
     def remove(self) -> None:
@@ -115,14 +108,10 @@ class Engine:
     # One evaluation
 
     def _begin(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._cascade, self._call, self._hold = None, None, _nothing
+        self._cascade = self._call = None
         evaluation = self._describe(Call.of(args, kwargs))
         if evaluation is None:
             return
-        if self._layout is not None:
-            images, rows = evaluation.images, evaluation.rows
-            pictures = [images[row.image].picture if row.conditional else None for row in rows]
-            self._hold = self._layout.acting(timestep_of(args, kwargs), pictures)
         cascade = Cascade(evaluation, self.methods)
         self._watched = self.trace is not None and self.trace.begin(
             evaluation, [plan.mix for plan in cascade.plans]
@@ -139,7 +128,7 @@ class Engine:
             )
         elif self._cascade is not None and self.trace is not None:
             self.trace.end()
-        self._cascade, self._call, self._hold = None, None, _nothing
+        self._cascade = self._call = None
 
     # One layer, as told by its hooks
 
@@ -421,10 +410,6 @@ def _take(
 
 def _conditional(evaluation: Evaluation, device: torch.device) -> Rows:
     return as_rows([i for i, row in enumerate(evaluation.rows) if row.conditional], device)
-
-
-def _nothing(_name: str, _output: Tensor) -> None:
-    """What is done with a linear's output where no layout is held."""
 
 
 def _project_out(call: LayerCall, heads: Tensor) -> Tensor:

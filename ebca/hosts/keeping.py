@@ -12,25 +12,21 @@ import copy
 import functools
 import inspect
 import itertools
-import math
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ebca.core.engine import Engine
-from ebca.core.evaluation import Image
 from ebca.core.layers import find_layers
-from ebca.core.layout import Layout, Noted
 from ebca.editing.flow import between, step_back
 from ebca.editing.holding import Recording, Replay
 from ebca.editing.paths import Flow, Path, Scattered
 from ebca.editing.pictures import fitting
-from ebca.hosts.diffusers import Pipeline, is_pipeline
+from ebca.hosts.diffusers import is_pipeline
 from ebca.settings.checks import SettingsError
 from ebca.settings.keeping import Keeping
 
@@ -60,11 +56,10 @@ class Inversion:
         levels: Levels,
         path: Path,
         recording: Recording,
-        model: SourceModel,
+        evaluations: int,
     ) -> None:
-        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, model.evaluations
+        self.inputs, self.keeping, self.evaluations = dict(inputs), keeping, evaluations
         self._levels, self._path, self._recording = levels, path, recording
-        self._noted = model.noted
 
     @contextmanager
     def on(self, pipe: Any) -> Iterator[None]:
@@ -104,24 +99,10 @@ class Inversion:
         for stand_in in (set_timesteps, add_noise, step):
             setattr(scheduler, stand_in.__name__, stand_in)
         try:
-            with self._layout_held(pipe):
-                yield
+            yield
         finally:
             for name in before:
                 delattr(scheduler, name)
-
-    @contextmanager
-    def _layout_held(self, pipe: Any) -> Iterator[None]:
-        if not self._noted.parts:
-            yield
-            return
-        layout = Layout(self._noted, self.keeping.keep_layout)
-        engine = Engine(pipe.unet, (), Pipeline(pipe, (), [Image()]).describe, layout=layout)
-        engine.install()
-        try:
-            yield
-        finally:
-            engine.remove()
 
     def _replay(self) -> Replay:
         return Replay(self._recording, self.keeping.keep_more, self.keeping.keep_stop)
@@ -163,8 +144,8 @@ def invert(
         and the others have the next.
     iterations: evaluations of the model for each step back, where it is `flow`.
     progress: called after each evaluation.
-    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_layout`,
-        `keep_layout_stop`, `keep_from_source` as in docs/controls.md.
+    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
+        docs/controls.md.
 
     Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
     cross-attention; the pipeline is as it was.
@@ -185,7 +166,7 @@ def invert(
     inputs["image"] = pictures[0] if one else pictures
     if keeping.keep_from_source:
         inputs["negative_prompt"] = texts[0] if one else texts
-    return Inversion(inputs, keeping, levels, path, recording, model)
+    return Inversion(inputs, keeping, levels, path, recording, model.evaluations)
 
 
 def search(
@@ -194,8 +175,6 @@ def search(
 ) -> tuple[Path, Recording]:  # fmt: skip
     """The way of latents `clean` [b, c, h, w] into noise, and one sampling held on it. `seeds` has
     one for each row."""
-    if keeping.keep_layout > 0.0:
-        model.wanted = levels.head(keeping.keep_layout_stop)
     if keeping.keep_noise == "flow":
         path: Path = _flow(clean, levels, model, keeping, iterations)
     else:
@@ -330,11 +309,6 @@ class Levels:
         """The noise levels, lowest first."""
         return sorted(set(map(self.sigma, self._factors)))
 
-    def head(self, share: float) -> set[float]:
-        """The timesteps that the first part of the steps has."""
-        falling = sorted(self._factors, reverse=True)
-        return set(falling[: math.ceil(share * len(falling))])
-
     def timestep(self, sigma: float) -> float:
         """Of a noise level, straight between those of the run."""
         known = sorted((self.sigma(each), each) for each in self._factors)
@@ -362,17 +336,13 @@ def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
 class SourceModel:
     """The model under the source prompt, without guidance: one row a picture. Asked once more what
     it was asked last at a timestep, it has the answer: a sampling is recorded where the search of
-    its path has been.
-
-    noted: what its self-attention layers do at the timesteps that are `wanted`.
-    """
+    its path has been."""
 
     def __init__(
         self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
     ) -> None:
         """`texts` has one for each picture; `size` is (width, height) in pixels."""
         self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
-        self.noted, self.wanted = Noted(), set[float]()
         self._last: dict[float, tuple[Tensor, Tensor]] = {}  # by timestep: asked, answered
         self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
         device, (width, height) = pipe._execution_device, size
@@ -396,9 +366,7 @@ class SourceModel:
 
     def _evaluated(self, sample: Tensor, timestep: Any) -> Tensor:
         rows = torch.arange(len(sample)).split(_ROWS)  # type: ignore[no-untyped-call]
-        wanted = float(timestep) in self.wanted
-        with self.noted.evaluation(self._unet) if wanted else nullcontext():
-            made = [self._rows(sample, each, timestep) for each in rows]
+        made = [self._rows(sample, each, timestep) for each in rows]
         self.evaluations += 1
         self._progress()
         return torch.cat(made).to(sample.dtype)

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ebca.core.engine import Call, Engine
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
 from ebca.core.layers import Projections
-from ebca.core.layout import Layout
 from ebca.core.trace import Trace
 from ebca.hosts.contexts import KnownContexts, contexts_in, rows_of_batch
 from ebca.hosts.schedule import Schedule, timestep_of
@@ -70,17 +69,15 @@ class WebUISampling:
         projections: Projections,
         give_back: Callable[[], None],
         trace: Trace | None = None,
-        layout: Layout | None = None,
     ) -> None:
         """`methods` are those that have something to do. `current_unet` gives the UNet in use,
         which a refiner exchanges on the way. `from_noise` tells whether the sampling begins with
         pure noise, and not with a picture. `give_back` is called when the prompts are given back
-        to the WebUI as they were. `trace` collects what is seen; `layout` is held."""
+        to the WebUI as they were. `trace` collects what is seen."""
         self._sampler, self._denoiser = sampler, sampler.model_wrap_cfg
         self._methods, self._prompts, self._current_unet = methods, prompts, current_unet
         self._from_noise, self._projections = from_noise, projections
         self._give_back, self._memories, self._trace = give_back, Memories(), trace
-        self._layout = layout
         self._schedule = Schedule({})
         self._noise: tuple[Any, list[float]] = (None, [])
         self._announced: Any = None
@@ -271,7 +268,6 @@ class WebUISampling:
             self._methods,
             self._describe,
             trace=self._trace,
-            layout=self._layout,
             projections=self._projections,
             say=self.said.add,
         )

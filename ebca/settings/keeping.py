@@ -73,26 +73,6 @@ class Keeping:
         since="0.3.0",
         legal=Range(0.0, 150.0, slider=(0.0, 150.0, 1.0)),
     )
-    keep_layout: float = setting(
-        0.0,
-        "Holds where things are, by the picture's own attention: 1 for another scene or colour."
-        " Needs a denoising strength of 0.7 to 1.",
-        label="Keep the layout",
-        group="keep",
-        neutral=0.0,
-        since="0.5.0",
-        legal=Range(0.0, 1.0),
-        new_row=True,
-    )
-    keep_layout_stop: float = setting(
-        0.6,
-        "Keep the layout until this fraction of the steps. 1 leaves little to the prompt.",
-        label="Keep the layout until",
-        group="keep",
-        neutral=0.6,
-        since="0.5.0",
-        legal=Range(0.0, 1.0),
-    )
     keep_from_source: bool = setting(
         False,
         "Guides away from what the picture shows, in place of your negative prompt. Without a"

@@ -18,7 +18,6 @@ from typing import Any
 from modules import shared  # type: ignore[import-not-found]
 from torch import Tensor
 
-from ebca.core.layout import Layout
 from ebca.editing.holding import Replay
 from ebca.settings.keeping import Keeping
 from ebca.webui.family import family
@@ -46,13 +45,6 @@ class Keep:
             self.encode()
             family().encoded(self._sampler)
         return self._encoded
-
-    @property
-    def layout(self) -> Layout | None:
-        """What is to be held of it, once its noise was found."""
-        if self._found is None or not self._found.noted.parts:
-            return None
-        return Layout(self._found.noted, self._keeping.keep_layout)
 
     @contextmanager
     def run(self, launch: Callable[..., Any], steps: int, func: Any) -> Iterator[None]:

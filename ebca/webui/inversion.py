@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import nullcontext
 from hashlib import md5
 from typing import Any
 
@@ -17,13 +16,12 @@ from modules import (  # type: ignore[import-not-found]
 )
 from torch import Tensor
 
-from ebca.core.layout import Noted
 from ebca.editing.flow import between, step_back
 from ebca.editing.holding import Recording
 from ebca.editing.paths import Flow, Path, Scattered
 from ebca.hosts.source import Evaluate
 from ebca.settings.keeping import Keeping
-from ebca.webui.family import family, unet
+from ebca.webui.family import family
 from ebca.webui.recordings import Found
 from ebca.webui.samplers import StandIn, quiet
 
@@ -66,7 +64,7 @@ class InversionRun:
         self._on_grid = "timesteps" in given
         self._adaptive = _is_adaptive(function, given)
         self._levels = self._rising(given)
-        self._recording, self._noted = Recording(), Noted()
+        self._recording = Recording()
         self._given = given.get("extra_args") or {}
         self._said = tuple(sorted((n, v) for n, v in given.items() if isinstance(v, _PLAIN)))
         self._evaluations = 0
@@ -80,7 +78,6 @@ class InversionRun:
             self._said, tuple(self._levels), tuple(self._texts), keeping.keep_noise, _networks(p),
             tuple(p.seeds) if scattered else round(keeping.keep_steps),
             _picture(p), (p.width, p.height, p.resize_mode), _options(),
-            keeping.keep_layout > 0.0 and keeping.keep_layout_stop,
         )  # fmt: skip
 
     def find(self, encoded: Any, x: Tensor, *args: Any, **kwargs: Any) -> Found:
@@ -99,8 +96,7 @@ class InversionRun:
                     made = self._function(self._recorded(path), x.clone(), *args, **given)
                 self._recording.move(made, clean)
         kept = Recording(*(_put_away(each) for each in _columns(self._recording)))
-        found = (start.detach().cpu(), kept, clean.detach().cpu(), self._noted)
-        return Found(*found, _ADAPTIVE * self._adaptive)
+        return Found(start.detach().cpu(), kept, clean.detach().cpu(), _ADAPTIVE * self._adaptive)
 
     def _recorded(self, path: Path) -> StandIn:
         """The denoiser of the run."""
@@ -108,18 +104,11 @@ class InversionRun:
         def recorded(x: Tensor, level: Tensor, given: dict[str, Any]) -> Tensor:
             if x.shape == path.clean.shape:
                 self.step(path, x, float(level.flatten()[0]))
-            with self._noted.evaluation(unet()) if self._notes else nullcontext():
-                made = self.evaluate(x, level, given)
+            made = self.evaluate(x, level, given)
             self._model.last_noise_uncond = made
             return made
 
         return StandIn(self._model, recorded)
-
-    @property
-    def _notes(self) -> bool:
-        """Whether the layout is to be held at the step under way."""
-        done = (len(self._recording.moves) - 1) / max(int(self._model.total_steps or 0), 1)
-        return self._keeping.keep_layout > 0.0 and done < self._keeping.keep_layout_stop
 
     def step(self, path: Path, x: Tensor, level: float) -> None:
         """Move a step of the sampler, in place, and note the move."""

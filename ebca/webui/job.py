@@ -216,20 +216,18 @@ class Job:
         def launch_sampling(sampler: Any, steps: int, func: Any) -> Any:
             if getattr(sampler, "p", None) is not self._p or goes_without(p):
                 return launch(sampler, steps, func)
-            layout = None
             with ExitStack() as kept:
                 if self._options.keeping.keep:
                     keep, self._keep = self._keep or self._new_keep(sampler), None
                     kept.enter_context(keep.run(launch, steps, func))
-                    layout = keep.layout
-                return sample_with(sampler, steps, func, layout)
+                return sample_with(sampler, steps, func)
 
-        def sample_with(sampler: Any, steps: int, func: Any, layout: Any) -> Any:
+        def sample_with(sampler: Any, steps: int, func: Any) -> Any:
             if not self._in_this_pass():
                 return launch(sampler, steps, func)
             each = self._next[1] if self._next else Pass(p, self._options.settings, self._methods)
             self._next, seen = None, job_maps(p)
-            with each.run(sampler, seen.of_sampling(p) if seen else None, layout):
+            with each.run(sampler, seen.of_sampling(p) if seen else None):
                 sampled = launch(sampler, steps, func)
             self._evaluations += each.evaluations
             if each.left_alone and not self._evaluations:

@@ -14,7 +14,6 @@ from modules import (  # type: ignore[import-not-found]
 from torch import Tensor
 
 from ebca.core.engine import UNMASKED_LAYER
-from ebca.core.layout import Layout
 from ebca.core.maps import Maps
 from ebca.core.trace import Trace
 from ebca.hosts.replacing import replaced
@@ -48,11 +47,9 @@ class Pass:
         self._early = dict(zip(texts, _encode(texts), strict=True)) if texts else {}
 
     @contextmanager
-    def run(
-        self, sampler: Any, maps: Maps | None = None, layout: Layout | None = None
-    ) -> Iterator[None]:
+    def run(self, sampler: Any, maps: Maps | None = None) -> Iterator[None]:
         """EBCA is on while the block runs, in which `sampler` does its work; `maps` collects what
-        is seen of the attention, `layout` is held."""
+        is seen of the attention."""
         p, methods, scope, host = self._p, self._methods, ExitStack(), family()
 
         def encode(texts: Sequence[str]) -> list[Any]:
@@ -82,7 +79,6 @@ class Pass:
             projections=host.projections(),
             give_back=lambda: neighbours.tell_reader(self._prompts),
             trace=None if maps is None else Trace(energies=False, maps=maps),
-            layout=layout,
         )
         with scope:
             scope.callback(sampling.close)

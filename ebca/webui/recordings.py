@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ebca.core.layout import Noted
 from ebca.editing.holding import Recording
 
 _MOST, _BYTES = 8, 256 * 2**20
@@ -22,7 +21,6 @@ class Found(NamedTuple):
     start: Tensor
     recording: Recording
     latent: Tensor
-    noted: Noted = Noted()
     told: str = ""  # what the user should know of it
 
 
@@ -60,7 +58,7 @@ class Recordings:
     @property
     def size(self) -> int:
         """In bytes."""
-        return sum(each.recording.size + each.noted.size for each in self._kept.values())
+        return sum(each.recording.size for each in self._kept.values())
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

@@ -44,8 +44,6 @@ FIELDS = [
     "keep_steps",
     "keep_from_source",
     "regions_words",
-    "keep_layout",
-    "keep_layout_stop",
 ]
 
 PRESETS = {

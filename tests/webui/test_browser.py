@@ -71,8 +71,6 @@ UNUSUAL = {
     "keep_steps": 30.0,
     "keep_from_source": True,
     "regions_words": 0.35,
-    "keep_layout": 0.85,
-    "keep_layout_stop": 0.45,
 }
 """A value for every field, none of them a default."""
 

@@ -14,7 +14,6 @@ STILL = {"gamma_attn": 0, "gamma_norm": 0, "regions": 0}
 KEEP = {**STILL, "keep": True}
 BACK = {**KEEP, "keep_from_source": True}  # with which the source prompt is the picture
 NOTHING_CHANGES = {**KEEP, "keep_more": 1}
-LAYOUT = {"keep_layout": 1}
 EDIT = "a red car AND a dog :1 AND a red car :-0.6"
 SOURCE = {"prompt": "a red car"}
 AS_GOOD_AS_SAME = 0.3  # levels of 255: rounding, through the decoder
@@ -89,28 +88,6 @@ def test_every_model_gives_the_picture_back(host, kind, sketch, noise):
 def test_any_strength_steps_and_cfg(paint, strength, steps, cfg):
     job = {"steps": steps, "denoising_strength": strength, "cfg_scale": cfg}
     assert apart(paint(ebca=BACK, **job), paint(ebca=NOTHING_CHANGES, **job)) < AS_GOOD_AS_SAME
-
-
-@pytest.mark.parametrize("by", ["DDIM", "Euler a", "Heun", "DPM++ 2M"])
-def test_the_layout_is_held(paint, by):
-    job = {"sampler_name": by, "steps": 8, "denoising_strength": 1}
-    kept, back = (paint(ebca={**each, **LAYOUT}, **job) for each in (NOTHING_CHANGES, BACK))
-    assert apart(back, kept) < AS_GOOD_AS_SAME
-    source, edit = {**KEEP, "keep_source": "a red car"}, {**job, "prompt": "a dog in the snow"}
-    free, held = (paint(ebca={**source, **each}, **edit) for each in ({}, LAYOUT))
-    assert differ(held, free)
-    assert apart(held, kept) < apart(free, kept)
-    assert alike(paint(ebca=source, **edit), free)
-    assert alike(paint(ebca={**source, **LAYOUT}, **edit), held)  # what was found is remembered
-
-
-def test_the_layout_of_each_of_a_batch(paint):
-    job = {"ebca": {**KEEP, **LAYOUT}, "prompt": EDIT, "denoising_strength": 1}
-    batch = paint(batch_size=2, seed=7, **job)
-    alone = [paint(seed=seed, **job).picture for seed in (7, 8)]
-    pairs = zip(batch.pictures, alone, strict=True)
-    assert max(distance(*pair) for pair in pairs) < 2 * ENCODED_ANEW
-    assert distance(*batch.pictures) > 3 * ENCODED_ANEW
 
 
 def test_off_is_off_afterwards(paint):

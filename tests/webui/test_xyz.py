@@ -83,8 +83,7 @@ AXES = {
 
 
 OF_IMG2IMG = (
-    "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps",
-    "keep_from_source", "keep_layout", "keep_layout_stop",
+    "keep", "keep_source", "keep_more", "keep_stop", "keep_noise", "keep_steps", "keep_from_source"
 )  # fmt: skip
 """What `test_keeping` tries."""
 
