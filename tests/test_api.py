@@ -174,8 +174,8 @@ def test_a_vote_needs_no_host_and_no_torch_but_for_its_own_pictures():
 def test_the_extension_imports_no_host_but_its_own_and_nothing_of_the_command_line():
     for path in extension():
         hosts = {name for name in imports(path) if name.startswith("ebca.hosts.")}
-        own_hosts = tuple(f"ebca.hosts.{name}" for name in ("webui", "forge", "source", "replacing"))
-        assert all(name.startswith(own_hosts) for name in hosts), path
+        webuis = {f"ebca.hosts.{name}" for name in ("webui", "forge", "source", "replacing")}
+        assert all(name.startswith(tuple(webuis)) for name in hosts), path
         assert not own(path) & {"session", "generate", "plots", "__main__"}, path
         assert not roots(path) & WEBUI_ONLY - {"gradio", "modules"}, path
 
