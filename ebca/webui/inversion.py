@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from hashlib import md5
 from typing import Any
@@ -22,6 +21,7 @@ from ebca.editing.paths import Flow, Path, Scattered
 from ebca.hosts.source import Evaluate
 from ebca.settings.keeping import Keeping
 from ebca.webui.family import family
+from ebca.webui.levels import Levels
 from ebca.webui.recordings import Found
 from ebca.webui.samplers import StandIn, quiet
 
@@ -47,8 +47,7 @@ def encoded(p: Any, texts: Sequence[str], sampler: Any) -> Any:
 class InversionRun:
     """One run of a sampler on the picture of the job `p`, under what it shows.
 
-    Levels are sigma; the host's own are those, or timesteps, where latents are scaled:
-    host's x = scale (clean + sigma noise).
+    Levels are sigma (`levels.py`).
     """
 
     _source: Evaluate
@@ -61,9 +60,8 @@ class InversionRun:
         is called with."""
         self._p, self._keeping, self._texts = p, keeping, texts
         self._model, self._function = model, function
-        self._on_grid = "timesteps" in given
         self._adaptive = _is_adaptive(function, given)
-        self._levels = self._rising(given)
+        self._levels = Levels(given, model.steps, getattr(shared.sd_model, "alphas_cumprod", None))
         self._recording = Recording()
         self._given = given.get("extra_args") or {}
         self._said = tuple(sorted((n, v) for n, v in given.items() if isinstance(v, _PLAIN)))
@@ -75,9 +73,9 @@ class InversionRun:
         p, keeping = self._p, self._keeping
         scattered = keeping.keep_noise == "scattered" and not self._adaptive
         return (
-            self._said, tuple(self._levels), tuple(self._texts), keeping.keep_noise, _networks(p),
+            self._said, tuple(self._levels.rising), tuple(self._texts), keeping.keep_noise,
             tuple(p.seeds) if scattered else round(keeping.keep_steps),
-            _picture(p), (p.width, p.height, p.resize_mode), _options(),
+            _picture(p), (p.width, p.height, p.resize_mode), _networks(p), _options(),
         )  # fmt: skip
 
     def find(self, encoded: Any, x: Tensor, *args: Any, **kwargs: Any) -> Found:
@@ -89,7 +87,7 @@ class InversionRun:
             path = self._path(clean)
             start = x
             if self._adaptive:
-                start = path.at(self._levels[-1])
+                start = path.at(self._levels.rising[-1])
             else:
                 given = {**kwargs, "callback": _nothing, "extra_args": dict(self._given)}
                 with quiet(self._p, x, given, lambda: True):
@@ -112,7 +110,7 @@ class InversionRun:
 
     def step(self, path: Path, x: Tensor, level: float) -> None:
         """Move a step of the sampler, in place, and note the move."""
-        x.copy_(self._recording.move(x.clone(), self._to_host(path, level).to(x)))
+        x.copy_(self._recording.move(x.clone(), self._levels.to_host(path, level).to(x)))
 
     def evaluate(self, x: Tensor, level: Tensor, given: Mapping[str, Any]) -> Tensor:
         """The host's model under the source prompt alone, one row an image; `given` is what its
@@ -128,7 +126,7 @@ class InversionRun:
 
     def _path(self, clean: Tensor) -> Path:
         if self._keeping.keep_noise == "flow" or self._adaptive:
-            back = between(self._levels, round(self._keeping.keep_steps))
+            back = between(self._levels.rising, round(self._keeping.keep_steps))
             return Flow(clean, back, step_back(clean, back, self._denoise, _ITERATIONS))
         generators = [rng.create_generator(seed) for seed in self._p.seeds]
         shape = clean.shape[1:]
@@ -141,51 +139,18 @@ class InversionRun:
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         """D(x, sigma)."""
-        if not self._on_grid:
+        levels = self._levels
+        if not levels.on_grid:
             return self.evaluate(x, x.new_full((len(x),), sigma), self._given)
-        timestep = self._timestep(sigma)
-        level = x.new_full((len(x),), round(timestep))
-        noise = self.evaluate(x / math.sqrt(1.0 + sigma**2), level, self._given)
-        return x - sigma * noise
+        level = x.new_full((len(x),), levels.timestep(sigma))
+        return x - sigma * self.evaluate(x * levels.scale(sigma), level, self._given)
 
     def _expected(self) -> int:
         own = int(self._model.total_steps or 0)
         if self._keeping.keep_noise == "flow" or self._adaptive:
-            count = round(self._keeping.keep_steps) or len(self._levels)
+            count = round(self._keeping.keep_steps) or len(self._levels.rising)
             return own * (not self._adaptive) + count * _ITERATIONS
         return own
-
-    # Levels
-
-    def _rising(self, given: dict[str, Any]) -> list[float]:
-        """Those of the run above 0, lowest first."""
-        if self._on_grid:
-            return sorted({self._sigma(float(t)) for t in given["timesteps"]})
-        known = next((given[name] for name in ("sigmas", "sigma_sched") if name in given), None)
-        if known is not None:
-            return sorted({float(sigma) for sigma in known if sigma > 0})
-        low, high = (math.log(float(given[name])) for name in ("sigma_min", "sigma_max"))
-        count = int(given.get("n", self._model.steps or 2))
-        return [math.exp(low + place * (high - low) / max(count - 1, 1)) for place in range(count)]
-
-    def _to_host(self, path: Path, level: float) -> Tensor:
-        """Where the path is at a level as the host has it, in its scale."""
-        if not self._on_grid:
-            return path.at(level)
-        sigma = self._sigma(level)
-        return path.at(sigma) / math.sqrt(1.0 + sigma**2)
-
-    def _sigma(self, timestep: float) -> float:
-        """Of a timestep, which may lie between two."""
-        alphas = shared.sd_model.alphas_cumprod
-        below = min(max(int(timestep), 0), len(alphas) - 2)
-        share = min(max(timestep - below, 0.0), 1.0)
-        alpha = float(alphas[below]) ** (1.0 - share) * float(alphas[below + 1]) ** share
-        return math.sqrt((1.0 - alpha) / alpha)
-
-    def _timestep(self, sigma: float) -> float:
-        alphas = shared.sd_model.alphas_cumprod
-        return float((alphas.float() - 1.0 / (1.0 + sigma**2)).abs().argmin())
 
 
 def _is_adaptive(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
