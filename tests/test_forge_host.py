@@ -252,6 +252,25 @@ def test_nothing_is_left(fails: bool) -> None:
     assert torch.equal(before, job.run(None))
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_an_error_while_rows_are_announced_is_raised(installed: bool) -> None:
+    """Though the host logs it and goes on: by a layer, or else when the model has been called."""
+    job = Job()
+    sampling = job._sampling(STRONG)
+    sampling.open()
+
+    def fail() -> None:
+        if not installed:
+            sampling._engine.remove()  # type: ignore[union-attr]
+        raise ValueError("a test's")
+
+    sampling._follow_unet = fail  # type: ignore[method-assign]
+    job.denoiser.listeners = [sampling.announce]
+    with pytest.raises(ValueError, match="a test's"):
+        job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
+    sampling.close()
+
+
 def test_without_step_sizes_every_picture_is_the_host_s() -> None:
     nothing = ebca.Settings(0.0, 0.0, **PAPER)
     assert torch.equal(Job((2, 2)).run(nothing), Job((2, 2)).run(None))
