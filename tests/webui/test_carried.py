@@ -18,6 +18,8 @@ if not (URL and OTHER):
     pytest.skip(reason, allow_module_level=True)
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from playwright.sync_api import expect  # noqa: E402
+
 from webui.browser_page import CHROMIUM, SLOWER, Tab, WebUIPage, open_webui  # noqa: E402
 from webui.client import distance, labels, opened  # noqa: E402
 from webui.test_browser import IN_TXT2IMG, PROMPT, fill_in  # noqa: E402
@@ -95,7 +97,8 @@ def send(webui: WebUIPage, file: bytes) -> Tab:
     """By the tab PNG Info to txt2img."""
     webui.read_info(file)
     webui.page.locator("#tab_pnginfo #txt2img_tab").click()
-    webui.page.wait_for_timeout(1500 * SLOWER)
+    expect(webui.txt2img.find("#{}_prompt textarea")).to_have_value(PROMPT, timeout=60_000)
+    webui.page.wait_for_timeout(500 * SLOWER)
     return webui.txt2img
 
 
