@@ -252,6 +252,22 @@ def test_nothing_is_left(fails: bool) -> None:
     assert torch.equal(before, job.run(None))
 
 
+def test_without_step_sizes_every_picture_is_the_host_s() -> None:
+    nothing = ebca.Settings(0.0, 0.0, **PAPER)
+    assert torch.equal(Job((2, 2)).run(nothing), Job((2, 2)).run(None))
+
+
+def test_a_replaced_attention_is_told() -> None:
+    job = Job()
+    job.denoiser.options["transformer_options"] = {"patches_replace": {"attn2": {("input", 1): 1}}}
+    sampling = job._sampling(STRONG)
+    sampling.open()
+    job.denoiser.listeners = [sampling.announce]
+    job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
+    sampling.close()
+    assert sampling.said == {REPLACED}
+
+
 @pytest.mark.parametrize("installed", [False, True])
 def test_an_error_while_rows_are_announced_is_raised(installed: bool) -> None:
     """Though the host logs it and goes on: by a layer, or else when the model has been called."""
@@ -269,22 +285,6 @@ def test_an_error_while_rows_are_announced_is_raised(installed: bool) -> None:
     with pytest.raises(ValueError, match="a test's"):
         job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
     sampling.close()
-
-
-def test_without_step_sizes_every_picture_is_the_host_s() -> None:
-    nothing = ebca.Settings(0.0, 0.0, **PAPER)
-    assert torch.equal(Job((2, 2)).run(nothing), Job((2, 2)).run(None))
-
-
-def test_a_replaced_attention_is_told() -> None:
-    job = Job()
-    job.denoiser.options["transformer_options"] = {"patches_replace": {"attn2": {("input", 1): 1}}}
-    sampling = job._sampling(STRONG)
-    sampling.open()
-    job.denoiser.listeners = [sampling.announce]
-    job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
-    sampling.close()
-    assert sampling.said == {REPLACED}
 
 
 def test_marks_are_no_arguments_of_the_unet() -> None:
