@@ -4,10 +4,10 @@ import ast
 from pathlib import Path
 
 import pytest
-from webui.test_faults import POINTS
+from webui.test_faults import FORGE, POINTS
 
 ROOT = Path(__file__).parent.parent
-OURS = [where for where in POINTS.values() if where.startswith("ebca.")]
+OURS = [where for where in (*POINTS.values(), *FORGE.values()) if where.startswith("ebca.")]
 
 
 @pytest.mark.parametrize("where", OURS)

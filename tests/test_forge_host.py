@@ -268,6 +268,25 @@ def test_a_replaced_attention_is_told() -> None:
     assert sampling.said == {REPLACED}
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_an_error_while_rows_are_announced_is_raised(installed: bool) -> None:
+    """Though the host logs it and goes on: by a layer, or else when the model has been called."""
+    job = Job()
+    sampling = job._sampling(STRONG)
+    sampling.open()
+
+    def fail() -> None:
+        if not installed:
+            sampling._engine.remove()  # type: ignore[union-attr]
+        raise ValueError("a test's")
+
+    sampling._follow_unet = fail  # type: ignore[method-assign]
+    job.denoiser.listeners = [sampling.announce]
+    with pytest.raises(ValueError, match="a test's"):
+        job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
+    sampling.close()
+
+
 def test_marks_are_no_arguments_of_the_unet() -> None:
     job = Job()
     names: list[set[str]] = []

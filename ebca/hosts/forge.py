@@ -75,9 +75,8 @@ class ForgeSampling(WebUISampling):
         super().close()
         self._unet_hooks.close()
 
-    def announce(self, params: Any) -> None:
-        """The host's `on_cfg_denoiser`, which it calls after a refiner has taken over and before
-        it makes conditions."""
+    def _note_announced(self, params: Any) -> None:
+        """The host announces it after a refiner has taken over and before it makes conditions."""
         self._modified.close()
         self._announced, self._known, self._batch = params, KnownContexts(), None
         self._own = None
@@ -96,9 +95,12 @@ class ForgeSampling(WebUISampling):
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         self._level = args[1] if len(args) > 1 else kwargs["sigma"]
         try:
-            return super()._forward(*args, **kwargs)
+            made = super()._forward(*args, **kwargs)
         finally:
             self._modified.close()
+        if self._failure is not None:  # no layer was there to raise it
+            raise self._failure
+        return made
 
     # One call of the denoiser: conditions
 

@@ -67,10 +67,14 @@ def take_part(p: Any, arguments: Sequence[Any]) -> None:
 
 def begin_pass(p: Any, cond: Any) -> None:
     """Called by the script when prompts are encoded (`cond`) and the sampler is about to begin;
-    Forge does so twice before hires fix."""
+    Forge does so twice before hires fix. The host logs an exception in a callback and goes on, so
+    it is raised where the sampler begins."""
     job = vars(p).get(_CURRENT)
     if isinstance(job, Job):
-        job.begin_pass(cond)
+        try:
+            job.begin_pass(cond)
+        except Exception as error:
+            job.failure = error
 
 
 def leave(p: Any) -> None:
@@ -101,6 +105,7 @@ class Job:
         self._before: dict[str, Any] = {}
         self._as_before: dict[str, Any] = {}
         self._methods: Sequence[Method] = ()
+        self.failure: Exception | None = None  # before the sampling that comes next
         self._sampling_now = False
         self._evaluations = 0
         self._next: tuple[Any, Pass] | None = None  # the prompts of the next pass, and the pass
@@ -214,6 +219,8 @@ class Job:
         p, launch = self._p, sd_samplers_common.Sampler.launch_sampling
 
         def launch_sampling(sampler: Any, steps: int, func: Any) -> Any:
+            if self.failure is not None:
+                raise self.failure
             if getattr(sampler, "p", None) is not self._p or goes_without(p):
                 return launch(sampler, steps, func)
             with ExitStack() as kept:

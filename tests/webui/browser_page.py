@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,8 +22,13 @@ CHROMIUM = next(
 )
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 _FLAGS += ["--disable-component-update", "--disable-sync", "--no-first-run"]
-_PATIENCE = 60_000
-"""Milliseconds for what takes long, such as a job; the rest has Playwright's own timeouts."""
+SLOWER = float(os.environ.get("EBCA_WEBUI_SLOWER", "1"))
+"""How many times slower everything may be than on a machine that does nothing else."""
+
+_PATIENCE = 60_000 * SLOWER
+"""Milliseconds for what takes long, such as a job."""
+
+expect.set_options(timeout=5_000 * SLOWER)
 
 
 def shown_in(tab: str) -> list[str]:
@@ -50,7 +56,7 @@ class WebUIPage:
     def __init__(self, page: Page, url: str) -> None:
         self.page, self._url = page, url
         self.complaints: list[str] = []
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(15_000 * SLOWER)
         # whatever is elsewhere fails at once: the page asks for fonts and for a script of a CDN
         page.route(lambda address: not address.startswith(url), lambda route: route.abort())
         page.on("pageerror", lambda error: self.complaints.append(error.stack or str(error)))
@@ -149,7 +155,7 @@ class Tab:
         """Put an infotext into the prompt and press the arrow."""
         self.set_prompt(infotext)
         self.find("#{}_tools #paste").click()
-        self._webui.page.wait_for_timeout(1500)
+        self._webui.page.wait_for_timeout(1500 * SLOWER)
 
     # EBCA's
 
@@ -160,7 +166,7 @@ class Tab:
     def enable(self, wanted: bool = True) -> None:
         if self.enabled != wanted:
             self.find("#ebca_{}_enabled > .label-wrap").click()
-            self._webui.page.wait_for_timeout(300)
+            self._webui.page.wait_for_timeout(300 * SLOWER)
 
     @property
     def shown(self) -> list[str]:

@@ -238,7 +238,11 @@ def encoded(picture: np.ndarray) -> str:
 
 
 def decoded(text: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+    return opened(base64.b64decode(text))
+
+
+def opened(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)))
 
 
 # Comparing pictures

@@ -25,7 +25,15 @@ from playwright.sync_api import Locator, expect  # noqa: E402
 
 from ebca.settings.presets import PRESETS, preset_values  # noqa: E402
 from ebca.webui.options import fields  # noqa: E402
-from webui.browser_page import CHROMIUM, Tab, WebUIPage, choose, open_webui, shown_in  # noqa: E402
+from webui.browser_page import (  # noqa: E402
+    CHROMIUM,
+    SLOWER,
+    Tab,
+    WebUIPage,
+    choose,
+    open_webui,
+    shown_in,
+)
 
 if not CHROMIUM:
     pytest.skip("no Chromium is installed", allow_module_level=True)
@@ -108,12 +116,17 @@ def txt2img(webui: WebUIPage) -> Tab:
 @pytest.fixture
 def unusual(txt2img: Tab) -> Tab:
     """With `IN_TXT2IMG` in all controls."""
+    fill_in(txt2img)
+    return txt2img
+
+
+def fill_in(txt2img: Tab) -> None:
+    """`IN_TXT2IMG` into all controls."""
     txt2img.enable()
     txt2img.unfold()
     for name in [name for name in txt2img.shown if name != "enabled"]:  # the preset first
         txt2img.set(name, IN_TXT2IMG[name])
     assert txt2img.values() == IN_TXT2IMG
-    return txt2img
 
 
 def test_a_new_user_sees_six_controls_and_opening_enables(webui: WebUIPage) -> None:
@@ -249,13 +262,13 @@ def test_the_line_follows_the_prompt(webui: WebUIPage, name: str) -> None:
     tab.enable()
     for prompt, line in LINES.items():
         tab.set_prompt(prompt)
-        tab.line.get_by_text(line).wait_for(timeout=5000)
+        tab.line.get_by_text(line).wait_for(timeout=5000 * SLOWER)
         assert (tab.line.locator(".error").count() == 1) == line.startswith("EBCA: ")
 
 
 def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     def says(text: str) -> None:
-        txt2img.line.get_by_text(text).wait_for(timeout=5000)
+        txt2img.line.get_by_text(text).wait_for(timeout=5000 * SLOWER)
 
     txt2img.enable()
     says(SHOWS)
@@ -317,9 +330,9 @@ def settled(tab: Tab) -> None:
         " return !ebcaWaiting(tab) && !ebcaChanged[tab] && !ebcaQueue[tab].length; }"
     )
     page = tab.line.page
-    page.wait_for_timeout(100)
-    page.wait_for_function(now, arg=tab.name, polling=200, timeout=60_000)
-    page.wait_for_timeout(100)
+    page.wait_for_timeout(100 * SLOWER)
+    page.wait_for_function(now, arg=tab.name, polling=200, timeout=60_000 * SLOWER)
+    page.wait_for_timeout(100 * SLOWER)
 
 
 def press(tab: Tab, word: str, **how: Any) -> None:
@@ -430,7 +443,9 @@ def test_the_keyboard_does_what_the_mouse_does_and_the_focus_stays(
 def test_words_have_roles_names_and_states(txt2img: Tab) -> None:
     txt2img.enable()
     txt2img.set("subjects", "red car, crown, elephant")
-    txt2img.line.get_by_text("The prompt does not have: “elephant”.").wait_for(timeout=30_000)
+    txt2img.line.get_by_text("The prompt does not have: “elephant”.").wait_for(
+        timeout=30_000 * SLOWER
+    )
     whole = txt2img.line.get_by_role("group", name="The prompt as the model reads it")
     assert whole.count() == 1
     subject = whole.get_by_role("group", name="Subject: red car")
@@ -486,10 +501,10 @@ def test_nothing_is_asked_while_the_accordion_is_closed(txt2img: Tab, webui: Web
     asked: list[str] = []
     webui.page.on("request", lambda r: asked.append(r.post_data or "") if "predict" in r.url else 0)
     txt2img.set_prompt("a cat and a dog and a bird")
-    webui.page.wait_for_timeout(2500)
+    webui.page.wait_for_timeout(2500 * SLOWER)
     assert not [data for data in asked if "styles" in data]
     txt2img.enable()
-    txt2img.line.get_by_text("“a bird”").wait_for(timeout=30_000)
+    txt2img.line.get_by_text("“a bird”").wait_for(timeout=30_000 * SLOWER)
     assert [data for data in asked if "styles" in data]
 
 
@@ -497,7 +512,7 @@ def test_the_line_follows_what_is_pasted(unusual: Tab, webui: WebUIPage) -> None
     infotext = unusual.generate()
     webui.load()
     webui.txt2img.paste(infotext)
-    webui.txt2img.line.get_by_text(LEFT).wait_for(timeout=5000)
+    webui.txt2img.line.get_by_text(LEFT).wait_for(timeout=5000 * SLOWER)
 
 
 def test_the_line_costs_nothing_while_nothing_changes(txt2img: Tab, webui: WebUIPage) -> None:
@@ -505,10 +520,10 @@ def test_the_line_costs_nothing_while_nothing_changes(txt2img: Tab, webui: WebUI
     txt2img.enable()
     txt2img.line.get_by_text(SHOWS).wait_for()
     webui.page.on("request", lambda request: asked.append(request.url))
-    webui.page.wait_for_timeout(3000)
+    webui.page.wait_for_timeout(3000 * SLOWER)
     assert asked == []
     txt2img.set("gamma_attn", 0.02)
-    webui.page.wait_for_timeout(1500)
+    webui.page.wait_for_timeout(1500 * SLOWER)
     (only,) = asked
     assert only.partition("?")[0].endswith("/run/predict")  # at once, through no queue
     once = (
@@ -526,7 +541,7 @@ def test_a_preset_sets_its_fields_and_only_those(txt2img: Tab) -> None:
     for preset in [*reversed(PRESETS), "custom"]:
         wanted = {**txt2img.values(), **preset_values(preset), "preset": preset}
         txt2img.set("preset", preset)
-        txt2img.find("#ebca_{}_enabled").page.wait_for_timeout(600)
+        txt2img.find("#ebca_{}_enabled").page.wait_for_timeout(600 * SLOWER)
         assert txt2img.values() == wanted
         assert kept.items() <= wanted.items()
 
@@ -535,7 +550,7 @@ def test_a_grid_over_an_axis_of_ebca(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.enable()
     choose(txt2img.find("#{}_script_container #script_list"), "X/Y/Z plot")
     choose(txt2img.find("#script_{}_xyz_plot_x_type"), "[EBCA] gamma_attn")
-    webui.page.wait_for_timeout(2000)  # choosing an axis empties its values, in a while
+    webui.page.wait_for_timeout(2000 * SLOWER)  # choosing an axis empties its values, in a while
     txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 0.01, 0.05")
     txt2img.generate()
     infotext = Image.open(io.BytesIO(webui.picture(txt2img))).info["parameters"]  # the grid's
@@ -553,7 +568,7 @@ def test_interrupting_leaves_nothing(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.set_number("steps", 150)
     txt2img.find("#{}_generate").click()
     txt2img.find("#{}_interrupt").wait_for(state="visible")
-    webui.page.wait_for_timeout(1000)
+    webui.page.wait_for_timeout(1000 * SLOWER)
     txt2img.find("#{}_interrupt").click()
     txt2img.wait()
     txt2img.find("#html_info_{}:has-text('Steps: 150')").first.wait_for()
@@ -571,7 +586,7 @@ def test_generating_forever_leaves_nothing(txt2img: Tab, webui: WebUIPage) -> No
         # no click: a job that has just begun covers the button
         txt2img.find("#{}_generate").dispatch_event("contextmenu", {"bubbles": True})
         webui.page.get_by_text(entry, exact=True).click()
-        webui.page.wait_for_timeout(4000)
+        webui.page.wait_for_timeout(4000 * SLOWER)
         txt2img.wait()
     assert webui.pixels(txt2img) == changed  # the same seed again and again
     txt2img.enable(False)

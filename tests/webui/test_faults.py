@@ -46,6 +46,13 @@ POINTS = {
 }
 """Where things go wrong: in every function of EBCA's that the host calls, and around them."""
 
+FORGE = {
+    "rows are announced": "ebca.hosts.forge:ForgeSampling._note_announced",
+    "conditions are made": "ebca.hosts.forge:ForgeSampling._mark",
+    "the model is called": "ebca.hosts.forge:ForgeSampling._take_mark",
+}
+"""Where Forge and its relatives do it in another place, or alone."""
+
 CROWD = ("ControlNet, reference_only", "incantations, PAG", "NegPiP")
 """Neighbours with many hooks."""
 
@@ -132,10 +139,20 @@ def _job(crowd):
     return {**AND, "steps": 4, **HIRES, **crowd}
 
 
+@pytest.fixture(params={**POINTS, **FORGE})
+def where(webui, request):
+    """Each place that the host's family has."""
+    point = request.param
+    if webui.get("/ebca-testing/left")["modifiers"] is not None:
+        return {**POINTS, **FORGE}[point]
+    if point not in POINTS:
+        pytest.skip("the WebUI is not of Forge's family")
+    return POINTS[point]
+
+
 @pytest.mark.parametrize(("what", "which"), ERRORS)
-@pytest.mark.parametrize("point", POINTS)
-def test_after_an_error(webui, fault, crowd, nothing_left, point, what, which):
-    job, where = _job(crowd), POINTS[point]
+def test_after_an_error(webui, fault, crowd, nothing_left, where, what, which):
+    job = _job(crowd)
     told = fault(where, what, after=call(fault, webui, where, job, which))
     status = 200
     try:
@@ -148,9 +165,8 @@ def test_after_an_error(webui, fault, crowd, nothing_left, point, what, which):
 
 
 @pytest.mark.parametrize(("what", "which"), STOPS)
-@pytest.mark.parametrize("point", POINTS)
-def test_after_a_stop(webui, fault, crowd, nothing_left, point, what, which):
-    job, where = _job(crowd), POINTS[point]
+def test_after_a_stop(webui, fault, crowd, nothing_left, where, what, which):
+    job = _job(crowd)
     told = fault(where, what, after=call(fault, webui, where, job, which))
     webui.txt2img(**job, ebca=EBCA)
     assert not told()["waiting"]

@@ -13,6 +13,7 @@ No part of EBCA and not to be installed where anybody works: see README.md besid
     GET  /ebca-testing/calls     the calls of the UNet in the last job: rows and tokens of its
                                  context, and Forge's `cond_or_uncond` (null elsewhere)
     GET  /ebca-testing/left      what is on the model now: hooks, own forwards, Forge's modifiers
+                                 (null elsewhere)
 """
 
 import functools
@@ -171,11 +172,11 @@ def add_routes(_demo, app):
     def left():
         modules = list(unet().modules())
         objects = getattr(shared.sd_model, "forge_objects", None)
-        options = objects.unet.model_options if objects else {}
+        modifiers = objects and len(objects.unet.model_options.get("conditioning_modifiers", ()))
         return {
             "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules),
             "forwards": sum("forward" in vars(module) for module in modules),
-            "modifiers": len(options.get("conditioning_modifiers", ())),
+            "modifiers": modifiers,
         }
 
     @app.get("/ebca-testing/comments")
