@@ -165,7 +165,7 @@ class Job:
         sampler = SimpleNamespace(func=None, model_wrap_cfg=self.denoiser, sampler_extra_args=given)
         return Noted(
             sampler,
-            settings.methods,
+            [each for each in settings.methods if each.acts_on(Prompt("a cat"))],
             Prompts(),
             lambda: self.unet,
             from_noise=True,
@@ -252,9 +252,13 @@ def test_nothing_is_left(fails: bool) -> None:
     assert torch.equal(before, job.run(None))
 
 
-def test_without_step_sizes_every_picture_is_the_host_s() -> None:
+@pytest.mark.parametrize("longer", [1, 2])
+def test_without_step_sizes_every_picture_is_the_host_s(longer: int) -> None:
+    """Bit by bit: a context that the host repeats is repeated, too."""
     nothing = ebca.Settings(0.0, 0.0, **PAPER)
-    assert torch.equal(Job((2, 2)).run(nothing), Job((2, 2)).run(None))
+    off, zero = Job((2, 2), longer=longer), Job((2, 2), longer=longer)
+    assert torch.equal(zero.run(nothing), off.run(None))
+    assert zero.calls == off.calls
 
 
 def test_a_replaced_attention_is_told() -> None:

@@ -41,7 +41,7 @@ class MarkedRows:
     """Whose the rows of one condition are, in the form of the family's conditions."""
 
     def __init__(self, rows: Sequence[Row], tokens: int) -> None:
-        """`tokens` is the length of the condition's context."""
+        """`tokens` is the length of the condition's context; 0 where it does not matter."""
         self.rows, self.tokens = tuple(rows), tokens
 
     def process_cond(self, **_: Any) -> MarkedRows:
@@ -110,11 +110,12 @@ class ForgeSampling(WebUISampling):
         prompts = [len(each) for each in self._sampler.sampler_extra_args["cond"].batch]
         if batch is None or len(cond) != min(prompts) or len(uncond or (None,)) != 1:
             return  # another extension's conditions
+        apart = bool(self._methods) or self._trace is not None
         firsts = [sum(prompts[:image]) for image in range(len(prompts))]
         for number, each in enumerate(cond):
-            _put(each, [batch.rows[first + number] for first in firsts])
+            _put(each, [batch.rows[first + number] for first in firsts], apart)
         for each in uncond or ():
-            _put(each, batch.rows[sum(prompts) :])
+            _put(each, batch.rows[sum(prompts) :], apart)
 
     def _all_rows(self, prompts: Sequence[int]) -> list[Row] | None:
         """Conditional ones first, as the encodings are announced, whatever the batch will be."""
@@ -188,6 +189,7 @@ def _modifier(mark: Callable[[Tensor, Any, Any, float], None]) -> Callable[..., 
     return modify
 
 
-def _put(condition: dict[str, Any], rows: Sequence[Row]) -> None:
-    tokens = condition["cross_attn"].shape[1]
+def _put(condition: dict[str, Any], rows: Sequence[Row], apart: bool) -> None:
+    """Mark a condition; `apart` from those whose contexts are of another length."""
+    tokens = condition["cross_attn"].shape[1] if apart else 0
     condition["model_conds"][MARK] = MarkedRows(rows, tokens)

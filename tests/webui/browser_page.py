@@ -30,6 +30,14 @@ _PATIENCE = 60_000 * SLOWER
 
 expect.set_options(timeout=5_000 * SLOWER)
 
+_SHOWN_ONCE = """button => {
+    const seen = {shown: false};
+    const look = () => { seen.shown ||= button.style.display === "block"; };
+    new MutationObserver(look).observe(button, {attributes: true});
+    return seen;
+}"""
+"""Notes whether a button is ever shown: a small job may be over before anybody looks."""
+
 
 def shown_in(tab: str) -> list[str]:
     """The fields that a tab shows: what keeps a picture needs one."""
@@ -139,8 +147,9 @@ class Tab:
     def generate(self, seed: int = 7) -> str:
         """Press Generate, wait, and return the infotext, or the message of an error."""
         _fill(self.find("#{}_seed input"), str(seed))
+        begun = self.find("#{}_interrupt").evaluate_handle(_SHOWN_ONCE)
         self.find("#{}_generate").click()
-        self.find("#{}_interrupt").wait_for(state="visible")
+        self._webui.page.wait_for_function("seen => seen.shown", arg=begun)
         self.wait()
         done = self.find(f"#html_info_{{}}:has-text('Seed: {seed},'), #html_log_{{}} .error")
         done.first.wait_for()

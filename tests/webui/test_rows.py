@@ -59,15 +59,19 @@ def test_the_size_of_the_batch_does_not_matter(webui, job):
 # Unconditional rows that are not computed
 
 
+NGMS = {"s_min_uncond": 1e6}
+"""As a setting: reForge does not take it from the job."""
+
+
 def need_skipping(webui, **skip):
-    """Skip the test on a host that does not take it from the job (reForge: from its settings)."""
+    """Skip the test on a host that does not do it."""
     if same(webui.txt2img(**skip), webui.txt2img()):
         pytest.skip("the host leaves no unconditional row out for a job that asks for it")
 
 
 def test_without_guidance_the_unconditional_row_does_not_count(any_webui, job):
     """NGMS in all steps leaves the row out, CFG 1 multiplies it by nothing: the same picture."""
-    left_out = {"s_min_uncond": 1e6, "override_settings": {"s_min_uncond_all": True}}
+    left_out = {"override_settings": {**NGMS, "s_min_uncond_all": True}}
     need_skipping(any_webui, **left_out)
     if job["ebca"]["and_means"] == "webui":
         job = {**job, "prompt": f"{PROMPT} :0.5 AND {PROMPT} :0.5"}
@@ -76,10 +80,11 @@ def test_without_guidance_the_unconditional_row_does_not_count(any_webui, job):
 
 @pytest.mark.parametrize(
     "skip",
-    [{"s_min_uncond": 1e6}, {"override_settings": {"skip_early_cond": 0.4}}],
+    [NGMS, {"skip_early_cond": 0.4}],
     ids=["NGMS", "skip early CFG"],
 )
 def test_skipped_unconditional_rows_are_no_trouble(any_webui, job, skip):
+    skip = {"override_settings": skip}
     need_skipping(any_webui, **skip)
     on, off = any_webui.txt2img(**job, **skip), any_webui.txt2img(**{**job, "ebca": None}, **skip)
     assert differ(on, off, any_webui.txt2img(**job))
