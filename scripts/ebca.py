@@ -11,7 +11,7 @@ ROOT, WEBUI = Path(__file__).parents[1], Path(scripts.__file__).parents[1]
 job, callbacks = None, {}
 if not (trouble := runpy.run_path(str(ROOT / "install.py"))["here"](WEBUI)):
     try:
-        from ebca.webui import accordion, axes, interrogators, job, vote
+        from ebca.webui import accordion, axes, interrogators, job, refusal, vote
 
         callbacks = {
             script_callbacks.on_before_ui: axes.register,
@@ -51,5 +51,7 @@ class EBCA(scripts.Script):
         job.leave(p)
 
 
+if job is not None:
+    refusal.reach_the_page()
 for listen, listener in callbacks.items():
     listen(listener)

@@ -47,8 +47,8 @@ def paint(webui):
 
 
 @pytest.fixture
-def allowed(webui):
-    """EBCA may take part in the inner pass."""
+def allowed(webui, paint):
+    """EBCA may take part in the inner pass, where there is one."""
     webui.set_options(ad_only_selected_scripts=False)
     yield
     webui.set_options(ad_only_selected_scripts=True)

@@ -5,8 +5,8 @@ import pytest
 from webui.client import ON, RefusedError, alike, differ, same
 from webui.conftest import checkpoint
 
-CHANGES_NOTHING = ("never oom", "stylealign", "latentmodifier", "dynamicthresholding")
-"""As they are when they are only switched on, or with one picture."""
+CHANGES_NOTHING = ("never oom", "stylealign", "latentmodifier", "dynamicthresholding", "hypertile")
+"""As they are when they are only switched on, or with one small picture."""
 
 TILES = {"Tile Width": 64, "Tile Height": 64, "Tile Overlap": 16}
 """Smaller than the picture."""

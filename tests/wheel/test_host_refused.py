@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,3 +144,50 @@ def test_jobs_leave_themselves_as_they_were(host: Host) -> None:
     before = set(vars(p))
     host.run(p)
     assert not {"sample", "get_conds"} & (set(vars(p)) - before)
+
+
+class Thread:
+    """reForge's, which does the jobs of its page: what they raise is lost (`modules_forge`)."""
+
+    class Task:
+        def __init__(self, *_: Any) -> None: ...
+
+    @staticmethod
+    def run_and_wait_result(job: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return job(*args, **kwargs)
+        except Exception:
+            return None
+
+
+def test_a_refusal_reaches_the_page_of_a_host_that_keeps_errors_to_itself(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ebca.webui import refusal
+
+    class ThisThread(Thread):
+        pass
+
+    monkeypatch.setitem(sys.modules, "modules_forge.main_thread", ThisThread)  # type: ignore
+    refusal.reach_the_page()
+    once = ThisThread.run_and_wait_result
+    refusal.reach_the_page()  # as when the page is made again
+    assert ThisThread.run_and_wait_result is once
+    with pytest.raises(refusal.JobRefusedError, match="gamma_attn is 99"):
+        once(host.txt2img, [{**ON, "gamma_attn": 99}])
+    assert once(int, "seven") is None  # not ours
+    assert once(int, "7") == 7
+
+
+def test_a_host_that_passes_errors_on_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebca.webui import refusal
+
+    class Forge(Thread):
+        class Task:
+            def __init__(self, *_: Any) -> None:
+                self.exception = None
+
+    before = Forge.run_and_wait_result
+    monkeypatch.setitem(sys.modules, "modules_forge.main_thread", Forge)  # type: ignore
+    refusal.reach_the_page()
+    assert Forge.run_and_wait_result is before
