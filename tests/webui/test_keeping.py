@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from webui.client import JOB, RefusedError, alike, apart, differ, distance, same
+from webui.client import JOB, RefusedError, alike, apart, differ, distance, encoded, same
 from webui.conftest import checkpoint
 
 STILL = {"gamma_attn": 0, "gamma_norm": 0, "regions": 0}
@@ -222,8 +222,9 @@ def test_without_any_words_it_is_refused(paint):
 
 def test_an_editing_model_is_refused(host, sketch):
     host.load(checkpoint(host, "edit"))
+    job = {**JOB, **SOURCE, "init_images": [encoded(sketch)]}  # alone: Forge fails at any other
     with pytest.raises(RefusedError, match="InstructPix2Pix"):
-        host.img2img(sketch, ebca=KEEP)
+        host.job("img2img", job, KEEP)
 
 
 def test_txt2img_says_that_there_is_no_picture(webui, comments):
