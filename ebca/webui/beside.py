@@ -20,6 +20,7 @@ from PIL import Image
 from ebca.seeing.drawing import column, pair
 from ebca.settings.infotext import PREFIX
 from ebca.settings.page import PageSettings
+from ebca.webui.checking import goes_without
 from ebca.webui.maps import JobMaps, draw
 from ebca.webui.without import Without, is_without
 
@@ -104,6 +105,8 @@ class Beside:
         finally:
             if seen is not None:
                 seen.detach(self._p)
+        if goes_without(self._p):  # and says so: there is nothing to see or to compare with
+            return processed
         on = pictures_of(self._p, processed)
         off, off_seen = self._make_without(bool(on))
         shown = list(self._shown(processed, on, seen, off, off_seen))

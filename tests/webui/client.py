@@ -242,7 +242,8 @@ def decoded(text: str) -> np.ndarray:
 
 
 def opened(file: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(file)))
+    """Without an alpha channel, in which Forge hides the infotext of some pictures."""
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
 # Comparing pictures

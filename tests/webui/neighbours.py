@@ -33,9 +33,10 @@ def arguments(webui: WebUI, script: str, **wanted: Any) -> dict[str, Any]:
 
 
 def reference_only(webui: WebUI, picture: np.ndarray) -> dict[str, Any]:
-    """ControlNet with a reference picture, which needs no model."""
+    """ControlNet with a reference picture, which needs no model; with the weight with which Forge's
+    acts in layers as small as those of the suite's models, too."""
     arguments(webui, "controlnet")
-    unit = {"enabled": True, "module": "reference_only", "model": "None", "weight": 1.0}
+    unit = {"enabled": True, "module": "reference_only", "model": "None", "weight": 2.0}
     unit |= {"image": encoded(picture), "resize_mode": "Crop and Resize", "pixel_perfect": False}
     unit |= {"processor_res": 64, "threshold_a": 0.5, "guidance_start": 0.0, "guidance_end": 1.0}
     return {"controlnet": {"args": [{**unit, "control_mode": "Balanced"}]}}

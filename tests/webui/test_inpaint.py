@@ -88,7 +88,7 @@ def test_sizes_that_are_not_square(paint, width, height, full):
     job = {"width": width, "height": height, "inpaint_full_res": full}
     job |= {"picture": np.full((height, width, 3), 90, np.uint8)}
     job |= {"mask": np.zeros((height, width), np.uint8)}
-    job["mask"][height // 3 : height // 2, width // 4 : width // 2] = 255
+    job["mask"][height // 4 : -height // 4, width // 4 : -width // 4] = 255
     masked, unmasked = paint(**job, ebca=MASKED), paint(**job, ebca=UNMASKED)
     assert masked.picture.shape == (height, width, 3)
     assert differ(paint(**job), masked)

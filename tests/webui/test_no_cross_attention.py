@@ -14,7 +14,8 @@ HIRES = {
 }
 LINE = "EBCA does nothing with this model"
 EULER = {"sampler_name": "Euler", "cfg_scale": 1}
-EVERYTHING = {**ON, "regions": 1, "contrast": 1, "token_weights": "car:3", "show_attention": True}
+EVERYTHING = {**ON, "regions": 1, "contrast": 1, "token_weights": "car:3"}
+EVERYTHING |= {"show_attention": True, "also_off": True}
 
 
 @pytest.fixture
