@@ -4,6 +4,7 @@ held by `tests/webui/test_forge.py`."""
 
 from __future__ import annotations
 
+import functools
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -250,6 +251,28 @@ def test_nothing_is_left(fails: bool) -> None:
     hooks = [(m._forward_hooks, m._forward_pre_hooks) for m in job.unet.modules()]
     assert not any(each for pair in hooks for each in pair)
     assert torch.equal(before, job.run(None))
+
+
+def test_who_runs_the_model_before_rows_are_told_is_left_alone() -> None:
+    """And the prompts after AND stay EBCA's."""
+    job = Job((2, 2))
+
+    def run(model: Any, x: Tensor, *rest: Any) -> tuple[Any, ...]:
+        job.unet(x, torch.full((2,), 500.0), context=job.denoiser.negative)
+        return (model, x, *rest)
+
+    alone = job.run()
+    job.denoiser.options["conditioning_modifiers"] = [run]
+    sampling = job._sampling(STRONG)
+    sampling._prompts.whole = lambda cond: cond  # type: ignore[method-assign]
+    sampling._describe = functools.partial(ForgeSampling._describe, sampling)  # type: ignore[method-assign]
+    sampling.open()
+    job.denoiser.listeners = [sampling.announce]
+    with torch.inference_mode():
+        made = job.denoiser(latent(2), torch.full((2,), 3.0), cond=job.cond)
+    sampling.close()
+    assert torch.equal(made, alone)
+    assert (sampling.strange_evaluations, sampling.gave_back) == (1, False)
 
 
 @pytest.mark.parametrize("longer", [1, 2])

@@ -20,7 +20,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ebca.core.evaluation import Row
+from ebca.core.engine import Call
+from ebca.core.evaluation import Evaluation, Row
 from ebca.core.layers import Projections, is_plain, is_untouched
 from ebca.hosts.contexts import KnownContexts, rows_of_batch
 from ebca.hosts.webui import WebUISampling
@@ -69,6 +70,7 @@ class ForgeSampling(WebUISampling):
         super().__init__(*args, **kwargs)
         self._modified, self._unet_hooks = ExitStack(), ExitStack()
         self._level: Any = None  # of noise, as the sampler speaks of it
+        self._asked = False  # by the host about the conditions of the denoiser's call under way
 
     def close(self) -> None:
         self._modified.close()
@@ -79,7 +81,7 @@ class ForgeSampling(WebUISampling):
         """The host announces it after a refiner has taken over and before it makes conditions."""
         self._modified.close()
         self._announced, self._known, self._batch = params, KnownContexts(), None
-        self._own = None
+        self._own, self._asked = None, False
         if self.gave_back:
             return
         self._follow_unet()
@@ -107,6 +109,7 @@ class ForgeSampling(WebUISampling):
 
     def _mark(self, sample: Tensor, uncond: Any, cond: Any, guidance: float) -> None:
         """Put beside each condition whose rows it has."""
+        self._asked = True
         batch = self._batch = self._describe_batch(self._level, sample, guidance)
         prompts = [len(each) for each in self._sampler.sampler_extra_args["cond"].batch]
         if batch is None or len(cond) != min(prompts) or len(uncond or (None,)) != 1:
@@ -126,6 +129,14 @@ class ForgeSampling(WebUISampling):
         return rows_of_batch(prompts, sum(prompts) + images)
 
     # One call of the UNet
+
+    def _describe(self, call: Call) -> Evaluation | None:
+        """Modifiers that come before EBCA's may run the model for themselves (a reference picture
+        of ControlNet's does), under the conditions as they will be."""
+        if self._asked or self._failure is not None:
+            return super()._describe(call)
+        self.strange_evaluations += 1
+        return None
 
     def _follow_unet(self) -> None:
         unet = self._current_unet()
