@@ -164,7 +164,9 @@ class Tab:
         """Put an infotext into the prompt and press the arrow."""
         self.set_prompt(infotext)
         self.find("#{}_tools #paste").click()
-        self._webui.page.wait_for_timeout(1500 * SLOWER)
+        prompt = self.find("#{}_prompt textarea")
+        expect(prompt).not_to_have_value(infotext, timeout=_PATIENCE)  # but the server's answer
+        self._webui.page.wait_for_timeout(1000 * SLOWER)
 
     # EBCA's
 
