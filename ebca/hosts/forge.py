@@ -87,9 +87,8 @@ class ForgeSampling(WebUISampling):
         self._follow_unet()
         options = self._denoiser.inner_model.inner_model.forge_objects.unet.model_options
         before = options.get(_MODIFIERS)
-        # before the others, which may evaluate the UNet by themselves (ControlNet's reference);
         # a closure, since the family copies what it finds there deeply
-        options[_MODIFIERS] = [_modifier(self._mark), *(before or ())]
+        options[_MODIFIERS] = [*(before or ()), _modifier(self._mark)]
         if before is None:
             self._modified.callback(options.pop, _MODIFIERS, None)
         else:
