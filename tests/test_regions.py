@@ -31,15 +31,6 @@ def test_every_pixel_is_of_one_part_and_parts_have_their_shares(size, count):
     assert (counted - torch.tensor(shares)).abs().max() <= 2.5 / pixels + 0.5 / min(size)
 
 
-@given(sizes, st.integers(2, 8))
-def test_one_is_in_the_middle_and_the_others_around_it(size, count):
-    parts = partitions(size, count, centered=True)
-    pixels = size[0] * size[1]
-    assert torch.equal(parts.sum(1), torch.ones(TURNS, pixels))
-    assert (parts.sum(-1) / pixels - 1 / count).abs().max() <= 4.5 / pixels
-    assert parts[:, 0].view(TURNS, *size)[:, size[0] // 2, size[1] // 2].all()
-
-
 @given(sizes, st.integers(2, 5))
 def test_only_what_is_repainted_is_divided(size, count):
     mask = torch.zeros(size)
@@ -69,7 +60,7 @@ def blobs(size: tuple[int, int], *spots: tuple[int, int]) -> torch.Tensor:
 def test_subjects_get_the_parts_in_which_they_begin_to_be(spots):
     size = (9, 13)
     maps, parts = blobs(size, *spots), partitions(size, len(spots))
-    turn, order = best_partition(maps, parts, torch.zeros(len(spots), 3), size)
+    turn, order = best_partition(maps, parts, torch.zeros(len(spots), 2), size)
     for subject, (y, x) in enumerate(spots):
         assert parts[turn][order[subject]].view(size)[y, x] == 1.0
 
@@ -77,57 +68,47 @@ def test_subjects_get_the_parts_in_which_they_begin_to_be(spots):
 def test_what_the_prompt_says_goes_before_what_the_maps_say():
     size = (8, 8)
     maps, parts = blobs(size, (4, 1), (4, 6)), partitions(size, 2)
-    places = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
+    places = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     turn, order = best_partition(maps, parts, places, size)
     assert parts[turn][order[0]].view(size)[4, 6] == 1.0
-
-
-def test_who_the_prompt_puts_into_the_middle_is_there():
-    size = (8, 8)
-    maps = blobs(size, (4, 1), (4, 3), (4, 6))
-    parts = partitions(size, 3, centered=True)
-    places = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    turn, order = best_partition(maps, parts, places, size)
-    assert order[0] == 0
-    assert parts[turn][order[2]].view(size)[4, 6] == 1.0
 
 
 @pytest.mark.parametrize(
     ("prompt", "subject", "place"),
     [
-        ("a cat on the left, a dog on the right", "a cat", (-1, 0, 0)),
-        ("a cat on the left, a dog on the right", "a dog", (1, 0, 0)),
-        ("on the left a cat, on the right a dog", "a dog", (1, 0, 0)),
-        ("on the left a cat, on the right a dog", "a cat", (-1, 0, 0)),
-        ("a cat, on the left, and a dog", "a cat", (-1, 0, 0)),
-        ("a cat is on the left and a dog on the right", "a cat", (-1, 0, 0)),
-        ("a red cube on top of a blue sphere", "a red cube", (0, -1, 0)),
-        ("a red cube on top of a blue sphere", "a blue sphere", (0, 1, 0)),
-        ("a cat (under:1.2) a table", "a cat", (0, 1, 0)),
-        ("a cat to the left of a dog", "a cat", (-1, 0, 0)),
-        ("a cat to the left of a dog", "a dog", (1, 0, 0)),
-        ("a cat on the right side of a dog", "a cat", (1, 0, 0)),
-        ("a cat right of a dog", "a dog", (-1, 0, 0)),
-        ("a knight riding a dragon", "a knight", (0, -1, 0)),
-        ("a knight riding on a dragon", "a dragon", (0, 1, 0)),
-        ("a moon over a house", "a house", (0, 1, 0)),
-        ("a dog, on the left a cat", "a dog", (0, 0, 0)),
-        ("a dog with an overcoat, a cat", "a dog", (0, 0, 0)),
-        ("a cat and a dog", "a cat", (0, 0, 0)),
-        ("a cat and a dog", "a cow", (0, 0, 0)),
-        ("a cat and a dog on the left", "a cat", (0, 0, 0)),
-        ("a cat in the middle and a dog", "a cat", (0, 0, 1)),
-        ("in the center a cat, a dog on the left", "a cat", (0, 0, 1)),
-        ("a cat in the middle of a road and a dog", "a cat", (0, 0, 0)),
-        ("a dog between a cat and a horse", "a dog", (0, 0, 1)),
-        ("a dog between a cat and a horse", "a cat", (0, 0, 0)),
-        ("a dog in the middle between a cat and a horse", "a dog", (0, 0, 1)),
-        ("a dog behind a cat", "a dog", (0, -1, 0)),
-        ("a dog behind a cat", "a cat", (0, 1, 0)),
-        ("a cat, with a dog behind it", "a dog", (0, -1, 0)),
-        ("a dog in front of a car", "a dog", (0, 1, 0)),
-        ("a wolf in the foreground and a bear in the background", "a bear", (0, -1, 0)),
-        ("a wolf in the foreground and a bear in the background", "a wolf", (0, 1, 0)),
+        ("a cat on the left, a dog on the right", "a cat", (-1, 0)),
+        ("a cat on the left, a dog on the right", "a dog", (1, 0)),
+        ("on the left a cat, on the right a dog", "a dog", (1, 0)),
+        ("on the left a cat, on the right a dog", "a cat", (-1, 0)),
+        ("a cat, on the left, and a dog", "a cat", (-1, 0)),
+        ("a cat is on the left and a dog on the right", "a cat", (-1, 0)),
+        ("a red cube on top of a blue sphere", "a red cube", (0, -1)),
+        ("a red cube on top of a blue sphere", "a blue sphere", (0, 1)),
+        ("a cat (under:1.2) a table", "a cat", (0, 1)),
+        ("a cat to the left of a dog", "a cat", (-1, 0)),
+        ("a cat to the left of a dog", "a dog", (1, 0)),
+        ("a cat on the right side of a dog", "a cat", (1, 0)),
+        ("a cat right of a dog", "a dog", (-1, 0)),
+        ("a knight riding a dragon", "a knight", (0, -1)),
+        ("a knight riding on a dragon", "a dragon", (0, 1)),
+        ("a moon over a house", "a house", (0, 1)),
+        ("a dog, on the left a cat", "a dog", (0, 0)),
+        ("a dog with an overcoat, a cat", "a dog", (0, 0)),
+        ("a cat and a dog", "a cat", (0, 0)),
+        ("a cat and a dog", "a cow", (0, 0)),
+        ("a cat and a dog on the left", "a cat", (0, 0)),
+        ("a cat in the middle and a dog", "a cat", (0, 0)),
+        ("in the center a cat, a dog on the left", "a cat", (0, 0)),
+        ("a cat in the middle of a road and a dog", "a cat", (0, 0)),
+        ("a dog between a cat and a horse", "a dog", (0, 0)),
+        ("a dog between a cat and a horse", "a cat", (0, 0)),
+        ("a dog in the middle between a cat and a horse", "a dog", (0, 0)),
+        ("a dog behind a cat", "a dog", (0, -1)),
+        ("a dog behind a cat", "a cat", (0, 1)),
+        ("a cat, with a dog behind it", "a dog", (0, -1)),
+        ("a dog in front of a car", "a dog", (0, 1)),
+        ("a wolf in the foreground and a bear in the background", "a bear", (0, -1)),
+        ("a wolf in the foreground and a bear in the background", "a wolf", (0, 1)),
     ],
 )
 def test_where_the_prompt_says_that_a_subject_is(prompt, subject, place):

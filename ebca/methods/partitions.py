@@ -25,55 +25,42 @@ _SAID = 10.0
 """How much a place counts that the prompt says, over where the picture begins to be."""
 
 
-def partitions(
-    size: tuple[int, int], count: int, mask: Tensor | None = None, *, centered: bool = False
-) -> Tensor:
+def partitions(size: tuple[int, int], count: int, mask: Tensor | None = None) -> Tensor:
     """The partitions of a picture of `size` (h, w) into `count` parts, [p, k, h*w]: 1 where a
     pixel is of a part. On the CPU.
 
-    Two parts are halves; three are one beside two; more are two rows, at every angle. `centered`:
-    one in the middle, the others around it. With a `mask` [h, w] only where it is above 0 is
-    divided; what is outside is of no part.
+    Two parts are halves; three are one beside two; more are two rows, at every angle. With a
+    `mask` [h, w] only where it is above 0 is divided; what is outside is of no part.
     """
     if mask is None:
-        return _partitions(size, count, centered)
-    return _divide(size, count, centered, mask.detach().float().flatten().cpu())
+        return _partitions(size, count)
+    return _divide(size, count, mask.detach().float().flatten().cpu())
 
 
 @lru_cache(maxsize=8)
-def _partitions(size: tuple[int, int], count: int, centered: bool) -> Tensor:
-    return _divide(size, count, centered, torch.ones(size[0] * size[1]))
+def _partitions(size: tuple[int, int], count: int) -> Tensor:
+    return _divide(size, count, torch.ones(size[0] * size[1]))
 
 
-def _divide(size: tuple[int, int], count: int, centered: bool, inside: Tensor) -> Tensor:
+def _divide(size: tuple[int, int], count: int, inside: Tensor) -> Tensor:
     height, width = size
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float32) - (height - 1) / 2,
         torch.arange(width, dtype=torch.float32) - (width - 1) / 2,
         indexing="ij",
     )
-    divided = _around if centered else _rows
-    angles = (2 * math.pi * turn / TURNS for turn in range(TURNS))
-    return torch.stack([divided(x, y, angle, count, inside) for angle in angles])
-
-
-def _rows(x: Tensor, y: Tensor, angle: float, count: int, inside: Tensor) -> Tensor:
-    """Two rows, across the direction of `angle`, cut into columns, [k, n]."""
-    along = (x * math.cos(angle) + y * math.sin(angle)).flatten()
-    across = (y * math.cos(angle) - x * math.sin(angle)).flatten()
-    parts: list[Tensor] = []
-    rows = _cut(along + 1e-4 * across, inside, _row_shares(count))
-    for row, columns in zip(rows, _columns(count), strict=True):
-        parts += _cut(across + 1e-4 * along, row, _equal(columns))
-    return torch.stack(parts)
-
-
-def _around(x: Tensor, y: Tensor, angle: float, count: int, inside: Tensor) -> Tensor:
-    """One in the middle, in the shape of the picture, and sectors around it, [k, n]."""
-    out = torch.hypot(x / x.max().clamp(min=1), y / y.max().clamp(min=1)).flatten()
-    middle, ring = _cut(out, inside, (1 / count, 1 - 1 / count))
-    round_ = (torch.atan2(y, x).flatten() - angle) % (2 * math.pi)
-    return torch.stack([middle, *_cut(round_, ring, _equal(count - 1))])
+    made = []
+    for turn in range(TURNS):
+        angle = 2 * math.pi * turn / TURNS
+        along = (x * math.cos(angle) + y * math.sin(angle)).flatten()
+        across = (y * math.cos(angle) - x * math.sin(angle)).flatten()
+        rows = _cut(along + 1e-4 * across, inside, _row_shares(count))
+        parts: list[Tensor] = []
+        for row, columns in zip(rows, _columns(count), strict=True):
+            shares = tuple(1 / columns for _ in range(columns))
+            parts += _cut(across + 1e-4 * along, row, shares)
+        made.append(torch.stack(parts))
+    return torch.stack(made)
 
 
 def best_partition(
@@ -82,9 +69,9 @@ def best_partition(
     """Which partition, and which part for which subject, agree best with `maps`.
 
     maps [k, n]: where the picture begins to show each subject, each with mean 1; parts [p, k, n]
-    of a picture of `size` (h, w); places [k, 3]: where the prompt says that a subject is
-    (`ebca.methods.places`), 0 if it does not. Returns the index of the partition, [], and that of
-    each subject's part, [k], on the device of `maps`, from which nothing is read.
+    of a picture of `size` (h, w); places [k, 2]: the direction (x, y) in which the prompt says
+    that a subject is, 0 if it does not. Returns the index of the partition, [], and that of each
+    subject's part, [k], on the device of `maps`, from which nothing is read.
     """
     count = len(maps)
     sizes = parts.sum(-1).clamp(min=1)
@@ -125,16 +112,12 @@ def _cut(along: Tensor, inside: Tensor, shares: tuple[float, ...]) -> list[Tenso
     return pieces
 
 
-def _equal(count: int) -> tuple[float, ...]:
-    return (1 / count,) * count
-
-
 def _spots(height: int, width: int) -> Tensor:
-    """Where pixels are, [h*w, 3] as (x, y) from -1 to 1, and how near to the middle."""
+    """Where pixels are, [h*w, 2] as (x, y) from -1 to 1."""
     y, x = torch.meshgrid(
         torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
     )
-    return torch.stack([x, y, -torch.hypot(x, y)], -1).flatten(0, 1)
+    return torch.stack([x.flatten(), y.flatten()], -1)
 
 
 @lru_cache(maxsize=16)

@@ -6,13 +6,12 @@ import re
 
 from ebca.prompts.words import plain
 
-Place = tuple[float, float, float]
-"""A direction (x, y) in the picture, y downwards; and 1 for the middle of it."""
+Place = tuple[float, float]
+"""A direction (x, y) in the picture, y downwards."""
 
-NOWHERE: Place = (0.0, 0.0, 0.0)
-_LEFT, _RIGHT = (-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)
-_UP, _DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)  # what is further away is drawn higher
-_MIDDLE = (0.0, 0.0, 1.0)
+NOWHERE: Place = (0.0, 0.0)
+_LEFT, _RIGHT = (-1.0, 0.0), (1.0, 0.0)
+_UP, _DOWN = (0.0, -1.0), (0.0, 1.0)  # what is further away is drawn higher
 
 _PLACES: dict[str, Place] = {
     "left": _LEFT,
@@ -21,27 +20,23 @@ _PLACES: dict[str, Place] = {
     **dict.fromkeys(
         ("bottom", "below", "under", "underneath", "beneath", "in front of", "foreground"), _DOWN
     ),
-    **dict.fromkeys(("middle", "center", "centre", "between"), _MIDDLE),
 }
-"""Words -> where they say that something is."""
+"""Words -> where they say that something is. The middle is none: with one subject there and the
+other around it, the other is drawn several times (docs/alignment.md)."""
 
-_SIDE = (
-    r"(?:on|at|to|in)\s+the\s+(left|right|top|bottom|middle|cent(?:er|re)|foreground|background)"
-    r"(?!\s+(?:of|between)\b)"  # `in the middle of a road`
-)
+_SIDE = r"(?:on|at|to|in)\s+the\s+(left|right|top|bottom|foreground|background)"
 _RELATION = (
     r"(?:(?:on|to|at)\s+the\s+|on\s+)?"
     r"(?:(left|right|top)(?:\s+side)?\s+of"
     r"|(above|over|atop|below|under|underneath|beneath|riding|behind|in front of)(?:\s+on)?)"
 )
-_WITHIN = r"(?:in\s+the\s+middle\s+)?(between)\s"
 """Between two subjects: where the first of them is, seen from the second."""
 
 _AFTER = re.compile(
     rf"\s*(?:(?:is|stands|sits)\s+)?{_SIDE}\b|\W{{1,3}}{_SIDE}(?=\s*(?:[,.;]|and\b|$))"
 )
 _BEFORE = re.compile(rf"(?:^|[,.;]\s*){_SIDE}\W{{0,3}}(?:is\s+|there\s+is\s+)?$")
-_FIRST = re.compile(rf"\W{{0,2}}(?:(?:is|stands|sits)\s+)?(?:{_RELATION}|{_WITHIN})\b")
+_FIRST = re.compile(rf"\W{{0,2}}(?:(?:is|stands|sits)\s+)?{_RELATION}\b")
 _SECOND = re.compile(rf"\b{_RELATION}\s+$")
 
 
@@ -55,8 +50,8 @@ def place_of(prompt: str, subject: str) -> Place:
     if said := _FIRST.match(after):
         return _PLACES[said[said.lastindex or 0]]
     if said := _SECOND.search(before):
-        x, y, _ = _PLACES[said[said.lastindex or 0]]
-        return (-x, -y, 0.0)
+        x, y = _PLACES[said[said.lastindex or 0]]
+        return (-x, -y)
     if said := _AFTER.match(after) or _BEFORE.search(before):
         return _PLACES[said[said.lastindex or 0]]
     return NOWHERE

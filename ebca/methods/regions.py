@@ -198,13 +198,11 @@ def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
     assert memory.level is not None
     maps, count = memory.maps, len(subjects)
     mask = None if memory.mask is None else _resized(memory.mask, memory.level)
-    places = [place_of(prompt.main, each) for each in subjects]
-    centered = any(inward for _, _, inward in places)
-    parts = partitions(memory.level, count, mask, centered=centered).to(maps)
-    said = torch.tensor(places).to(maps)
-    turn, order = best_partition(maps, parts, said, memory.level)
+    places = torch.tensor([place_of(prompt.main, each) for each in subjects]).to(maps)
+    parts = partitions(memory.level, count, mask).to(maps)
+    turn, order = best_partition(maps, parts, places, memory.level)
     whole = None if memory.mask is None else _resized(memory.mask, memory.latent)
-    fine = partitions(memory.latent, count, whole, centered=centered).to(maps)
+    fine = partitions(memory.latent, count, whole).to(maps)
     regions = fine.index_select(0, turn[None])[0].index_select(0, order)  # [k, n]
     others = (regions.sum(0) - regions) / (count - 1)
     memory.weights = list(others.view(count, *memory.latent))

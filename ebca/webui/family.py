@@ -132,3 +132,10 @@ def loaded_model() -> Any:
     model = sd_models.model_data.sd_model
     known = any(hasattr(model, name) for name in ("forge_objects", "model"))
     return model if known else None
+
+
+def chosen_checkpoint() -> Any:
+    """The host's description of the model that the next job is made with: Forge loads the one that
+    is chosen only then."""
+    chosen = getattr(sd_models.model_data, "forge_loading_parameters", None)
+    return chosen["checkpoint_info"] if chosen else shared.sd_model.sd_checkpoint_info

@@ -26,6 +26,7 @@ from ebca.version import VERSION
 from ebca.vote.painter import PaintingStoppedError, Sampling
 from ebca.vote.sides import Values
 from ebca.webui import job
+from ebca.webui.family import chosen_checkpoint
 
 _TOLD_APART = ("sd_model_checkpoint", "sd_vae")
 """Options whose value is not what is used: the name may be an alias, or "Automatic"."""
@@ -45,12 +46,11 @@ class WebUIPainter:
 
     def conditions(self) -> dict[str, Any]:
         """The model and every option that the WebUI itself writes into pictures."""
-        info = shared.sd_model.sd_checkpoint_info
-        options = shared.opts
+        info, options = chosen_checkpoint(), shared.opts
         return {
             "version": VERSION,
             "host": f"WebUI {processing.program_version()}",
-            "model": f"{info.name_for_extra} [{shared.sd_model.sd_model_hash}]",
+            "model": f"{info.name_for_extra} [{info.calculate_shorthash()}]",
             "vae": sd_vae.get_loaded_vae_name(),
             "options": {
                 known.infotext: getattr(options, name)
