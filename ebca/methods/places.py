@@ -48,10 +48,15 @@ def place_of(prompt: str, subject: str) -> Place:
         return NOWHERE
     before, after = text[:at], text[at + len(subject) :]
     if said := _FIRST.match(after):
-        return _PLACES[said[said.lastindex or 0]]
+        return _said(said)
     if said := _SECOND.search(before):
-        x, y = _PLACES[said[said.lastindex or 0]]
+        x, y = _said(said)
         return (-x, -y)
     if said := _AFTER.match(after) or _BEFORE.search(before):
-        return _PLACES[said[said.lastindex or 0]]
+        return _said(said)
     return NOWHERE
+
+
+def _said(found: re.Match[str]) -> Place:
+    """Where the word says it that was found: the only group that has one."""
+    return _PLACES[found[found.lastindex or 0]]
