@@ -10,7 +10,8 @@ FAR = {"gamma_attn": 0.2, "gamma_norm": 0.02, "regions": 0}
 
 
 def job_of(sampler):
-    return {"sampler_name": sampler, "steps": 6}
+    # CFG++ is meant for low scales; at 7 some of it ends in a picture of nothing
+    return {"sampler_name": sampler, "steps": 6, **({"cfg_scale": 1} if "CFG++" in sampler else {})}
 
 
 def test_a_window_of_all_steps_is_no_window(webui, sampler):
