@@ -24,7 +24,9 @@ from ebca.core.engine import Engine
 from ebca.core.hooks import LayerHooks
 from ebca.core.maps import Maps
 from ebca.core.trace import Trace
-from ebca.hosts.keeping import Levels, SourceModel, search
+from ebca.hosts.keeping import search
+from ebca.hosts.levels import Levels
+from ebca.hosts.source_model import SourceModel
 from ebca.naive import Rows, Text, naive
 from ebca.prompts import Edit, compose
 from ebca.session import apply_patch

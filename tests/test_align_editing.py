@@ -21,7 +21,8 @@ from ebca.align.run import at_strengths, check_others
 from ebca.align.sources import draw_edited, draw_source, outside
 from ebca.align.sweep import Sweep
 from ebca.align.world import cases
-from ebca.hosts.keeping import Levels, encoded
+from ebca.hosts.levels import Levels
+from ebca.hosts.source_model import encoded
 from ebca.plots import plot_curves
 from ebca.settings import Settings, SettingsError
 

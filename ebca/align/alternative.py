@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebca.hosts.keeping import Levels, SourceModel, encoded
+from ebca.hosts.levels import Levels
+from ebca.hosts.source_model import SourceModel, encoded
 from ebca.settings import Range
 from ebca.settings.declaration import check_settings, setting
 

@@ -25,7 +25,8 @@ from ebca.align.sources import draw_source
 from ebca.core.trace import Trace
 from ebca.generate import load_pipeline
 from ebca.hosts.diffusers import places_of
-from ebca.hosts.keeping import encoded, invert
+from ebca.hosts.keeping import invert
+from ebca.hosts.source_model import encoded
 from ebca.prompts import Composed, Prompt, compose
 from ebca.session import apply_patch
 from ebca.settings import declarations

@@ -1,9 +1,6 @@
 """Inversion on a diffusers pipeline: `invert`, and what its scheduler is told while it paints.
 
-diffusers itself is not imported. A scheduler works in latents of its own scale; that and its noise
-level are read off what it does to a picture of ones, and to noise of ones:
-
-    add_noise(clean, noise, t) = scale(t) clean + spread(t) noise,    sigma = spread / scale
+diffusers itself is not imported.
 """
 
 from __future__ import annotations
@@ -11,7 +8,6 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import itertools
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,15 +23,14 @@ from ebca.editing.holding import Recording, Replay
 from ebca.editing.paths import Flow, Path, Scattered
 from ebca.editing.pictures import fitting
 from ebca.hosts.diffusers import is_pipeline
+from ebca.hosts.levels import Levels
+from ebca.hosts.source_model import Progress, SourceModel, encoded
 from ebca.settings.checks import SettingsError
 from ebca.settings.keeping import Keeping
 
 _LATENT_CHANNELS = 4
-_ROWS = 8  # evaluated at once
 _NOISE_SEED = 0
 """Of the noise that a stochastic scheduler draws, in the recording and in every edit the same."""
-
-Progress = Callable[[], None]
 
 
 def _no_progress() -> None:
@@ -241,17 +236,6 @@ def _noise(clean: Tensor, seeds: Sequence[int]) -> Callable[[], Tensor]:
     return draw
 
 
-def encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
-    """Latents [b, 4, h, w] of pictures, the most likely ones, one after the other."""
-    vae, device = pipe.vae, pipe._execution_device
-    latents = []
-    for picture in pictures:
-        pixels = pipe.image_processor.preprocess(picture).to(device=device, dtype=vae.dtype)
-        latents.append(vae.encode(pixels).latent_dist.mode())
-    scaled: Tensor = torch.cat(latents) * vae.config.scaling_factor
-    return scaled
-
-
 def _flow(
     clean: Tensor, levels: Levels, model: SourceModel, keeping: Keeping, iterations: int
 ) -> Path:
@@ -285,111 +269,3 @@ def _moved(stepped: Any, replay: Replay) -> Any:
         return (replay.move(stepped[0]), *stepped[1:])
     stepped.prev_sample = replay.move(stepped.prev_sample)
     return stepped
-
-
-class Levels:
-    """The timesteps of one run of a scheduler, with the scale and noise level of each."""
-
-    def __init__(self, scheduler: Any, steps: int, strength: float) -> None:
-        still = copy.deepcopy(scheduler)  # some keep the place of the last call
-        still.set_timesteps(steps)
-        self.steps = steps
-        self.first = max(steps - min(int(steps * strength), steps), 0) * getattr(still, "order", 1)
-        run = still.timesteps[self.first :]
-        self._factors = {float(each): _factors(still, each) for each in run}
-
-    def scale(self, timestep: float) -> float:
-        return self._factors[timestep][0]
-
-    def sigma(self, timestep: float) -> float:
-        scale, spread = self._factors[timestep]
-        return spread / scale
-
-    def rising(self) -> list[float]:
-        """The noise levels, lowest first."""
-        return sorted(set(map(self.sigma, self._factors)))
-
-    def timestep(self, sigma: float) -> float:
-        """Of a noise level, straight between those of the run."""
-        known = sorted((self.sigma(each), each) for each in self._factors)
-        for (low, before), (high, after) in itertools.pairwise(known):
-            if low <= sigma <= high and low < high:
-                return before + (sigma - low) / (high - low) * (after - before)
-        return known[0][1] if sigma < known[0][0] else known[-1][1]
-
-    def __contains__(self, timestep: float) -> bool:
-        return timestep in self._factors
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two latents are the same but for rounding."""
-    rounding = 8.0 * torch.finfo(one.dtype).eps * float(one.abs().max())
-    return one.shape == other.shape and float((one - other).abs().max()) <= rounding
-
-
-def _factors(scheduler: Any, timestep: Tensor) -> tuple[float, float]:
-    one, zero = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
-    scale = float(scheduler.add_noise(one, zero, timestep[None]))
-    return scale, float(scheduler.add_noise(zero, one, timestep[None]))
-
-
-class SourceModel:
-    """The model under the source prompt, without guidance: one row a picture. Asked once more what
-    it was asked last at a timestep, it has the answer: a sampling is recorded where the search of
-    its path has been."""
-
-    def __init__(
-        self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
-    ) -> None:
-        """`texts` has one for each picture; `size` is (width, height) in pixels."""
-        self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
-        self._last: dict[float, tuple[Tensor, Tensor]] = {}  # by timestep: asked, answered
-        self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
-        device, (width, height) = pipe._execution_device, size
-        encoded = pipe.encode_prompt(
-            texts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        self._context: Tensor = encoded[0]
-        self._more: dict[str, Tensor] | None = None
-        if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL
-            ids = [[height, width, 0, 0, height, width]] * len(texts)
-            known = torch.tensor(ids, dtype=self._context.dtype, device=device)
-            self._more = {"text_embeds": encoded[2], "time_ids": known}
-
-    def predict(self, sample: Tensor, timestep: Any) -> Tensor:
-        """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
-        asked, answer = self._last.get(float(timestep), (sample, None))
-        if answer is None or not _same(asked, sample):
-            answer = self._evaluated(sample, timestep)
-            self._last[float(timestep)] = sample, answer
-        return answer
-
-    def _evaluated(self, sample: Tensor, timestep: Any) -> Tensor:
-        rows = torch.arange(len(sample)).split(_ROWS)  # type: ignore[no-untyped-call]
-        made = [self._rows(sample, each, timestep) for each in rows]
-        self.evaluations += 1
-        self._progress()
-        return torch.cat(made).to(sample.dtype)
-
-    def _rows(self, sample: Tensor, rows: Tensor, timestep: Any) -> Tensor:
-        more = self._more and {name: each[rows] for name, each in self._more.items()}
-        predicted: Tensor = self._unet(
-            sample[rows].to(self._context.dtype), timestep, added_cond_kwargs=more,
-            encoder_hidden_states=self._context[rows], return_dict=False,
-        )[0]  # fmt: skip
-        return predicted
-
-    def at_levels(self, levels: Levels) -> Callable[[Tensor, float], Tensor]:
-        """D(x, sigma), as the flow needs it."""
-
-        def denoise(x: Tensor, sigma: float) -> Tensor:
-            a = (1.0 + sigma**2) ** -0.5
-            out: Tensor = self.predict(x * a, levels.timestep(sigma))
-            if self._kind == "sample":
-                return out
-            if self._kind == "v_prediction":  # v = a noise - a sigma clean
-                clean: Tensor = x * a**2 - out * (sigma * a)
-                return clean
-            return x - sigma * out
-
-        return denoise
