@@ -22,6 +22,13 @@ _PICTURES = (
 
 _ICONS = {"CLIP": "📎", "DeepBooru": "📦"}  # the host's own
 
+_ONLY_IN_FRONT = """(...all) => {
+    const front = get_tab_index("mode_img2img");
+    return [front, ...all.slice(1, %d).map((picture, tab) => tab === front ? picture : null)];
+}"""
+"""In the place of the text box: the tab. The pictures of other tabs stay in the page, since reForge
+cannot read the one of Inpaint before something is drawn on it."""
+
 _BEHIND = "logical_image_background"
 """The class of what has the picture in a canvas of Forge, under what is drawn on it."""
 
@@ -54,10 +61,10 @@ class Buttons(NamedTuple):
         line = gr.HTML(elem_classes=["ebca-asked"])
         pictures = [_seen[name] for name in _PICTURES]
         count = 1 + len(pictures)  # the gradio of these hosts sends what it writes to as well
-        tab = f"(...all) => [get_tab_index('mode_img2img'), ...all.slice(1, {count})]"
         for name, button in self.each.items():
             asked = call_queue.wrap_queued_call(functools.partial(_on_ask, name))
-            button.click(asked, [self.box, *pictures], [self.box, line], _js=tab)
+            script = _ONLY_IN_FRONT % count
+            button.click(asked, [self.box, *pictures], [self.box, line], _js=script)
 
 
 def buttons(box: Any) -> Buttons | None:

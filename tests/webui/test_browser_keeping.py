@@ -74,6 +74,13 @@ def show(tab: Tab, picture: str = "img2img_image", colour: str = "white") -> Non
     tab.find(f"#{picture} :is(img, canvas):visible").first.wait_for()  # a sketch hides its img
 
 
+def draw(tab: Tab, picture: str) -> None:
+    """A mask, by hand: reForge can read no picture to be inpainted without one."""
+    canvas = tab.find(f"#{picture} canvas:visible, #{picture} img:visible").last
+    for place in ({"x": 20, "y": 20}, {"x": 30, "y": 25}):
+        canvas.click(position=place, force=True)
+
+
 def ask(tab: Tab, name: str) -> None:
     tab.find(f"#ebca_{{}}_ask_{name.lower()}").click()
 
@@ -141,6 +148,7 @@ def test_the_tab_in_front_decides_which_picture(
     ask(img2img, "CLIP")
     expect(img2img.find(f"{ASKED} .error")).to_have_text(NO_PICTURE)
     show(img2img, "img2maskimg")
+    draw(img2img, "img2maskimg")
     ask(img2img, "CLIP")
     expect(img2img.control("keep_source").locator("textarea, input")).to_have_value(
         "a mask (RGB 64x48)"
