@@ -1,3 +1,3 @@
 """The extension's version, which is written into pictures."""
 
-VERSION = "0.5.0"
+VERSION = "0.5.1"
