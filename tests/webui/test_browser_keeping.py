@@ -148,11 +148,15 @@ def test_the_tab_in_front_decides_which_picture(
     ask(img2img, "CLIP")
     expect(img2img.find(f"{ASKED} .error")).to_have_text(NO_PICTURE)
     show(img2img, "img2maskimg")
+    front(img2img, "img2img")  # what lies in the other tab is not sent
+    ask(img2img, "CLIP")
+    said = img2img.control("keep_source").locator("textarea, input")
+    expect(said).to_have_value("a mask (RGB 64x48)")
+    img2img.set("keep_source", "")
+    front(img2img, "Inpaint")
     draw(img2img, "img2maskimg")
     ask(img2img, "CLIP")
-    expect(img2img.control("keep_source").locator("textarea, input")).to_have_value(
-        "a mask (RGB 64x48)"
-    )
+    expect(said).to_have_value("a mask (RGB 64x48)")
     front(img2img, "Batch")
     ask(img2img, "CLIP")
     expect(img2img.find(f"{ASKED} .error")).to_have_text(BATCH)

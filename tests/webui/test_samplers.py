@@ -8,10 +8,15 @@ FULL, FIRST, LAST = ON, {**ON, "stop": 0.5}, {**ON, "start": 0.5}
 FAR = {"gamma_attn": 0.2, "gamma_norm": 0.02, "regions": 0}
 """For windows at the end, where a step is small."""
 
+NEARLY_ALL_AT_FIRST = {"Euler SMEA DY CFG++", "DPM++ 2S Ancestral CFG++ Dyn", "ODE Custom"}
+"""Of reForge; the second half of their steps moves a picture by 0.02 to 0.2 levels."""
+
+OTHER_STEPS = {"ODE (Bosh3)", "ODE Custom"}
+"""Of reForge; after another rounding these solvers take other steps."""
+
 
 def job_of(sampler):
-    # CFG++ is meant for low scales; at 7 some of it ends in a picture of nothing
-    return {"sampler_name": sampler, "steps": 6, **({"cfg_scale": 1} if "CFG++" in sampler else {})}
+    return {"sampler_name": sampler, "steps": 6}
 
 
 def test_a_window_of_all_steps_is_no_window(webui, sampler):
@@ -32,10 +37,13 @@ def test_each_half_of_the_steps_counts(webui, sampler):
         if "max_num_steps exceeded" in str(error):
             pytest.skip(f"{sampler} gives up by itself")
         raise
-    assert differ(off, whole)
-    assert differ(off, early)
-    assert not same(whole, early)  # some samplers do nearly all at the beginning
-    assert not same(off, late)
+    if sampler in NEARLY_ALL_AT_FIRST:
+        assert differ(off, whole)
+        assert differ(off, early)
+        assert not same(whole, early)
+        assert not same(off, late)
+    else:
+        assert differ(off, whole, early, late)
     assert same(off, webui.txt2img(**job_of(sampler), ebca=ZERO))
 
 
@@ -57,8 +65,10 @@ def test_two_halves_of_a_window_are_told_apart_step_by_step(webui, sampler):
 def test_cacao_of_a_prompt_and_itself_is_the_prompt(webui, sampler):
     twice = webui.txt2img(**job_of(sampler), prompt=f"{PROMPT} AND {PROMPT}", ebca=ZERO)
     once = webui.txt2img(**job_of(sampler))
-    # after another rounding ODE solvers take other steps; far windows move their pictures by 40
-    assert alike(twice, once) if not sampler.startswith("ODE") else apart(twice, once) < 1
+    if sampler in OTHER_STEPS:
+        assert apart(twice, once) < 1  # a far update moves their pictures by 40
+    else:
+        assert alike(twice, once)
 
 
 def test_rows_together_or_apart(webui, sampler):
