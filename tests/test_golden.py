@@ -12,7 +12,7 @@ import ebca
 from ebca import Composed, Edit, apply_patch
 from ebca.core.engine import Engine
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
-from ebca.methods.method import Clock
+from ebca.methods.method import Clock, Time
 from ebca.methods.regions import OwnPlaces, Regions
 from ebca.naive import Rows, Text, oracle
 from ebca.prompts import Prompt
@@ -244,6 +244,7 @@ def test_regions_and_the_words_in_their_places(unet, count, words, size):
     for number in range(2):
         memory = memories.of(method, number)
         memory.maps, memory.level, memory.latent = noise(count, 64, seed=number).exp(), (8, 8), size
+        memory.seen = Time(0.0, 0.0)
     evaluation = Evaluation(
         [Row(0, False), Row(0, True), Row(1, True)], images, Clock(lambda: (0.0, 0.1)), size,
         memories, 4.0,

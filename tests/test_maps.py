@@ -490,18 +490,18 @@ def test_rows_of_one_picture_make_one(unet: UNet2DConditionModel) -> None:
 
 
 def test_a_word_that_a_place_does_not_see_takes_nothing_there(unet: UNet2DConditionModel) -> None:
-    """The second evaluation is the first in which words are kept to their places."""
+    """The second step is the first in which words are kept to their places."""
     where = {"cat": [2], "dog": [5]}
     texts = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
 
-    def shown(evaluations: int) -> torch.Tensor:
+    def shown(steps: int) -> torch.Tensor:
         trace = ebca.Trace(energies=False, maps=Maps(where))
         given = {"contexts": texts, "tokens": where, "conditional_rows": [1], "trace": trace}
         with ebca.apply_patch(
             unet, ebca.Settings(gamma_attn=0.0), prompt=ebca.compose("a cat and a dog"), **given
         ):
-            for _ in range(evaluations):
-                evaluate(unet, latent(2), context(2), timestep=900)
+            for step in range(steps):
+                evaluate(unet, latent(2), context(2), timestep=900 - step)
         assert trace.maps is not None
         return trace.maps.seen().maps
 

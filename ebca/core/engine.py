@@ -126,8 +126,11 @@ class Engine:
                 " layers with the expected rows (a compiled UNet must be compiled after patching).",
                 stacklevel=2,
             )
-        elif self._cascade is not None and self.trace is not None:
-            self.trace.end()
+        elif self._cascade is not None:
+            for method in self._cascade.seeing:
+                method.saw(self._seen_rows(method, self._cascade.evaluation))
+            if self.trace is not None:
+                self.trace.end()
         self._cascade = self._call = None
 
     # One layer, as told by its hooks
@@ -330,19 +333,19 @@ class Engine:
     def _show(self, method: Method, look: _Look) -> None:
         """Let a method see the conditional rows of a layer."""
         evaluation, call = self._active_cascade.evaluation, look.call
-        images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
-        if not images:  # the WebUI may evaluate the others by themselves
+        seen = self._seen_rows(method, evaluation)
+        if not seen:  # the WebUI may evaluate the others by themselves
             return
         rows = _conditional(evaluation, call.hidden.device)
-        at = look.at(call.context[rows], call.key[rows], rows, None)
-        moments = [moment_of(method, image, evaluation) for image in images]
-        method.see(
-            at,
-            [
-                SeenRow(image.prompt, moment, image.mask)
-                for image, moment in zip(images, moments, strict=True)
-            ],
-        )
+        method.see(look.at(call.context[rows], call.key[rows], rows, None), seen)
+
+    def _seen_rows(self, method: Method, evaluation: Evaluation) -> list[SeenRow]:
+        """The conditional rows of an evaluation as a method sees them."""
+        images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
+        return [
+            SeenRow(image.prompt, moment_of(method, image, evaluation), image.mask)
+            for image in images
+        ]
 
     @property
     def _active_cascade(self) -> Cascade:

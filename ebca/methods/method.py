@@ -7,7 +7,8 @@ methods answer four questions and have pure functions do the work:
     mix       what the conditional output is made of:
               out = main attn(Q, C_main) + sum_i weight_i attn(Q, C_i)
     step      how a context moves on its way from layer to layer
-    remember  what is kept during one sampling; `see` fills it layer by layer
+    remember  what is kept during one sampling; `see` fills it layer by layer. What was seen in a
+              step acts from the next step on, also where an extension evaluates a step twice
 
 Shape letters: `b` rows of the UNet's batch, `h` heads, `n` pixels, `t` text tokens, `d` width of a
 head, `c` width of the context.
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -32,26 +33,39 @@ Source = str | Tensor
 """What a branch attends to: a text that the host encodes, or an encoding [t, c]."""
 
 
+class Time(NamedTuple):
+    """When an evaluation happens. Evaluations of one step have equal times.
+
+    progress: the fraction done of the steps of this run, 0 at the first, below 1.
+    denoised: the fraction done of the whole way from pure noise to the picture, whatever part of
+        it this run goes: img2img and the pass of hires fix begin above 0.
+    """
+
+    progress: float
+    denoised: float
+
+
 class Clock:
-    """When an evaluation happens; read only if somebody asks, since that may wait for a GPU."""
+    """Tells when an evaluation happens; read only if somebody asks, since that may wait for a
+    GPU."""
 
     def __init__(self, read: Callable[[], tuple[float, float]]) -> None:
         self._read = read
 
     @cached_property
-    def _time(self) -> tuple[float, float]:
-        return self._read()
+    def time(self) -> Time:
+        """The time, read once."""
+        return Time(*self._read())
 
     @property
     def progress(self) -> float:
-        """The fraction done of the steps of this run, 0 at the first, below 1."""
-        return self._time[0]
+        """As in `Time`."""
+        return self.time.progress
 
     @property
     def denoised(self) -> float:
-        """The fraction done of the whole way from pure noise to the picture, whatever part of it
-        this run goes: img2img and the pass of hires fix begin above 0."""
-        return self._time[1]
+        """As in `Time`."""
+        return self.time.denoised
 
 
 @dataclass(frozen=True)
@@ -251,6 +265,9 @@ class Method:
     def sees(self, moment: Moment) -> bool:
         """Whether it wants to see the layers of an evaluation."""
         return False
+
+    def saw(self, rows: Sequence[SeenRow]) -> None:
+        """An evaluation is over in which it saw the layers of `rows`."""
 
     def tell(self, prompt: Prompt) -> str:
         """One sentence on what it will do with `prompt`, for the user; empty for nothing."""

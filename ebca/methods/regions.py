@@ -10,10 +10,11 @@ the region of one subject the nouns of the *others* are not seen, and the output
 them: C_l encodes subject l alone. It keeps its size |own|, over all heads, at every pixel: without
 that, a strong move makes things odd.
 
-The regions are snapped, not optimised: in the first evaluation the attention to the subjects'
-nouns tells where the picture begins to show each; the partition (`ebca.methods.partitions`) that
-agrees best with that is kept to the end. The strength follows the guidance scale, which multiplies
-what it does. It ends at a noise level: late steps paint what there is.
+The regions are snapped, not optimised: in the first step the attention to the subjects' nouns
+tells where the picture begins to show each; the partition (`ebca.methods.partitions`) that agrees
+best with that is kept from the next step to the end. Other evaluations of the first step, which
+extensions such as PAG make, are neither looked at nor changed. The strength follows the guidance
+scale, which multiplies what it does. It ends at a noise level: late steps only add detail.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ebca.methods.method import (
     Moment,
     SeenRow,
     Source,
+    Time,
     Veil,
     tell_subjects,
 )
@@ -64,6 +66,7 @@ class Regions:
     """What is remembered of one image: the maps of its first evaluation, then the regions."""
 
     maps: Tensor | None = None  # [k, n] at `level`
+    seen: Time | None = None  # when the maps were complete
     level: tuple[int, int] | None = None
     latent: tuple[int, int] = (0, 0)
     mask: Tensor | None = None
@@ -74,6 +77,10 @@ class Regions:
     @property
     def known(self) -> bool:
         return bool(self.weights)
+
+    def forget(self) -> None:
+        """Make ready for other subjects."""
+        self.maps = self.seen = self.level = None
 
 
 @dataclass(frozen=True)
@@ -146,21 +153,30 @@ class OwnPlaces(Method):
         for index, row in enumerate(rows):
             memory: Regions = row.moment.memory
             subjects = self._subjects(row.prompt)
+            if memory.seen is not None and _count(memory.maps) != len(subjects):
+                memory.forget()  # the prompt's schedule has changed what there is to see
             again = at.size == memory.level
-            if not subjects or memory.known or not (again or _far(at.size) < _far(memory.level)):
+            done = not subjects or memory.known or memory.seen is not None
+            if done or not (again or _far(at.size) < _far(memory.level)):
                 continue
             maps = noun_maps(at, index, nouns_of(row.prompt, row.moment))
             memory.maps = memory.maps + maps if again and memory.maps is not None else maps
             memory.level = at.size
             memory.latent, memory.mask = at.latent, row.mask
 
+    def saw(self, rows: Sequence[SeenRow]) -> None:
+        for row in rows:
+            memory: Regions = row.moment.memory
+            if memory.maps is not None and memory.seen is None:
+                memory.seen = row.moment.clock.time
+
     def mix(self, prompt: Prompt, moment: Moment) -> Mix:
         subjects, memory = self._subjects(prompt), moment.memory
         if not subjects or not moment.whole or not moment.in_noise(0.0, self.regions_stop):
             return PLAIN
         if not memory.known:
-            if memory.maps is None or len(memory.maps) != len(subjects):
-                return PLAIN  # this is the evaluation that is seen
+            if memory.seen in (None, moment.clock.time) or _count(memory.maps) != len(subjects):
+                return PLAIN  # this is the step that is seen
             settle(memory, prompt, subjects)
         if len(memory.weights) != len(subjects):
             return PLAIN  # the prompt's schedule has changed what there is to see
@@ -233,6 +249,10 @@ def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
         ]
     )
     return maps / maps.mean(-1, keepdim=True).clamp(min=1e-8)
+
+
+def _count(maps: Tensor | None) -> int:
+    return 0 if maps is None else len(maps)
 
 
 def _far(level: tuple[int, int] | None) -> float:

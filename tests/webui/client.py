@@ -45,6 +45,9 @@ _BRIEF = {
 }
 
 SUM = {"gamma_attn": 0, "gamma_norm": 0, "gamma_spread": 0, "contrast": 0, "regions": 0}
+ONLY_PLACES = {"gamma_attn": 0, "gamma_norm": 0, "regions": 1}
+"""A place for each subject, and nothing else."""
+
 ZERO = {**SUM, "and_means": "average"}
 
 _LABEL = re.compile(r'(EBCA(?: \w+)?): ("(?:\\.|[^\\"])*"|[^,]*)')

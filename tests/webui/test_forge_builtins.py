@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, RefusedError, alike, differ, same
+from webui.client import ON, ONLY_PLACES, RefusedError, alike, differ, same
 from webui.conftest import checkpoint
 
 CHANGES_NOTHING = ("never oom", "stylealign", "latentmodifier", "dynamicthresholding", "hypertile")
@@ -42,6 +42,12 @@ def test_both_act(small, integrated, switched_on):
     assert same(both, small.txt2img(**JOB, **switched_on, ebca=ON))
     assert same(theirs, small.txt2img(**JOB, **switched_on))
     assert same(alone, small.txt2img(**JOB))
+
+
+def test_places_do_nothing_in_the_first_step(small, switched_on):
+    """However often it is evaluated: places are found in it, and act from the next one on."""
+    job = {**JOB, **switched_on, "steps": 1}
+    assert same(small.txt2img(**job), small.txt2img(**job, ebca=ONLY_PLACES))
 
 
 def test_with_and(small, switched_on):

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from webui.client import PROMPT, RefusedError, alike, apart, encoded, same
+from webui.client import ONLY_PLACES, PROMPT, RefusedError, alike, apart, encoded, same
 from webui.neighbours_known import (
     AND_LEFT,
     CASES,
@@ -23,6 +23,7 @@ from webui.neighbours_known import (
     Pictures,
     fingerprint,
     lists,
+    present,
 )
 
 NOBODY = Neighbour("nobody", acts=False)
@@ -187,6 +188,29 @@ def test_both_on(run, known, comments, beside, case):
         if beside.repeats:
             assert same(other, run(beside, case, on=True, ebca=ONLY_AND))
     assert same(off, run(beside, case))
+
+
+def test_places_do_nothing_in_the_first_step(run, beside):
+    """However often the neighbour evaluates it: places are found in it, and act from the next one
+    on. What a neighbour adds to the first step is its own, with EBCA as without."""
+    if not beside.repeats:
+        pytest.skip("it makes another picture each time")
+    alone = run(beside, "plain", on=True, steps=1)
+    assert same(alone, run(beside, "plain", on=True, steps=1, ebca=ONLY_PLACES))
+
+
+@pytest.mark.parametrize("name", ["incantations, PAG", "incantations, SANF"])
+def test_what_guidance_by_a_second_evaluation_adds_stays_its_own(run, host, name):
+    """Over a whole job, what such a guidance changes is about as much beside EBCA as alone."""
+    beside = next((each for each in present(host) if each.name == name), None)
+    if beside is None:
+        pytest.skip(f"the WebUI has no {name}")
+    job = {"steps": 6, "sampler_name": "DPM++ 2M"}
+
+    def share(ebca=None):
+        return apart(*(run(beside, "plain", on=on, ebca=ebca, **job) for on in (False, True)))
+
+    assert share(ONLY_PLACES) < 3 * share() + 1
 
 
 def test_what_and_has_twice_is_there_once(run, beside):
