@@ -172,6 +172,7 @@ def _generate(options: argparse.Namespace) -> int:
     for method in settings.methods:  # before anything is loaded
         for each in prompt.prompts:
             method.check(each)
+    settings.words.check_count()
     for words in missing_words([str(prompt.main)], settings.words.named):
         print(f"ebca: note: the prompt does not have the subject {words!r}", file=sys.stderr)
 

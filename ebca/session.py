@@ -92,6 +92,7 @@ def apply_patch(
     for method in settings.methods:
         for each in prompts:
             method.check(each)
+    settings.words.check_count()
     weights = settings.words.index_weights
     encoded = _checked_contexts(contexts or {}, reference)
     find = _checked_tokens(tokens or {})

@@ -4,6 +4,7 @@
 // between tabs) fire no events, so the page is looked at instead of listened to.
 
 const ebcaAsked = {};
+const ebcaChosen = {}; // the model that is chosen, as the page has it
 const ebcaChanged = {}; // whether a click on a word is not shown yet
 const ebcaQueue = {txt2img: [], img2img: []}; // clicks that wait for the answer to an earlier one
 const ebcaWaits = {}; // since when an answer is awaited
@@ -11,15 +12,40 @@ const EBCA_PATIENCE = 10000; // ms, after which an answer is not awaited any mor
 let ebcaFocused = null; // tab and key of the word that has the focus
 
 function ebcaPage(tab) {
-    const text = (selector) => gradioApp().querySelector(`${selector} textarea`)?.value ?? "";
-    const styles = [...gradioApp().querySelectorAll(`#${tab}_styles .token > span`)];
-    const hires = tab == "txt2img" && gradioApp().querySelector("#txt2img_hr-visible-checkbox")?.checked;
-    return JSON.stringify({
-        prompt: text(`#${tab}_prompt`),
-        styles: styles.map((each) => each.textContent.trim()),
-        hires: hires ? text("#hires_prompt") : null,
-        steps: Number(gradioApp().querySelector(`#${tab}_steps input[type=number]`)?.value) || 20
+    const find = (selector) => gradioApp().querySelector(selector);
+    const text = (id) => find(`#${id} textarea`)?.value ?? "";
+    const number = (id, otherwise) => Number(find(`#${id} input[type=number]`)?.value ?? otherwise);
+    const choice = (id) => find(`#${id} :is(input[type=radio]:checked, input:not([type=radio]))`)?.value ?? "";
+    const sampling = (sampler, scheduler, steps, denoising) => ({
+        sampler: choice(sampler),
+        scheduler: choice(scheduler),
+        steps: number(steps, 20),
+        denoising: denoising && number(denoising, 0.75)
     });
+    const styles = [...gradioApp().querySelectorAll(`#${tab}_styles .token > span`)];
+    const strength = tab == "img2img" ? "img2img_denoising_strength" : null;
+    const hires = tab == "txt2img" && find("#txt2img_hr-visible-checkbox")?.checked;
+    return JSON.stringify({
+        tab: tab,
+        prompt: text(`${tab}_prompt`),
+        styles: styles.map((each) => each.textContent.trim()),
+        ...sampling(`${tab}_sampling`, `${tab}_scheduler`, `${tab}_steps`, strength),
+        hires: hires ? {
+            prompt: text("hires_prompt"),
+            ...sampling("hr_sampler", "hr_scheduler", "txt2img_hires_steps", "txt2img_denoising_strength")
+        } : null
+    });
+}
+
+// Which model the next job is made with is known on the server: it is asked again when another one
+// is chosen, once more when that has had time to arrive there, and after every job.
+function ebcaModel(tab) {
+    const chosen = [...gradioApp().querySelectorAll("#quicksettings input")].map((each) => each.value).join();
+    if (chosen !== ebcaChosen[tab]) {
+        ebcaChosen[tab] = chosen;
+        setTimeout(() => delete ebcaAsked[tab], 3000);
+    }
+    return chosen + (gradioApp().querySelector(`#html_log_${tab}`)?.textContent ?? "");
 }
 
 // What the button sends: its first input becomes the page; the last value, the line, is no input.
@@ -32,7 +58,7 @@ function ebcaFollow(tab) {
     if (!line || line.offsetParent === null) return;
     const controls = gradioApp().querySelectorAll(`#ebca_${tab}_enabled :is(input, textarea)`);
     const values = [...controls].map((each) => (each.type == "checkbox" || each.type == "radio" ? each.checked : each.value));
-    const state = ebcaPage(tab) + JSON.stringify(values);
+    const state = ebcaPage(tab) + JSON.stringify(values) + ebcaModel(tab);
     if (state === ebcaAsked[tab] || ebcaWaiting(tab)) return; // what is pressed meanwhile is lost
     ebcaAsked[tab] = state;
     ebcaWaits[tab] = Date.now();
@@ -73,9 +99,7 @@ function ebcaPress(chip) {
         ebcaQueue[tab].push(chip.dataset.key);
     } else if (chip.dataset.then !== undefined) {
         if (chip.hasAttribute("aria-pressed")) chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") != "true");
-        ebcaWrite(tab, "subjects", chip.dataset.then);
-    } else if (chip.dataset.without !== undefined) {
-        ebcaWrite(tab, "token_weights", ebcaEntries(tab).filter((entry) => entry !== chip.dataset.without).join(", "));
+        ebcaWrite(tab, chip.dataset.control ?? "subjects", chip.dataset.then);
     }
 }
 

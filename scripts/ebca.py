@@ -52,6 +52,6 @@ class EBCA(scripts.Script):
 
 
 if job is not None:
-    refusal.reach_the_page()
+    refusal.speak_plainly()
 for listen, listener in callbacks.items():
     listen(listener)

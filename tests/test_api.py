@@ -174,7 +174,7 @@ def test_a_vote_needs_no_host_and_no_torch_but_for_its_own_pictures():
 def test_the_extension_imports_no_host_but_its_own_and_nothing_of_the_command_line():
     for path in extension():
         hosts = {n.split(".")[2] for n in imports(path) if n.startswith("ebca.hosts.")}
-        assert hosts <= {"webui", "forge", "source", "replacing"}, path
+        assert hosts <= {"webui", "forge", "source", "schedule", "replacing"}, path
         assert not own(path) & {"session", "generate", "plots", "__main__"}, path
         assert not roots(path) & WEBUI_ONLY - {"gradio", "modules"}, path
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ebca.prompts.words import has_words, read_list
-from ebca.webui.chips import Marked, Part, Phase, chips
+from ebca.webui.chips import LeftOver, Marked, Part, Phase, chips
 from ebca.webui.membership import clicked, spans
 from ebca.webui.pieces import Piece, read_pieces, units
 
@@ -215,19 +215,25 @@ def test_weights_are_shown_on_their_words() -> None:
 
 
 def test_what_cannot_be_is_red_says_why_and_can_be_taken_out() -> None:
-    made = shown(
-        "a cat", ["cat", "tree"], wrong_subjects={"tree": "It is not there."},
-        wrong_weights={"x:9:9": "Strange."},
-    )  # fmt: skip
+    left_over = [
+        LeftOver("subjects", {"tree": "It is not there.", "owl": "Nor this."}, ["cat"]),
+        LeftOver("token_weights", {"x:9:9": "Strange."}, ["a cat:2"]),
+    ]
+    made = shown("a cat", ["cat"], left_over=left_over, also=["tree", "owl"])
     facts = buttons(made)
-    assert "ebca-wrong" in facts["tree"]["class"]
-    assert facts["tree"]["title"] == "It is not there. Click to take it out."
-    assert facts["tree"]["data-then"] == "cat"
-    assert facts["x:9:9"]["data-without"] == "x:9:9"
-    assert facts["x:9:9"]["title"] == "Strange. Click to take it out."
-    alone = shown("a cat", ["cat"], wrong_subjects={"cat": "One is not enough."})
-    assert "class='ebca-subject ebca-wrong' title='One is not enough.'" in alone
-    assert list(buttons(alone)) == ["a", "cat"]
+    assert "ebca-wrong" in facts["tree \u00d7"]["class"]
+    assert facts["tree \u00d7"]["title"] == "It is not there. Click to take it out."
+    assert facts["tree \u00d7"]["data-control"] == "subjects"
+    assert facts["tree \u00d7"]["data-then"] == "cat, owl"
+    assert facts["clear all \u00d7"]["data-then"] == "cat"
+    assert facts["x:9:9 \u00d7"]["data-control"] == "token_weights"
+    assert facts["x:9:9 \u00d7"]["data-then"] == "a cat:2"
+    assert facts["x:9:9 \u00d7"]["title"] == "Strange. Click to take it out."
+    assert facts["a"]["data-then"] == "tree, owl, a cat"  # a click leaves them there
+    assert made.count("clear all") == 1
+    assert "Without effect in “Subjects”:" in made
+    assert "Without effect in “Words to bring out more or less”:" in made
+    assert "Without effect" not in shown("a cat", ["cat"])
     part = Part(0.0, [Phase(1, 20, read_pieces("", [["a", 1.0]]))], "The weight is 0.")
     both = chips([part, Part(1.0, [])], Marked({}))
     assert "<span class='ebca-note ebca-wrong' title='The weight is 0.'>main prompt" in both
@@ -244,7 +250,7 @@ def test_parts_have_weights_and_phases_have_steps() -> None:
     )  # fmt: skip
     plain = " ".join(re.sub("<[^>]*>", " ", made).split())
     first = "main prompt steps 1 to 10 a cat steps 11 to 20 a dog"
-    assert plain == f"{first} AND, weight -0.5 steps 7 to 20 grass"
+    assert plain.startswith(f"{first} AND, weight -0.5 steps 7 to 20 grass Click a word")
     facts = buttons(made)
     assert facts["dog"]["data-then"] == "cat"
     assert "data-then" not in facts["grass"]  # subjects are in the main prompt
@@ -259,7 +265,8 @@ HOSTILE = "<script>alert('x')</script> \"q\" & it's ' onclick='alert(1) \u202e�
 
 
 def test_what_is_hostile_stays_text() -> None:
-    made = shown(HOSTILE, ["it's", "<b>"], wrong_subjects={"<b>": "No '<i>'."})
+    left_over = [LeftOver("subjects", {"<b>": "No '<i>'."}, ["it's"])]
+    made = shown(HOSTILE, ["it's"], left_over=left_over)
     assert not re.findall(r"<(?!/?(?:div|span|button|sup|b)[ >])", made)
     assert not re.search(r"<[^>]*\sonclick=", made)
     assert "<b>" not in made
@@ -274,3 +281,26 @@ def test_a_very_long_prompt_has_an_end_and_says_so() -> None:
 
 def test_units_are_what_a_subject_is_made_of() -> None:
     assert units("it's man-made, 35mm... ok_") == ["it's", "man-made", ",", "35mm", "...", "ok_"]
+
+
+def test_subjects_without_effect_have_no_colour() -> None:
+    assert "ebca-idle" not in shown("a cat and a dog", ["cat", "dog"])
+    pieces = read_pieces("a cat", [["a cat", 1.0]])
+    part = Part(1.0, [Phase(1, 20, pieces)])
+    assert "ebca-words ebca-idle" in chips([part], Marked({"cat": "cat"}), subjects_act=False)
+
+
+def test_that_words_can_be_clicked_is_said() -> None:
+    assert "Click a word to make it a subject." in shown("a cat")
+
+
+def test_where_there_are_no_spaces_every_character_is_a_word() -> None:
+    text = "一只猫和红气球"
+    assert units(text) == list(text)
+    assert units("ネコ and 猫cat") == ["ネ", "コ", "and", "猫", "cat"]
+    pieces = read_pieces(text, [[text, 1.0]])
+    taken = spans(pieces, {"猫": "猫", "气球": "气球"})
+    assert [(span.start, span.stop) for span in taken] == [(2, 3), (5, 7)]
+    assert clicked(pieces, taken, ("猫", "气球"), 4) == "猫, 红气球"
+    facts = buttons(shown(text, ["猫", "气球"]))
+    assert facts["球"]["data-then"] == "猫"

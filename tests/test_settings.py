@@ -150,8 +150,26 @@ def test_token_weights_are_copied_sorted_and_read_only():
         settings.token_weights[1] = 9.0
 
 
-@pytest.mark.parametrize("bad", ["cat", "cat, cat", "cat,", None, 3])
-def test_subjects_are_two_or_more(bad):
+@pytest.mark.parametrize("bad", ["cat", "cat, cat", "cat,"])
+def test_a_single_subject_is_a_value_on_the_way_and_no_list(bad):
+    """The page has it for a moment; a patch is refused."""
+    words = Settings(subjects=bad).words
+    assert words.subjects_of("a cat and a dog") == {}
+    with pytest.raises(SettingsError, match=r"subjects is 'cat.*two or more"):
+        words.check_count()
+    Settings(subjects="cat, dog").words.check_count()
+    Settings().words.check_count()
+
+
+def test_named_subjects_that_are_not_there_have_no_effect():
+    words = Settings(subjects="owl, red hat").words
+    assert list(words.subjects_of("a cat and a dog")) == ["a cat", "a dog"]
+    assert words.subjects_of("an owl and a dog") == {}
+    assert words.subjects_of("an owl in a red hat") == {"owl": "owl", "red hat": "hat"}
+
+
+@pytest.mark.parametrize("bad", [None, 3])
+def test_subjects_are_a_text(bad):
     with pytest.raises(SettingsError, match="subjects is"):
         Settings(subjects=bad)
     assert Settings(subjects="(cat:1.2), red  hat").words.named == ("cat", "red hat")

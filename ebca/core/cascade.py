@@ -77,21 +77,26 @@ class Plan:
     main: Steps
     negative: Steps
     branches: tuple[Steps, ...]  # of the mix's branches, in order
+    acting: frozenset[Method] = frozenset()  # those that do something
 
     @classmethod
     def of(cls, image: Image, methods: Sequence[Method], evaluation: Evaluation) -> Plan:
         moments = [moment_of(method, image, evaluation) for method in methods]
         pairs = list(zip(methods, moments, strict=True))
-        mix = PLAIN
+        mix, acting = PLAIN, set()
         for method, moment in pairs:
-            mix = mix + method.mix(image.prompt, moment)
+            added = method.mix(image.prompt, moment)
+            mix = mix + added
+            if not added.is_plain:
+                acting.add(method)
 
         def steps(whose: str | Edit) -> Steps:
-            found = (method.step(whose, moment) for method, moment in pairs)
-            return tuple(step for step in found if step is not None)
+            taken = {m: m.step(image.prompt, whose, moment) for m, moment in pairs}
+            acting.update(method for method, step in taken.items() if step is not None)
+            return tuple(step for step in taken.values() if step is not None)
 
-        branches = (steps(each.edit) if each.edit else () for each in mix.branches)
-        return cls(mix, steps(MAIN), steps(NEGATIVE), tuple(branches))
+        branches = tuple(steps(each.edit) if each.edit else () for each in mix.branches)
+        return cls(mix, steps(MAIN), steps(NEGATIVE), branches, frozenset(acting))
 
     @property
     def idle(self) -> bool:

@@ -71,13 +71,16 @@ class Engine:
         trace: Trace | None = None,
         projections: Projections | None = None,
         say: Callable[[str], None] = warnings.warn,
+        acted: set[Method] | None = None,
     ) -> None:
         """`methods` are those that have something to do. `describe` is asked at every UNet call;
         None leaves the call alone. `projections` are the host's. `say` takes what cannot be done,
-        which is no reason to stop. Raises NoCrossAttentionError."""
+        which is no reason to stop. `acted` takes the methods that have done something. Raises
+        NoCrossAttentionError."""
         self.unet, self.methods, self.trace = unet, tuple(methods), trace
         self.layers = find_layers(unet)
         self._describe, self.say = describe, say
+        self.acted: set[Method] = set() if acted is None else acted
         self._projections = projections or Projections()
         self._cascade: Cascade | None = None
         self._call: LayerCall | None = None
@@ -118,6 +121,7 @@ class Engine:
         )
         if self._watched or not cascade.idle:
             self._cascade = cascade
+        self.acted.update(method for plan in cascade.plans for method in plan.acting)
 
     def _end(self, unet: nn.Module, _args: Any, _output: Any) -> None:
         if self._cascade is not None and not self._cascade.started:

@@ -7,6 +7,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
+from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
+from ebca.methods.method import Time
+
 _SAME = 1.0 + 1e-4
 """Noise levels that differ by less are the same."""
 
@@ -26,6 +29,11 @@ class Schedule:
         self._span: tuple[float, float] | None = None
         if {"sigma_min", "sigma_max"} <= set(arguments):
             self._span = (float(arguments["sigma_max"]), float(arguments["sigma_min"]))
+
+    @property
+    def levels(self) -> list[float]:
+        """The levels at which steps begin; none if the sampler chooses its steps by itself."""
+        return self._levels
 
     @property
     def first(self) -> float | None:
@@ -50,6 +58,32 @@ class Schedule:
             most, least = map(math.log, self._span)
             return max(0.0, (most - math.log(level)) / max(most - least, 1e-12))
         return None
+
+
+class Times:
+    """When the evaluations of a sampling are, told by their noise levels."""
+
+    def __init__(self, schedule: Schedule, sigmas: Sequence[float], from_noise: bool) -> None:
+        """`sigmas` are those of the training's timesteps, which rise; none where the levels are
+        timesteps. `from_noise` tells whether the sampling begins with pure noise, and not with a
+        picture."""
+        self._schedule, self._sigmas = schedule, sigmas
+        first = schedule.first
+        self._begin = TRAINING_TIMESTEPS - 1.0
+        if from_noise and first:
+            self._begin = self._timestep(first)
+
+    def at(self, level: float, otherwise: float = 0.0) -> Time:
+        """The time of an evaluation at a noise level; `otherwise` is the fraction done of the
+        steps where the schedule does not tell it."""
+        progress = self._schedule.progress(level)
+        done = otherwise if progress is None else progress
+        return Time(min(done, 1.0), denoised(self._timestep(level), self._begin))
+
+    def _timestep(self, level: float) -> float:
+        """The training timestep of a noise level; some samplers speak of timesteps themselves."""
+        grid = self._schedule.on_grid or not self._sigmas
+        return level if grid else timestep_of(level, self._sigmas)
 
 
 def timestep_of(sigma: float, sigmas: Sequence[float]) -> float:

@@ -23,10 +23,9 @@ from ebca.core.evaluation import Evaluation, Image, Memories, Row
 from ebca.core.layers import Projections
 from ebca.core.trace import Trace
 from ebca.hosts.contexts import KnownContexts, contexts_in, rows_of_batch
-from ebca.hosts.schedule import Schedule, timestep_of
+from ebca.hosts.schedule import Schedule, Times
 from ebca.hosts.slices import place
-from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
-from ebca.methods.method import Clock, Method
+from ebca.methods.method import Clock, Method, Time
 
 PIECES = (
     "EBCA: the strength of the subjects did nothing: another extension makes the picture in pieces."
@@ -95,6 +94,8 @@ class WebUISampling:
         """UNet calls that other extensions made with rows of their own, which were left alone."""
         self.gave_back = False
         """Whether prompts were given back to the WebUI, which is to compose them."""
+        self.acted: set[Method] = set()
+        """The methods that have done something."""
         self.said: set[str] = set()
         """What could not be done, in lines for the user."""
 
@@ -270,24 +271,21 @@ class WebUISampling:
             trace=self._trace,
             projections=self._projections,
             say=self.said.add,
+            acted=self.acted,
         )
         self._engine.install()
 
-    def _time(self, level: Tensor) -> tuple[float, float]:
+    def _time(self, level: Tensor) -> Time:
         """The fractions done of this sampling's steps, and of the way from pure noise."""
-        now = float(level.max())
-        told = self._schedule.progress(now)
-        if told is None:
-            told = self._denoiser.step / max(self._denoiser.total_steps or 0, 1)
-        first = self._schedule.first
-        begin = self._timestep(first) if self._from_noise and first else TRAINING_TIMESTEPS - 1.0
-        return min(told, 1.0), denoised(self._timestep(now), begin)
+        counted = self._denoiser.step / max(self._denoiser.total_steps or 0, 1)
+        times = Times(self._schedule, self._sigmas(), self._from_noise)
+        return times.at(float(level.max()), counted)
 
-    def _timestep(self, level: float) -> float:
-        """The training timestep of a noise level; some samplers speak of timesteps themselves."""
+    def _sigmas(self) -> list[float]:
+        """Those of the model's timesteps, read once: each time a GPU would have to be waited
+        for."""
         model = self._denoiser.inner_model
-        if self._schedule.on_grid or not hasattr(model, "sigmas"):
-            return level
-        if self._noise[0] is not model:  # read once: each time a GPU would have to be waited for
-            self._noise = (model, [float(sigma) for sigma in model.sigmas.tolist()])
-        return timestep_of(level, self._noise[1])
+        if self._noise[0] is not model:
+            known = None if self._schedule.on_grid else getattr(model, "sigmas", None)
+            self._noise = (model, [] if known is None else known.tolist())
+        return self._noise[1]

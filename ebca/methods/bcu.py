@@ -13,6 +13,7 @@ Shape letters as in `ebca.core.energy`. The functions are pure: tensors in, tens
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,10 +23,10 @@ from torch import Tensor
 from ebca.core.attention import merge_heads, split_heads
 from ebca.core.energy import PRIOR_BETA, conditional_gradient, prior_weight
 from ebca.core.layers import Layer, check_layers, check_layers_of, names_layer
-from ebca.methods.method import MAIN, NEGATIVE, At, Method, Moment
+from ebca.methods.method import MAIN, NEGATIVE, At, Method, Moment, Time
 from ebca.methods.method import Step as StepProtocol
 from ebca.prompts.prompt import EDIT_GAMMA, Edit, Prompt
-from ebca.settings.checks import FRACTION, Range, check_window
+from ebca.settings.checks import FRACTION, Range, check_window, in_window
 from ebca.settings.declaration import check_settings, setting
 
 REFERENCE_DEPTH = 16
@@ -131,6 +132,7 @@ class BCU(Method):
         "The paper's update: how strongly to hold back words that dominate the picture. Too much"
         " breaks the picture; 0 is off.",
         label="Hold back words (gamma_norm)",
+        group="update",
         neutral=0.0,
         legal=GAMMA,
     )
@@ -254,7 +256,13 @@ class BCU(Method):
         check_layers_of(layers, self.layers)
 
     def acts_on(self, prompt: Prompt) -> bool:
-        return any(self._sizes) or any(any(self._sizes_of(edit)) for edit in prompt.edits)
+        edits = any(any(self._sizes_of(edit)) for edit in prompt.edits)
+        return self._updates(prompt) or edits
+
+    def _updates(self, prompt: Prompt) -> bool:
+        """Whether there is a step for the main or the negative prompt: an empty one has no words
+        to bring out."""
+        return any(self._sizes) and (not prompt.blank or self.update_unconditional)
 
     @property
     def _sizes(self) -> StepSizes:
@@ -266,16 +274,29 @@ class BCU(Method):
             self.edit_gamma_norm if edit.gamma_norm is None else edit.gamma_norm,
         )
 
-    def step(self, whose: str | Edit, moment: Moment) -> StepProtocol | None:
+    def step(self, prompt: Prompt, whose: str | Edit, moment: Moment) -> StepProtocol | None:
         if isinstance(whose, Edit):
             sizes = self._sizes_of(whose)
             return _Step(self, sizes) if any(sizes) else None
-        mine = whose == MAIN or (whose == NEGATIVE and self.update_unconditional)
+        mine = (whose == MAIN and not prompt.blank) or (
+            whose == NEGATIVE and self.update_unconditional
+        )
         acts = mine and any(self._sizes) and moment.in_steps(self.start, self.stop)
         return _Step(self, self._sizes) if acts else None
 
+    def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
+        return [
+            (self._updates(prompt) and in_window(time.progress, self.start, self.stop))
+            or any(any(self._sizes_of(edit)) for edit in prompt.edits)
+            for time, prompt in steps
+        ]
+
+    @property
+    def idle(self) -> str:
+        return "The paper's update does nothing: no step lies in the part that it acts in."
+
     def tell(self, prompt: Prompt) -> str:
-        if not any(self._sizes) or not prompt.main.strip():
+        if not self._updates(prompt):
             return ""
         terms = ((self.gamma_attn, "brings out ignored"), (self.gamma_norm, "holds back dominant"))
         done = " and ".join(f"{verb} words ({size:g})" for size, verb in terms if size)

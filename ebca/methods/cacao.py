@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ebca.methods.average import average, check_average
-from ebca.methods.method import PLAIN, Method, Mix, Moment, Source
+from ebca.methods.method import PLAIN, Method, Mix, Moment, Source, Time
 from ebca.methods.summed import EMPTY, check_sum, summed
 from ebca.prompts.prompt import Edit, Prompt
 from ebca.settings.checks import FRACTION, check_window, in_window
@@ -83,6 +83,20 @@ class Cacao(Method):
         check = check_sum if self.and_means == SUM else check_average
         for edits in self._stretches(prompt.edits) if self.active else ():
             check(edits)
+
+    def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
+        return [
+            self.active
+            and any(
+                not edit.empty and in_window(time.progress, *self._window(edit))
+                for edit in prompt.edits
+            )
+            for time, prompt in steps
+        ]
+
+    @property
+    def idle(self) -> str:
+        return "The prompts after AND do nothing: no step lies in the part that they act in."
 
     def tell(self, prompt: Prompt) -> str:
         count = len([edit for edit in prompt.edits if not edit.empty])

@@ -10,11 +10,22 @@ pass of hires fix, or in img2img at low strength, the layout is there already an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source, tell_subjects
+from ebca.methods.method import (
+    NO_PLACES,
+    PLAIN,
+    Branch,
+    Method,
+    Mix,
+    Moment,
+    Source,
+    Time,
+    tell_subjects,
+)
 from ebca.prompts.prompt import Prompt
-from ebca.settings.checks import FRACTION, Range
+from ebca.settings.checks import FRACTION, Range, in_window
 from ebca.settings.declaration import check_settings, setting
 
 
@@ -63,10 +74,22 @@ class Contrast(Method):
         share = self.contrast / len(subjects)
         return Mix(1.0 + self.contrast, tuple(Branch(-share, each) for each in subjects))
 
+    def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
+        return [
+            bool(self._subjects(prompt)) and in_window(time.denoised, 0.0, self.contrast_stop)
+            for time, prompt in steps
+        ]
+
     def tell(self, prompt: Prompt) -> str:
-        if not self.active or not prompt.single or not prompt.main.strip():
-            return ""
         return tell_subjects(self._subjects(prompt))
+
+    @property
+    def idle(self) -> str:
+        return NO_PLACES
+
+    @property
+    def needs_subjects(self) -> bool:
+        return self.active
 
     def _subjects(self, prompt: Prompt) -> tuple[str, ...]:
         return prompt.subjects if self.active and prompt.single else ()

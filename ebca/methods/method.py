@@ -205,10 +205,13 @@ MAIN, NEGATIVE = "main", "negative"
 
 
 def tell_subjects(subjects: Sequence[str]) -> str:
-    """The sentence on the subjects that a method acts on."""
-    if not subjects:
-        return "Fewer than two subjects found. If there are more, name them in Subjects."
-    return "Will try to show all of: " + ", ".join(f"“{each}”" for each in subjects) + "."
+    """The sentence on the subjects that a method acts on; empty if there are none."""
+    shown = ", ".join(f"“{each}”" for each in subjects)
+    return f"Will try to show all of: {shown}." if subjects else ""
+
+
+NO_PLACES = "The subjects get no places: too few steps, or too low a denoising strength."
+"""The sentence where no step lets a method act on the subjects."""
 
 
 class Method:
@@ -222,6 +225,11 @@ class Method:
     @property
     def uses_mask(self) -> bool:
         """Whether it wants to know which part of the picture is repainted."""
+        return False
+
+    @property
+    def needs_subjects(self) -> bool:
+        """Whether it acts on prompts with two or more subjects only."""
         return False
 
     @property
@@ -251,7 +259,7 @@ class Method:
         """What the conditional output of an image is made of."""
         return PLAIN
 
-    def step(self, whose: str | Edit, moment: Moment) -> Step | None:
+    def step(self, prompt: Prompt, whose: str | Edit, moment: Moment) -> Step | None:
         """How the context of `whose` (MAIN, NEGATIVE, or a prompt after AND) moves, if it does."""
         return None
 
@@ -269,6 +277,15 @@ class Method:
     def saw(self, rows: Sequence[SeenRow]) -> None:
         """An evaluation is over in which it saw the layers of `rows`."""
 
+    def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
+        """Whether it does something at each of the steps of a sampling, told before it begins."""
+        return [self.acts_on(prompt) for _, prompt in steps]
+
     def tell(self, prompt: Prompt) -> str:
         """One sentence on what it will do with `prompt`, for the user; empty for nothing."""
+        return ""
+
+    @property
+    def idle(self) -> str:
+        """The sentence for the user where a prompt asked for it and no step let it act."""
         return ""

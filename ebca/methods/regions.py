@@ -30,6 +30,7 @@ from torch import Tensor
 
 from ebca.core.attention import split_heads
 from ebca.methods.method import (
+    NO_PLACES,
     PLAIN,
     At,
     Branch,
@@ -45,7 +46,7 @@ from ebca.methods.method import (
 from ebca.methods.partitions import best_partition, partitions
 from ebca.methods.places import place_of
 from ebca.prompts.prompt import Prompt, noun_tokens
-from ebca.settings.checks import FRACTION, Range
+from ebca.settings.checks import FRACTION, Range, in_window
 from ebca.settings.declaration import check_settings, setting
 
 STRENGTH = 9.0
@@ -130,6 +131,10 @@ class OwnPlaces(Method):
         return True
 
     @property
+    def needs_subjects(self) -> bool:
+        return self.active
+
+    @property
     def needs_whole(self) -> bool:
         return True
 
@@ -199,10 +204,26 @@ class OwnPlaces(Method):
             if tokens
         )
 
+    def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
+        """Nothing at the first step with subjects, which is looked at."""
+        acts: list[bool] = []
+        seen = 0  # how many subjects were looked at
+        for time, prompt in steps:
+            count = len(self._subjects(prompt))
+            if not count or not in_window(time.denoised, 0.0, self.regions_stop):
+                acts.append(False)
+                continue
+            acts.append(count == seen)
+            if not any(acts):
+                seen = count
+        return acts
+
     def tell(self, prompt: Prompt) -> str:
-        if not self.active or not prompt.single or not prompt.main.strip():
-            return ""
         return tell_subjects(self._subjects(prompt))
+
+    @property
+    def idle(self) -> str:
+        return NO_PLACES
 
     def _subjects(self, prompt: Prompt) -> tuple[str, ...]:
         return prompt.subjects[:MOST_SUBJECTS] if self.active and prompt.single else ()

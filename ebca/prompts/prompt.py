@@ -82,7 +82,8 @@ class Prompt:
     `subjects` are what the main prompt asks to see as separate things: none, or two and more;
     `nouns` what each of them is in a word.
     `single` is false for a part of what its image is asked for (a prompt joined by the WebUI's
-    own AND, which has a row of its own).
+    own AND, which has a row of its own). `blank` is true if the main prompt is known to be empty;
+    where a host does not tell what the main prompt is, it is not.
     """
 
     main: str = ""
@@ -90,6 +91,7 @@ class Prompt:
     subjects: tuple[str, ...] = ()
     nouns: tuple[str, ...] = ()
     single: bool = True
+    blank: bool = False
 
     def with_subjects(self, subjects: Mapping[str, str]) -> Prompt:
         """The same with subjects and their nouns."""

@@ -78,7 +78,8 @@ def _read(prompt: str, edit: dict[str, Any]) -> Prompt:
         for other in others
         if other.text.strip()
     )
-    return Prompt(main.text if others else prompt, edits)
+    text = main.text if others else prompt
+    return Prompt(text, edits, blank=not text.strip())
 
 
 def weighed_edit(text: str, weight: float, main: float, **more: Any) -> Edit:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from ebca.prompts.prompt import checked_token_weights
-from ebca.prompts.words import has_words, read_list, read_word_weights
+from ebca.prompts.words import has_words, noun_of, read_list, read_word_weights
 from ebca.settings.checks import SettingsError, check_text
 from ebca.settings.declaration import check_settings, setting
 from ebca.subjects import read_subjects
@@ -19,12 +19,6 @@ def _check_token_weights(value: Any) -> Any:
         return checked_token_weights(value) if value else ""
     read_word_weights(check_text("token_weights", value))
     return value
-
-
-def _check_subjects(value: Any) -> str:
-    if len(read_list(check_text("subjects", value))) == 1:
-        raise SettingsError("subjects", value, "two or more, such as 'cat, red hat', or none")
-    return str(value)
 
 
 @lru_cache(maxsize=256)
@@ -43,7 +37,6 @@ class Words:
         label="Subjects",
         neutral="",
         hint="as found in the prompt",
-        check=_check_subjects,
     )
     token_weights: Any = field(
         default="",
@@ -67,13 +60,27 @@ class Words:
         """The subjects that the user named."""
         return read_list(self.subjects)
 
+    def check_count(self) -> None:
+        """Raise SettingsError where a single subject is named. A page has that for a moment, on
+        the way to two; whoever writes the whole list at once has forgotten something."""
+        if len(self.named) == 1:
+            legal = "two or more, such as 'cat, red hat', or none"
+            raise SettingsError("subjects", self.subjects, legal)
+
+    def named_in(self, text: str) -> tuple[str, ...]:
+        """The named subjects that a main prompt has."""
+        return tuple(each for each in self.named if has_words(text, each))
+
     def subjects_of(self, text: str) -> dict[str, str]:
-        """Those of a main prompt with their nouns: of the named ones those that it has, or else
-        as found; none if they are fewer than two."""
-        if not self.named:
+        """The subjects of a main prompt with their nouns; none if they are fewer than two.
+
+        They are the named ones that the prompt has. If it has none of these, they are those that
+        are found in it, as if none were named.
+        """
+        there = self.named_in(text)
+        if not there:
             return dict(_found(text))
-        there = [each for each in self.named if has_words(text, each)]
-        return {each: each.split()[-1] for each in there} if len(there) > 1 else {}
+        return {each: noun_of(each) for each in there} if len(there) > 1 else {}
 
     @property
     def word_weights(self) -> list[tuple[str, float]]:

@@ -10,6 +10,14 @@ from ebca.subjects.grammar import ENGLISH
 
 _MARKS = re.compile(r"[()\[\]{}\\]|:\s*[\d.]+")
 """The WebUI's emphasis."""
+_IDEOGRAPHS = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f"
+"""Scripts that write words without spaces between them: Chinese, Japanese, and Korean, where
+particles follow a word without one."""
+
+UNIT = re.compile(rf"[{_IDEOGRAPHS}]|(?:(?![{_IDEOGRAPHS}])[^\W_])(?:(?![{_IDEOGRAPHS}])[\w'-])*")
+"""A word, or a single character where there are no spaces between words."""
+
+_IDEOGRAPH = re.compile(rf"[{_IDEOGRAPHS}]")
 _WORD = re.compile(r"[^\W_][\w'-]*")
 
 
@@ -20,7 +28,21 @@ def plain(text: str) -> str:
 
 def has_words(text: str, words: str) -> bool:
     """Whether `words` stand in `text`, as they are and as whole words, in any case."""
-    return bool(re.search(rf"(?<!\w){re.escape(words)}(?!\w)", plain(text), re.IGNORECASE))
+    if not words:
+        return False
+    before = "" if _IDEOGRAPH.match(words[0]) else r"(?<!\w)"
+    after = "" if _IDEOGRAPH.match(words[-1]) else r"(?!\w)"
+    return bool(re.search(before + re.escape(words) + after, plain(text), re.IGNORECASE))
+
+
+def noun_of(words: str) -> str:
+    """What a subject's words name: the last of them."""
+    return words.split()[-1]
+
+
+def without_spaces(text: str) -> bool:
+    """Whether a text begins in a script without spaces between words."""
+    return bool(_IDEOGRAPH.match(text))
 
 
 def read_list(text: str) -> tuple[str, ...]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class SettingsError(ValueError):
     """A value that cannot be used; the message names the field, the value and the legal range."""
 
-    def __init__(self, field: str, value: object, legal: str) -> None:
-        super().__init__(f"EBCA: {field} is {value!r}, but must be {legal}.")
-        self.field, self.value, self.legal = field, value, legal
+    def __init__(self, field: str, value: object, legal: str, other: str = "") -> None:
+        """`{other}` in `legal` stands for another field, which is `other`."""
+        self.field, self.value, self._legal, self._other = field, value, legal, other
+        self.legal = legal.replace("{other}", other)
+        super().__init__(f"EBCA: {field} is {value!r}, but must be {self.legal}.")
+
+    def with_labels(self, labels: Mapping[str, str]) -> str:
+        """The message with the labels of a page in the place of the fields' names."""
+        shown = {name: f"“{label}”" for name, label in labels.items()}
+        legal = self._legal.replace("{other}", shown.get(self._other, self._other))
+        return f"EBCA: {shown.get(self.field, self.field)} is {self.value!r}, but must be {legal}."
 
 
 class Range(NamedTuple):
@@ -62,7 +71,8 @@ def check_text(field: str, value: object) -> str:
 
 def check_window(start_field: str, start: float, stop_field: str, stop: float) -> None:
     if start >= stop:
-        raise SettingsError(start_field, start, f"less than {stop_field}, which is {stop:g}")
+        legal = f"less than {{other}}, which is {stop:g}"
+        raise SettingsError(start_field, start, legal, stop_field)
 
 
 def in_window(progress: float, start: float, stop: float) -> bool:

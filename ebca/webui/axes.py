@@ -10,7 +10,7 @@ from modules import scripts  # type: ignore[import-not-found]
 from ebca.settings import Declaration, SettingsError
 from ebca.webui.job import AXES
 from ebca.webui.options import fields, read_object
-from ebca.webui.refusal import JobRefusedError
+from ebca.webui.refusal import refused_job, worded
 
 
 def register() -> None:
@@ -23,6 +23,11 @@ def register() -> None:
     plot.axis_options.extend(axis for axis in axes if axis.label not in known)
 
 
+def label(name: str) -> str:
+    """What the plot calls the axis of a field."""
+    return f"[EBCA] {fields()[name].label} ({name})"
+
+
 def _is_plot(script_class: Any) -> bool:
     return str(script_class.__module__) == "xyz_grid.py"
 
@@ -33,20 +38,20 @@ def _axis(option: Callable[..., Any], field: Declaration) -> Any:
     def value_of(given: Any) -> Any:
         return field.read(str(given))
 
-    def confirm(_p: Any, values: Sequence[Any]) -> None:
+    def confirm(p: Any, values: Sequence[Any]) -> None:
         """Refuse a bad value before the first cell."""
         try:
             for value in values:
                 read_object({**_room(field.name), field.name: value_of(value)})
         except SettingsError as error:
-            raise JobRefusedError(str(error)) from None
+            raise refused_job(worded(error, p)) from None
 
     def apply(p: Any, value: Any, _values: Sequence[Any]) -> None:
         setattr(p, AXES, {**getattr(p, AXES, {}), field.name: value_of(value)})
 
     listed = (lambda: list(choices)) if choices else None
     kind = float if field.is_number else str
-    return option(f"[EBCA] {field.name}", kind, apply, confirm=confirm, choices=listed)
+    return option(label(field.name), kind, apply, confirm=confirm, choices=listed)
 
 
 def _room(name: str) -> dict[str, float]:

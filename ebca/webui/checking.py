@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modules import extra_networks, sd_samplers  # type: ignore[import-not-found]
-from torch import nn
+from modules import extra_networks, sd_samplers, shared  # type: ignore[import-not-found]
 
-from ebca.core.layers import NoCrossAttentionError, find_layers
+from ebca.core.layers import find_layers
 from ebca.methods.cacao import HOSTS_OWN
 from ebca.methods.method import Method
 from ebca.settings import Settings, SettingsError
 from ebca.settings.keeping import Keeping
-from ebca.webui.family import family, text_encoder, unet
+from ebca.webui.family import family, has_attention, text_encoder, unet
+from ebca.webui.forecast import left_over
 from ebca.webui.neighbours import owner_of_and
 from ebca.webui.options import Options
 from ebca.webui.prompts import ImagePrompt, missing_subjects, read_prompts
-from ebca.webui.words import check_words
+from ebca.webui.refusal import by_api
+from ebca.webui.words import check_words, missing_weights
+
+NO_CROSS_ATTENTION = (
+    "EBCA does nothing with this model: it has no cross-attention."
+    " SD1, SD2 and SDXL models have it."
+)
 
 
 def check_model(settings: Settings, other_unet: Any) -> None:
-    """Raise SettingsError or NoCrossAttentionError if the model cannot be used; `other_unet` is
-    what the WebUI's settings have in the UNet's place."""
+    """Raise SettingsError or NoCrossAttentionError if the model in use cannot be used;
+    `other_unet` is what the WebUI's settings have in the UNet's place."""
+    check_layers_and_unet(settings, shared.sd_model, other_unet)
+
+
+def check_layers_and_unet(settings: Settings, model: Any, other_unet: Any) -> None:
+    """The same for a model, or for none that is known yet."""
     if other_unet is not None:
         legal = "None: EBCA cannot work inside this one"
         raise SettingsError("the setting SD Unet", other_unet.label, legal)
-    layers = find_layers(unet())
+    if model is None:
+        return
+    layers = find_layers(family(model).unet(model))
     for method in settings.methods:
         method.check_model(layers)
 
@@ -38,20 +51,10 @@ def goes_without(p: Any) -> bool:
     host = family()
     if not host.goes_without:
         return False
-    try:
-        find_layers(unet())
-    except NoCrossAttentionError:
-        p.comment(no_cross_attention(unet()))
-        return True
-    return False
-
-
-def no_cross_attention(model: nn.Module) -> str:
-    """What the user is told of a model that has no cross-attention."""
-    return (
-        f"EBCA does nothing with this model ({type(model).__name__}): it has no cross-attention."
-        " SD1, SD2 and SDXL models have it."
-    )
+    if has_attention(unet()):
+        return False
+    p.comment(NO_CROSS_ATTENTION)
+    return True
 
 
 def leave_to_owners(p: Any, options: Options) -> Options:
@@ -81,15 +84,26 @@ def check_prompts(p: Any, options: Options) -> list[Method]:
     settings, images = options.settings, _images(p, options)
     for image in images:
         image.check(settings.methods)
-    texts = [text for image in images for text in image.words()]
-    words = dict(settings.words.word_weights)
-    check_words(text_encoder(), texts, words)
-    for subject in missing_subjects(images):
-        p.comment(f"EBCA: the prompt does not have the subject “{subject}”.")
+    for line in _left_over(p, settings, images):
+        p.comment(f"EBCA: {line}")
     if options.page.hires == "only" and not getattr(p, "enable_hr", False):
         p.comment("EBCA: hires is 'only' and hires fix is off, so nothing was changed.")
     prompts = [prompt for image in images for prompt in image.all_prompts()]
     return [each for each in settings.methods if any(map(each.acts_on, prompts))]
+
+
+def _left_over(p: Any, settings: Settings, images: Sequence[ImagePrompt]) -> Iterator[str]:
+    """Lines on what is said of words that the prompts do not have. It has no effect; a request
+    through the API, which is written in one piece, is refused: raises SettingsError."""
+    words, texts = settings.words, [text for image in images for text in image.words()]
+    weighed = [each for each, _ in words.word_weights]
+    if by_api(p):
+        words.check_count()
+        check_words(text_encoder(), texts, weighed)
+    yield from filter(None, (
+        left_over("subjects", missing_subjects(images)),
+        left_over("token_weights", missing_weights(text_encoder(), texts, weighed)),
+    ))  # fmt: skip
 
 
 def _images(p: Any, options: Options) -> list[ImagePrompt]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ebca.settings.checks import TOKEN_WEIGHT
 from ebca.subjects.grammar import ENGLISH
 from ebca.webui.membership import Span, clicked, spans
+from ebca.webui.options import labels
 from ebca.webui.pieces import Piece
 
 MOST = 300
@@ -38,35 +39,53 @@ class Part:
     wrong: str = ""
 
 
+class LeftOver(NamedTuple):
+    """What stands in a control without effect.
+
+    control: the field's name; entries: text -> why it has no effect; kept: what else is there.
+    """
+
+    control: str
+    entries: Mapping[str, str]
+    kept: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Marked:
     """What the controls say of the words.
 
-    subjects: text -> noun; weights: words -> factor; wrong: the text of a control's entry -> why
-    it cannot be used, for subjects and for weights.
+    subjects: text -> noun; weights: words -> factor; also: what the control of the subjects has
+    besides, which a click leaves there.
     """
 
     subjects: Mapping[str, str]
     weights: Mapping[str, float] = field(default_factory=dict)
-    wrong_subjects: Mapping[str, str] = field(default_factory=dict)
-    wrong_weights: Mapping[str, str] = field(default_factory=dict)
+    left_over: Sequence[LeftOver] = ()
+    also: Sequence[str] = ()
 
 
-def chips(parts: Sequence[Part], marked: Marked) -> str:
-    """HTML of the words of all parts, the main one first; empty if there are none."""
+def chips(parts: Sequence[Part], marked: Marked, subjects_act: bool = True) -> str:
+    """HTML of the words of all parts, the main one first; empty if there are none.
+
+    subjects_act: whether the subjects will get their places; else they are drawn without colour.
+    """
     room = _Room(MOST)
     shown = [_part(number, part, len(parts), marked, room) for number, part in enumerate(parts)]
-    wrong = "".join(_wrong(marked, parts))
-    wrong = wrong and f"<div class='ebca-chips'>{wrong}</div>"
+    wrong = "".join(map(_left_over, marked.left_over))
     if not any(shown) and not wrong:
         return ""
     more = f"<span class='ebca-note'>... and {room.over} more words</span>" if room.over else ""
+    hint = f"<span class='ebca-note'>{_HINT}</span>" if any(shown) else ""
     low, high, step = TOKEN_WEIGHT.slider
+    idle = "" if subjects_act else " ebca-idle"
     return (
-        "<div class='ebca-words' role='group' aria-label='The prompt as the model reads it'"
+        f"<div class='ebca-words{idle}' role='group' aria-label='The prompt as the model reads it'"
         f" data-low='{low:g}' data-high='{high:g}' data-step='{step:g}'>"
-        f"{wrong}{''.join(shown)}{more}</div>"
+        f"{wrong}{''.join(shown)}{more}{hint}</div>"
     )
+
+
+_HINT = "Click a word to make it a subject. Shift and a click: bring it out more or less."
 
 
 @dataclass
@@ -119,13 +138,13 @@ def _pieces(key: str, phase: Phase, main: bool, marked: Marked, room: _Room) -> 
         if not room.take():
             continue
         if place in starts:
-            yield _opened(starts[place], marked)
+            yield _opened(starts[place])
         if piece.chunk != chunk and not piece.dropped:
             chunk = piece.chunk
             yield _CHUNK.format(75 * chunk)
         then = None
         if main and piece.is_word and (place in within or piece.text.lower() not in ENGLISH):
-            then = clicked(pieces, taken, tuple(marked.subjects), place)
+            then = clicked(pieces, taken, (*marked.also, *marked.subjects), place)
         yield _piece(f"{key}.{place}", piece, then, _span_at(taken, place),
                      _span_at(weighed, place), marked)  # fmt: skip
         if place + 1 in stops:
@@ -142,12 +161,10 @@ def _span_at(taken: Sequence[Span], place: int) -> Span | None:
     return next((span for span in taken if span.start <= place < span.stop), None)
 
 
-def _opened(span: Span, marked: Marked) -> str:
-    wrong = marked.wrong_subjects.get(span.subject, "")
+def _opened(span: Span) -> str:
     subject = _escaped(span.subject)
-    told = f" ebca-wrong' title='{_escaped(wrong)}" if wrong else ""
     return (
-        f"<span class='ebca-subject{told}' role='group' data-subject='{subject}'"
+        f"<span class='ebca-subject' role='group' data-subject='{subject}'"
         f" aria-label='Subject: {subject}'>"
     )
 
@@ -197,27 +214,29 @@ def _told(
         yield f"{piece.tokens} tokens."
 
 
-def _wrong(marked: Marked, parts: Sequence[Part]) -> Iterator[str]:
-    """What stands in the controls and in no prompt, as buttons that take it out."""
-    for subject, why in marked.wrong_subjects.items():
-        if subject not in marked.subjects or not _is_there(subject, parts[:1]):
-            rest = ", ".join(each for each in marked.subjects if each != subject)
-            yield _bad(subject, why, f"data-then='{_escaped(rest)}'")
-    for entry, why in marked.wrong_weights.items():
-        yield _bad(entry, why, f"data-without='{_escaped(entry)}'")
+def _left_over(left: LeftOver) -> str:
+    """A row of what stands in a control without effect, as buttons that take it out."""
+    if not left.entries:
+        return ""
+    buttons = [
+        _bad(entry, f"{why} Click to take it out.", left.control,
+             [*left.kept, *(each for each in left.entries if each != entry)])
+        for entry, why in left.entries.items()
+    ]  # fmt: skip
+    if len(left.entries) > 1:
+        buttons.append(_bad("", "Takes all of this out.", left.control, left.kept, "clear all"))
+    label = _escaped(labels()[left.control])
+    note = f"<span class='ebca-note'>Without effect in “{label}”:</span>"
+    return f"<div class='ebca-chips'>{note}{''.join(buttons)}</div>"
 
 
-def _is_there(subject: str, parts: Sequence[Part]) -> bool:
-    """Whether one of the phases has it, so that it is marked there."""
-    return any(spans(phase.pieces, {subject: subject}) for part in parts for phase in part.phases)
-
-
-def _bad(text: str, why: str, does: str) -> str:
+def _bad(text: str, told: str, control: str, rest: Sequence[str], shown: str = "") -> str:
+    """A button that leaves `rest` in a control."""
     word = _escaped(text)
-    told = _escaped(f"{why} Click to take it out.")
     return (
-        f"<button type='button' class='ebca-chip ebca-wrong' data-key='wrong.{word}' {does}"
-        f" title='{told}'>{word}</button>"
+        f"<button type='button' class='ebca-chip ebca-wrong' data-key='wrong.{control}.{word}'"
+        f" data-control='{control}' data-then='{_escaped(', '.join(rest))}'"
+        f" title='{_escaped(told)}'>{shown or word} &times;</button>"
     )
 
 

@@ -9,7 +9,9 @@ A family is known by what the model in use has, never by a name.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from modules import (  # type: ignore[import-not-found]
     prompt_parser,
@@ -17,9 +19,10 @@ from modules import (  # type: ignore[import-not-found]
     sd_samplers_common,
     shared,
 )
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from ebca.core.layers import Projections
+from ebca.core.layers import NoCrossAttentionError, Projections, find_layers
 from ebca.hosts.forge import ForgeProjections, ForgeSampling
 from ebca.hosts.source import Evaluate, forge_source, webui_source
 from ebca.hosts.webui import WebUISampling
@@ -139,3 +142,71 @@ def chosen_checkpoint() -> Any:
     is chosen only then."""
     chosen = getattr(sd_models.model_data, "forge_loading_parameters", None)
     return chosen["checkpoint_info"] if chosen else shared.sd_model.sd_checkpoint_info
+
+
+class NextModel(NamedTuple):
+    """What is known of the model that the next job is made with.
+
+    model: the model, if it is loaded; None if another one is chosen, or none is loaded.
+    has_attention: whether it has cross-attention; None if nobody knows before it is loaded.
+    goes_without: as `Family` has it.
+    """
+
+    model: Any
+    has_attention: bool | None
+    goes_without: bool
+
+
+def next_model() -> NextModel:
+    """The model that the next job is made with; loads none."""
+    model = loaded_model()
+    late = hasattr(sd_models.model_data, "forge_loading_parameters")
+    host = None if model is None else family(model)
+    without = late if host is None else host.goes_without
+    chosen = _chosen()
+    loaded = getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
+    if chosen is not None and loaded is not None and chosen.filename != loaded:
+        return NextModel(None, file_has_attention(chosen.filename), without)
+    if host is None:
+        return NextModel(None, None, without)
+    return NextModel(model, has_attention(host.unet(model)), without)
+
+
+def _chosen() -> Any:
+    """The host's description of what is chosen on its page; None if nothing is."""
+    late = getattr(sd_models.model_data, "forge_loading_parameters", None)
+    if late:
+        return late["checkpoint_info"]
+    name = getattr(shared.opts, "sd_model_checkpoint", None)
+    return getattr(sd_models, "checkpoint_aliases", {}).get(name)
+
+
+def has_attention(model: nn.Module) -> bool:
+    """Whether a UNet, or what stands in its place, has cross-attention."""
+    try:
+        find_layers(model)
+    except NoCrossAttentionError:
+        return False
+    return True
+
+
+def file_has_attention(path: str) -> bool | None:
+    """Whether the model in a checkpoint has cross-attention, by the names of its tensors; None if
+    they cannot be read without loading it."""
+    file = Path(path)
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    return _file_has_attention(path, file.stat().st_mtime)
+
+
+@lru_cache(maxsize=32)
+def _file_has_attention(path: str, _changed: float) -> bool | None:
+    try:
+        with safe_open(path, "pt") as tensors:
+            return any(name.endswith(_ATTENTION) for name in tensors.keys())  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+
+
+_ATTENTION = ".attn2.to_k.weight"
+"""How the names end of what projects a text in a UNet's cross-attention."""

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from modules import sd_samplers_common, sd_unet  # type: ignore[import-not-found]
+from modules import sd_samplers_common, sd_unet, shared  # type: ignore[import-not-found]
 
 from ebca.hosts.replacing import replaced
+from ebca.hosts.webui import PIECES
 from ebca.methods.method import Method
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
@@ -31,7 +32,7 @@ from ebca.webui.checking import (
     leave_to_owners,
     without,
 )
-from ebca.webui.family import family
+from ebca.webui.family import family, unet
 from ebca.webui.maps import job_maps
 from ebca.webui.options import Options, read_arguments
 from ebca.webui.passes import Pass
@@ -108,6 +109,8 @@ class Job:
         self.failure: Exception | None = None  # before the sampling that comes next
         self._sampling_now = False
         self._evaluations = 0
+        self._acted: set[Method] = set()  # the methods that did something in the batch under way
+        self._said: set[str] = set()  # what could not be done
         self._next: tuple[Any, Pass] | None = None  # the prompts of the next pass, and the pass
         self._keep: Any = None  # of the next sampling, if it is ready
 
@@ -185,7 +188,18 @@ class Job:
         with job._leaving(), ending(self._p, begun="batch"), job._around_sampling():
             job._check(sd_unet.current_unet and sd_unet.current_unet_option)
             job._check_prompts()
-            return self._as_before["sample"](*args, **kwargs)
+            job._acted.clear()
+            made = self._as_before["sample"](*args, **kwargs)
+            job._tell_idle()
+            return made
+
+    def _tell_idle(self) -> None:
+        """Say which methods never got to do anything, though the prompts asked for it."""
+        whole = self._evaluations and not (shared.state.interrupted or shared.state.skipped)
+        for method in self._methods if whole else ():
+            lost = method.needs_whole and PIECES in self._said
+            if method.idle and method not in self._acted and not lost:
+                self._p.comment(f"EBCA: {method.idle}")
 
     def _check(self, other_unet: Any) -> None:
         if self._error is not None:
@@ -199,7 +213,8 @@ class Job:
             self._options = dataclasses.replace(self._options, keeping=Keeping())
             infotext.clear(self._p.extra_generation_params)
             self._p.comment(keeping.NO_PICTURE)
-        keeping.check(self._p, self._options.keeping)
+        prompts = self._p.all_prompts or [self._p.prompt]
+        keeping.check(self._options.keeping, prompts, unet())
         self._options = leave_to_owners(self._p, self._options)
         self.claim()  # again for each batch: ADetailer has the scripts begin anew between images
         self._methods = check_prompts(self._p, self._options)
@@ -237,6 +252,8 @@ class Job:
             with each.run(sampler, seen.of_sampling(p) if seen else None):
                 sampled = launch(sampler, steps, func)
             self._evaluations += each.evaluations
+            self._acted |= each.acted
+            self._said |= each.said
             if each.left_alone and not self._evaluations:
                 infotext.clear(p.extra_generation_params)
             return sampled

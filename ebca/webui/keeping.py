@@ -10,7 +10,6 @@ from modules import extra_networks  # type: ignore[import-not-found]
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
-from ebca.webui.family import unet
 
 _EDITING_CHANNELS = 8  # the latents', and those of the picture that is edited
 
@@ -21,13 +20,14 @@ def has_picture(p: Any) -> bool:
     return bool(getattr(p, "init_images", None))
 
 
-def check(p: Any, keeping: Keeping) -> None:
-    """Raise SettingsError if the picture of the job `p` cannot be kept."""
+def check(keeping: Keeping, prompts: Sequence[str], unet: Any) -> None:
+    """Raise SettingsError if the picture of a job with those prompts cannot be kept by a UNet;
+    None where that is not known yet."""
     if not keeping.keep:
         return
-    if getattr(unet(), "in_channels", None) == _EDITING_CHANNELS:
+    if getattr(unet, "in_channels", None) == _EDITING_CHANNELS:
         raise SettingsError("keep", True, "off: an InstructPix2Pix model keeps by itself")
-    if not all(text.strip() for text in source_texts(keeping, p.all_prompts or [p.prompt])):
+    if not all(text.strip() for text in source_texts(keeping, prompts)):
         legal = "what the picture shows, since the prompt is empty"
         raise SettingsError("keep_source", keeping.keep_source, legal)
 

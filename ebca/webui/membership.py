@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ebca.prompts.words import without_spaces
 from ebca.subjects.grammar import ENGLISH
 from ebca.webui.pieces import Piece, units
 
@@ -48,7 +49,7 @@ def clicked(
         return _listed(subjects, span.subject, rest)
     behind = next((each for each in taken if each.start == place + 1), None)
     if behind is not None:
-        joined = f"{pieces[place].text} {behind.subject}"
+        joined = _joined([pieces[place].text, behind.subject])
         return _listed(subjects, behind.subject, joined)
     return ", ".join(dict.fromkeys([*map(_plain, subjects), pieces[place].text]))
 
@@ -70,7 +71,16 @@ def _text(pieces: Sequence[Piece], start: int, stop: int) -> str:
     words = [piece.text for piece in pieces[start:stop]]
     while words and (words[-1].lower() in ENGLISH or not words[-1][-1].isalnum()):
         words.pop()
-    return " ".join(words)
+    return _joined(words)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Words as a text has them: a space apart, but for scripts without spaces."""
+    text = ""
+    for word in words:
+        apart = text and not (without_spaces(text[-1]) and without_spaces(word))
+        text += f" {word}" if apart else word
+    return text
 
 
 def _listed(subjects: Sequence[str], old: str, new: str) -> str:

@@ -27,6 +27,11 @@ def fields() -> dict[str, Declaration]:
     return {name: known[name] for name in dict.fromkeys([*first, *since]) if name in known}
 
 
+def labels() -> dict[str, str]:
+    """What the page calls every field."""
+    return {name: each.label for name, each in fields().items()}
+
+
 @dataclass(frozen=True)
 class Options:
     """Everything in the accordion, validated."""

@@ -39,6 +39,10 @@ class Pass:
         """In how many evaluations it took part."""
         self.left_alone = False
         """Whether there were others."""
+        self.acted: set[Method] = set()
+        """The methods that did something."""
+        self.said: set[str] = set()
+        """What could not be done."""
 
     def encode_early(self, cond: Any) -> None:
         """Encode what methods ask for beside the prompts `cond`, before `run`, which need not
@@ -91,6 +95,7 @@ class Pass:
             yield
         self.evaluations = sampling.evaluations
         self.left_alone = sampling.gave_back or sampling.strange_evaluations > 0
+        self.acted, self.said = sampling.acted, sampling.said
         self._tell(sampling)
 
     def _tell(self, sampling: WebUISampling) -> None:

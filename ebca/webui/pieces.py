@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ebca.prompts.words import UNIT
 from ebca.webui.words import read_chunks
 
 Parsed = Sequence[Sequence[Any]]
 """What the WebUI's `parse_prompt_attention` makes of a text: [[text, weight], ...]."""
 
-_UNIT = re.compile(r"[^\W_][\w'-]*|[^\w\s]+|_+")
+_UNIT = re.compile(rf"{UNIT.pattern}|[^\w\s]+|_+")
 _WORD = re.compile(r"[^\W_]")
 _BREAK = "BREAK"
 _WINDOW = 12  # tokens that may be passed over to find a word again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -87,8 +88,16 @@ class ImagePrompt:
         """All texts that are ever encoded for it."""
         return [text for part in self.parts for _, text in part.schedule]
 
+    def phases(self) -> Iterator[tuple[int, int, list[Prompt]]]:
+        """What is asked for from one step to another, both counted from 1, as `prompts` has it."""
+        first = 1
+        for last in sorted({last for part in self.parts for last, _ in part.schedule}):
+            yield first, last, self.prompts(last)
+            first = last + 1
+
     def _with_subjects(self, prompt: Prompt) -> Prompt:
-        return prompt.with_subjects(self.settings.words.subjects_of(prompt.main))
+        blank = dataclasses.replace(prompt, blank=not prompt.main.strip())
+        return blank.with_subjects(self.settings.words.subjects_of(prompt.main))
 
 
 def read_prompts(
@@ -120,22 +129,3 @@ def missing_subjects(images: Sequence[ImagePrompt]) -> list[str]:
     """The subjects that the user named and that no prompt ever has."""
     texts = [text for image in images for _, text in image.parts[0].schedule]
     return missing_words(texts, images[0].settings.words.named) if images else []
-
-
-def describe(prompt: str, settings: Settings, steps: int = 20) -> str:
-    """What will be done with `prompt`, in sentences. Raises SettingsError if it cannot be."""
-    (image,) = read_prompts([prompt], settings, steps)
-    image.check(settings.methods)
-    told = [
-        method.tell(each)
-        for each in dict.fromkeys(image.all_prompts())
-        for method in settings.methods
-    ]
-    if len(image.parts) > 1 and not image.absorbed:
-        owner = image.owner or "the WebUI"
-        told.insert(
-            0, f"AND is left to {owner}: {len(image.parts)} prompts, each calculated in full."
-        )
-    if missing := missing_subjects([image]):
-        told.append(f"The prompt does not have: {', '.join(f'“{each}”' for each in missing)}.")
-    return " ".join(dict.fromkeys(filter(None, told)))

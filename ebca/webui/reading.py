@@ -9,11 +9,11 @@ from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
 from ebca.prompts import Edit
 from ebca.prompts.reading import check_main_weight
-from ebca.prompts.words import has_words, read_list, read_word_weights
+from ebca.prompts.words import has_words, noun_of, read_list, read_word_weights
 from ebca.settings import Settings, SettingsError
 from ebca.subjects import read_subjects
-from ebca.webui.chips import Marked, Part, Phase, chips
-from ebca.webui.family import family
+from ebca.webui.chips import LeftOver, Marked, Part, Phase, chips
+from ebca.webui.options import labels
 from ebca.webui.pieces import read_pieces
 from ebca.webui.prompts import ImagePrompt, read_prompts
 from ebca.webui.prompts import Part as Read
@@ -21,20 +21,21 @@ from ebca.webui.words import check_words
 
 
 def words_of(
-    prompt: str, values: Mapping[str, Any], settings: Settings, steps: int, model: Any
-) -> str:
+    prompt: str, values: Mapping[str, Any], settings: Settings, steps: int, encoder: Any,
+    subjects_act: bool,
+) -> str:  # fmt: skip
     """HTML of the words of `prompt`, which is free of extra networks.
 
     values: the accordion's, by field; they may be ones that cannot be used. settings: those of
-    the job, or the defaults. model: what is loaded, or None; then nothing is said of tokens.
+    the job, or the defaults. encoder: that of the model that the job is made with; without one
+    nothing is said of tokens. subjects_act: whether the subjects will get their places.
     """
-    encoder = None if model is None else family(model).text_encoder(model)
     (image,) = read_prompts([prompt], settings, steps)
     parts = [
         Part(part.weight, tuple(_phases(part, encoder)), _wrong(image, part))
         for part in image.parts
     ]
-    return chips(parts, _marked(image, values, encoder))
+    return chips(parts, _marked(image, values, encoder), subjects_act)
 
 
 def _phases(part: Read, encoder: Any) -> Iterator[Phase]:
@@ -65,24 +66,22 @@ def _marked(image: ImagePrompt, values: Mapping[str, Any], encoder: Any) -> Mark
     named, main = read_list(values["subjects"]), image.parts[0]
     texts = [text for _, text in main.schedule]
     nouns = {found.text: found.noun for text in texts for found in read_subjects(text)}
-    subjects = {each: nouns.get(each, each.split()[-1]) for each in named} or nouns
-    wrong = {
-        each: "The prompt does not have it."
-        for each in named
-        if not any(has_words(text, each) for text in texts)
-    }
-    if len(named) == 1:
-        wrong[named[0]] = "One subject alone cannot be named: name two or more, or none."
+    there = [each for each in named if any(has_words(text, each) for text in texts)]
+    subjects = {each: nouns.get(each, noun_of(each)) for each in there} or nouns
+    lost = {each: "The prompt does not have it." for each in named if each not in there}
     weights: dict[str, float] = {}
-    wrong_weights: dict[str, str] = {}
+    usable: list[str] = []
+    wrong: dict[str, str] = {}
     for entry in filter(None, (each.strip() for each in str(values["token_weights"]).split(","))):
         try:
             ((words, factor),) = read_word_weights(entry)
             _check_there(words, image.words(), encoder)
             weights[words] = factor
+            usable.append(entry)
         except SettingsError as error:
-            wrong_weights[entry] = _message(error)
-    return Marked(subjects, weights, wrong, wrong_weights)
+            wrong[entry] = _message(error)
+    left_over = LeftOver("subjects", lost, there), LeftOver("token_weights", wrong, usable)
+    return Marked(subjects, weights, left_over, tuple(lost))
 
 
 def _check_there(words: str, texts: Sequence[str], encoder: Any) -> None:
@@ -93,4 +92,4 @@ def _check_there(words: str, texts: Sequence[str], encoder: Any) -> None:
 
 
 def _message(error: SettingsError) -> str:
-    return str(error).removeprefix("EBCA: ")
+    return error.with_labels(labels()).removeprefix("EBCA: ")

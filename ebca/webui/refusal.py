@@ -14,28 +14,68 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from modules import processing  # type: ignore[import-not-found]
+from fastapi import HTTPException  # type: ignore[import-not-found]
+from modules import errors, processing  # type: ignore[import-not-found]
 
 from ebca.core.layers import NoCrossAttentionError
 from ebca.settings import SettingsError
+from ebca.webui.options import labels
 
 _CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
 
 
-class JobRefusedError(RuntimeError):
+class JobRefusedError(HTTPException, RuntimeError):  # type: ignore[misc]
     """A job that cannot be done as asked; the WebUI shows the message, its API answers 422."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.status_code = 422
-        self.detail = message
+        super().__init__(422, message)
+
+    def __str__(self) -> str:
+        return str(self.detail)
 
 
-def reach_the_page() -> None:
-    """Let refusals through to the page of a host that does its jobs in a thread and keeps to itself
-    what they raise there. Forge passes it on; reForge's page would say that None is no list."""
+def refused_job(message: str) -> JobRefusedError:
+    """The refusal with that message, told in a line of the console."""
+    print(f"The job was refused. {message}")
+    return JobRefusedError(message)
+
+
+def by_api(p: Any) -> bool:
+    """Whether the job `p` was asked for through the host's API, and not on its page."""
+    return bool(getattr(p, "is_api", False))
+
+
+def worded(error: Exception, p: Any) -> str:
+    """The message of an error, in the words of who asked for the job `p`: the page has labels, the
+    API the names of fields."""
+    if isinstance(error, SettingsError) and not by_api(p):
+        return error.with_labels(labels())
+    return str(error)
+
+
+def speak_plainly() -> None:
+    """Let the host show refusals on its page, and print no traceback of them. May be called
+    again."""
+    _pass_on_from_the_thread()
+    report = errors.report
+    if hasattr(report, "leaves_refusals_out"):
+        return
+
+    @functools.wraps(report)
+    def report_others(*args: Any, **kwargs: Any) -> Any:
+        if not isinstance(sys.exc_info()[1], JobRefusedError):
+            return report(*args, **kwargs)
+        return None
+
+    report_others.leaves_refusals_out = True  # type: ignore[attr-defined]
+    errors.report = report_others
+
+
+def _pass_on_from_the_thread() -> None:
+    """Forge and reForge do their jobs in a thread. It prints what they raise there, and reForge
+    keeps it to itself: its page would say that None is no list. So a refusal is carried past it."""
     thread: Any = sys.modules.get("modules_forge.main_thread")
-    if thread is None or hasattr(thread.Task(0, None, (), {}), "exception"):
+    if thread is None:
         return
     run = thread.run_and_wait_result
     if hasattr(run, "passes_refusals_on"):
@@ -51,10 +91,11 @@ def reach_the_page() -> None:
                 return job(*args, **kwargs)
             except JobRefusedError as error:
                 refused.append(error)
-                raise
 
         result = run(noting, *args, **kwargs)
         if refused:
+            if hasattr(thread, "last_exception"):  # Forge's page prints any other
+                thread.last_exception = refused[0]
             raise refused[0]
         return result
 
@@ -71,7 +112,8 @@ def ending(p: Any, *, begun: str) -> Iterator[None]:
     except Exception as error:
         refused = isinstance(error, (SettingsError, NoCrossAttentionError))
         if refused:
-            p.comment(str(error))  # an X/Y/Z plot would swallow it
+            message = worded(error, p)
+            p.comment(message)  # an X/Y/Z plot would swallow it
         if begun == "batch":
             none = torch.empty(0, 3, p.height, p.width)
             p.scripts.postprocess_batch(p, none, batch_number=p.iteration)
@@ -79,7 +121,7 @@ def ending(p: Any, *, begun: str) -> Iterator[None]:
             p.scripts.postprocess(p, processing.Processed(p, []))
         _forget_encoded(p)
         if refused:
-            raise JobRefusedError(str(error)) from None
+            raise refused_job(message) from None
         raise
 
 

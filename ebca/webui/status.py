@@ -5,81 +5,139 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from modules import extra_networks, shared  # type: ignore[import-not-found]
+from modules import extra_networks, sd_unet, shared  # type: ignore[import-not-found]
 
-from ebca.core.layers import NoCrossAttentionError, find_layers
+from ebca.prompts import split_prompt
 from ebca.settings import Settings, SettingsError
-from ebca.webui.checking import no_cross_attention
-from ebca.webui.family import family, loaded_model
-from ebca.webui.options import Options, options_of
-from ebca.webui.prompts import describe, read_prompts
+from ebca.webui import keeping
+from ebca.webui.checking import NO_CROSS_ATTENTION, check_layers_and_unet
+from ebca.webui.family import NextModel, family, next_model
+from ebca.webui.forecast import Forecast, Times, forecast, left_over
+from ebca.webui.options import Options, labels, options_of
+from ebca.webui.prompts import read_prompts
 from ebca.webui.reading import words_of
-from ebca.webui.words import check_words
+from ebca.webui.timetable import Sampling, times_of
+from ebca.webui.words import missing_weights
 
 _OFF = "Off: tick the box beside the title to use EBCA."
 _NO_HIRES = "Nothing to do: EBCA is set to the hires pass only, and hires fix is off."
 _NOTHING = "Nothing to do with this prompt and these settings: the picture stays as it is."
+_STAYS = "The picture stays as it is."
+_NOT_LOADED = (
+    "The chosen model is not loaded yet. Whether EBCA can use it shows when the job begins."
+)
+
+
+class _Line(NamedTuple):
+    """What the line says; acts: whether the picture will be another one, None if nobody knows."""
+
+    text: str
+    acts: bool | None = False
+    style: str = ""
+    subjects: bool = False  # whether they get their places
+
+    @property
+    def html(self) -> str:
+        acts = "" if self.acts is None else str(self.acts).lower()
+        return f"<div class='{self.style}' data-acts='{acts}'>{html.escape(self.text)}</div>"
 
 
 def status(page: str, values: Mapping[str, Any]) -> str:
     """The line as HTML, and below it the prompt's words as buttons.
 
-    page: what the browser sees, JSON of `prompt`, `styles` (names), `hires` (the prompt of hires
-    fix, null if that is off) and `steps`; values: the accordion's, by field.
+    page: what the browser sees, JSON of `tab`, `prompt`, `styles` (names), `sampler`, `scheduler`,
+    `steps`, `denoising` (null where a picture is made from noise) and `hires` (null if that is
+    off, else its `prompt`, `sampler`, `scheduler`, `steps` and `denoising`); values: the
+    accordion's, by field.
     """
     if not values["enabled"]:
-        return _line(_OFF)
-    seen, settings = json.loads(page), Settings()
+        return _Line(_OFF).html
+    seen, settings, coming = json.loads(page), Settings(), next_model()
     try:
         options = options_of(values)
         settings = options.settings
-        line = _line(_described(seen, options))
+        if coming.has_attention is False:
+            return _Line(NO_CROSS_ATTENTION, style="" if coming.goes_without else "error").html
+        line = _described(seen, options, coming)
     except SettingsError as error:
-        line = _line(str(error), "error")
-    except NoCrossAttentionError as error:
-        model = loaded_model()
-        host = family(model)
-        if host.goes_without:
-            return _line(no_cross_attention(host.unet(model)))
-        line = _line(str(error), "error")
+        line = _Line(error.with_labels(labels()), style="error")
     prompt, steps = _plain(seen["prompt"], seen["styles"]), int(seen.get("steps") or 20)
-    return line + words_of(prompt, values, settings, steps, loaded_model())
+    model = coming.model
+    encoder = None if model is None else family(model).text_encoder(model)
+    return line.html + words_of(prompt, values, settings, steps, encoder, line.subjects)
 
 
-def _described(page: Mapping[str, Any], options: Options) -> str:
-    """Raises SettingsError or NoCrossAttentionError where a job would be refused."""
-    settings = options.settings
-    prompts = {name: _plain(text, page["styles"]) for name, text in _passes(page, options)}
-    if not prompts:
-        return _NO_HIRES
-    told = {name: describe(text, settings) for name, text in prompts.items()}
-    images = read_prompts(list(prompts.values()), settings, steps=20)
-    model = loaded_model()
-    if model is not None:
-        layers = find_layers(family(model).unet(model))
-        for method in settings.methods:
-            method.check_model(layers)
-        texts = [text for image in images for text in image.words()]
-        check_words(family(model).text_encoder(model), texts, dict(settings.words.word_weights))
-    return " ".join(name + text for name, text in told.items() if text) or _NOTHING
+def _described(page: Mapping[str, Any], options: Options, coming: NextModel) -> _Line:
+    """Raises SettingsError where a job would be refused."""
+    settings, model = options.settings, coming.model
+    check_layers_and_unet(settings, model, sd_unet.get_unet_option())
+    passes = list(_passes(page, options))
+    told: list[str] = []
+    made: list[Forecast] = []
+    texts: list[str] = []
+    for name, text, sampling in passes:
+        (image,) = read_prompts([text], settings, sampling.steps)
+        made.append(forecast(image, _times(sampling, model)))
+        told += [name + each for each in made[-1].sentences]
+        texts += image.words()
+    if not passes:
+        told.append(_NO_HIRES)
+    told += _kept(page, options, model)
+    if model is not None and texts:
+        encoder = family(model).text_encoder(model)
+        words = [words for words, _ in settings.words.word_weights]
+        told.append(left_over("token_weights", missing_weights(encoder, texts, words)))
+    acts = any(each.acts for each in made) or _keeps(page, options)
+    told = [*dict.fromkeys(filter(None, told))]
+    if acts and coming.has_attention is None:
+        return _Line(" ".join([_NOT_LOADED, *told]), None)
+    if not acts:
+        told = [*told, _STAYS] if told else [_NOTHING]
+    return _Line(" ".join(told), acts, subjects=any(each.subjects for each in made))
 
 
-def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str]]:
-    """(introduction, prompt) of those passes in which EBCA takes part."""
-    prompt, hires, wanted = page["prompt"], page["hires"], options.page.hires
+def _times(sampling: Sampling, model: Any) -> Times | None:
+    return None if model is None else times_of(sampling)
+
+
+def _keeps(page: Mapping[str, Any], options: Options) -> bool:
+    """Whether the picture of the job is kept."""
+    return options.keeping.keep and page.get("tab") == "img2img"
+
+
+def _kept(page: Mapping[str, Any], options: Options, model: Any) -> Iterator[str]:
+    """What is said of keeping the picture. Raises SettingsError where it cannot be kept."""
+    if not options.keeping.keep:
+        return
+    if not _keeps(page, options):
+        yield keeping.NO_PICTURE.removeprefix("EBCA: ")
+        return
+    prompt = _plain(page["prompt"], page["styles"])
+    unet = None if model is None else family(model).unet(model)
+    keeping.check(options.keeping, [prompt], unet)
+    yield "Keeps your picture where the prompt does not change it."
+    if not options.keeping.keep_source.strip() and len(split_prompt(prompt)) < 2:
+        yield (
+            "To change something, write what the picture shows now into “The picture shows”, or"
+            " the change after AND."
+        )
+
+
+def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str, Sampling]]:
+    """(introduction, prompt, sampling) of those passes in which EBCA takes part and which have
+    something of their own to say."""
+    hires, wanted = page["hires"], options.page.hires
+    prompt = _plain(page["prompt"], page["styles"])
     if wanted != "only":
-        yield "", prompt
-    if hires is not None and wanted != "off" and (hires or wanted == "only"):
-        yield "Hires pass: ", hires or prompt
+        yield "", prompt, Sampling.of(page)
+    if hires is not None and wanted != "off" and (hires["prompt"] or wanted == "only"):
+        own = _plain(hires["prompt"], page["styles"]) if hires["prompt"] else prompt
+        yield "Hires pass: ", own, Sampling.of(page, hires=True)
 
 
 def _plain(prompt: str, styles: list[str]) -> str:
     """The prompt with its styles and without extra networks."""
     styled = shared.prompt_styles.apply_styles_to_prompt(prompt, styles)
     return str(extra_networks.parse_prompt(styled)[0])
-
-
-def _line(text: str, style: str = "") -> str:
-    return f"<div class='{style}'>{html.escape(text)}</div>"

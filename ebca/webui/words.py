@@ -65,10 +65,19 @@ def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
 
 def check_words(encoder: Any, texts: Collection[str], words: Iterable[str]) -> None:
     """Raise SettingsError for one of `words` that is in none of the texts, if there are any."""
-    for each in words:
-        if texts and not any(find_words(encoder, text, each) for text in texts):
-            dropped = any(_drops(encoder, text) for text in texts)
-            raise SettingsError("token_weights", each, _LEGAL_OLD if dropped else _LEGAL)
+    for each in missing_weights(encoder, texts, words):
+        dropped = any(_drops(encoder, text) for text in texts)
+        raise SettingsError("token_weights", each, _LEGAL_OLD if dropped else _LEGAL)
+
+
+def missing_weights(encoder: Any, texts: Collection[str], words: Iterable[str]) -> list[str]:
+    """Those of `words` that are in none of the texts, as the encoder reads them; none if there are
+    no texts."""
+    return [
+        each
+        for each in words
+        if texts and not any(find_words(encoder, text, each) for text in texts)
+    ]
 
 
 def token_weights(

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ebca.webui.options import fields
+
 PROMPT = "a red car and a blue crown"
 JOB = {
     "prompt": PROMPT,
@@ -49,6 +51,12 @@ ONLY_PLACES = {"gamma_attn": 0, "gamma_norm": 0, "regions": 1}
 """A place for each subject, and nothing else."""
 
 ZERO = {**SUM, "and_means": "average"}
+
+
+def axis(name: str) -> str:
+    """What the X/Y/Z plot calls a field's axis."""
+    return f"[EBCA] {fields()[name].label} ({name})"
+
 
 _LABEL = re.compile(r'(EBCA(?: \w+)?): ("(?:\\.|[^\\"])*"|[^,]*)')
 

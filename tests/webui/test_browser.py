@@ -34,6 +34,7 @@ from webui.browser_page import (  # noqa: E402
     open_webui,
     shown_in,
 )
+from webui.client import axis  # noqa: E402
 
 if not CHROMIUM:
     pytest.skip("no Chromium is installed", allow_module_level=True)
@@ -549,12 +550,12 @@ def test_a_preset_sets_its_fields_and_only_those(txt2img: Tab) -> None:
 def test_a_grid_over_an_axis_of_ebca(txt2img: Tab, webui: WebUIPage) -> None:
     txt2img.enable()
     choose(txt2img.find("#{}_script_container #script_list"), "X/Y/Z plot")
-    choose(txt2img.find("#script_{}_xyz_plot_x_type"), "[EBCA] gamma_attn")
+    choose(txt2img.find("#script_{}_xyz_plot_x_type"), axis("gamma_attn"))
     webui.page.wait_for_timeout(2000 * SLOWER)  # choosing an axis empties its values, in a while
     txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 0.01, 0.05")
     txt2img.generate()
     infotext = Image.open(io.BytesIO(webui.picture(txt2img))).info["parameters"]  # the grid's
-    assert 'X Type: [EBCA] gamma_attn, X Values: "0, 0.01, 0.05"' in infotext
+    assert f'X Type: {axis("gamma_attn")}, X Values: "0, 0.01, 0.05"' in infotext
     assert txt2img.get("gamma_attn") == DEFAULTS["gamma_attn"]
     # a value that is not legal stops the plot before its first cell
     txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 11")

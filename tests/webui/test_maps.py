@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from webui.client import ON, PROMPT, Result, differ, distance, encoded, labels, same
+from webui.client import ON, PROMPT, Result, axis, differ, distance, encoded, labels, same
 from webui.conftest import checkpoint
 from webui.test_pairs import kinds, part
 from webui.test_xyz import listed, plot  # noqa: F401
@@ -188,7 +188,7 @@ def test_a_refiner_and_a_small_memory(webui, other):
 
 
 def test_cells_of_a_plot_are_strips(webui, plot):  # noqa: F811
-    cells = plot(("[EBCA] gamma_attn", "0.01, 0.05"), ebca=SHOW, prompt=PROMPT)
+    cells = plot((axis("gamma_attn"), "0.01, 0.05"), ebca=SHOW, prompt=PROMPT)
     for cell, value in zip(cells, (0.01, 0.05), strict=True):
         seen = webui.txt2img(ebca={**SHOW, "gamma_attn": value}, steps=3)
         assert np.array_equal(cell.picture, strips(seen).picture)
@@ -196,7 +196,7 @@ def test_cells_of_a_plot_are_strips(webui, plot):  # noqa: F811
 
 
 def test_an_axis_shows_early_and_late(webui, plot):  # noqa: F811
-    early, late = plot(("[EBCA] attention_when", "early, late"), ebca=SHOW, prompt=PROMPT, steps=5)
+    early, late = plot((axis("attention_when"), "early, late"), ebca=SHOW, prompt=PROMPT, steps=5)
     assert np.array_equal(early.picture[:256, :266], late.picture[:256, :266])  # the picture
     assert differ(*[Result([each.picture[:266, 266:532]], [""]) for each in (early, late)])
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from webui.client import JOB, ON, PROMPT, RefusedError, Result, differ, distance, labels, same
+from webui.client import JOB, ON, PROMPT, RefusedError, Result, axis, differ, distance, labels, same
 from webui.conftest import checkpoint
 from webui.test_xyz import listed, plot  # noqa: F401
 
@@ -177,7 +177,7 @@ def test_closed_is_closed(webui):
 
 def test_each_cell_of_a_plot_is_a_pair(webui, plot):  # noqa: F811
     values = [0.01, 0.05]
-    cells = plot(("[EBCA] gamma_attn", listed(values)), ebca=BOTH, prompt=AND)
+    cells = plot((axis("gamma_attn"), listed(values)), ebca=BOTH, prompt=AND)
     job = {"prompt": AND, "steps": 3}
     off = webui.txt2img(**job)
     for cell, value in zip(cells, values, strict=True):
@@ -187,7 +187,7 @@ def test_each_cell_of_a_plot_is_a_pair(webui, plot):  # noqa: F811
 
 
 def test_an_axis_switches_it_on(webui, plot):  # noqa: F811
-    single, pair = plot(("[EBCA] also_off", "False, True"), ebca=ON, prompt=PROMPT)
+    single, pair = plot((axis("also_off"), "False, True"), ebca=ON, prompt=PROMPT)
     job = {"prompt": PROMPT, "steps": 3}
     off, on = webui.txt2img(**job), webui.txt2img(ebca=ON, **job)
     assert same(single, on)

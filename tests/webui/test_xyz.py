@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.client import ON, PROMPT, RefusedError, Result, differ, same
+from webui.client import ON, PROMPT, RefusedError, Result, axis, differ, same
 
 BOTH = f"{PROMPT} AND a green hat :0.5"
 EBCA = {**ON, "edit_gamma_attn": 0.005}
@@ -90,19 +90,19 @@ OF_IMG2IMG = (
 
 def test_there_is_an_axis_for_every_field(axes):
     fields = {"enabled", "preset", "also_off", "show_attention", *AXES, *OF_IMG2IMG}
-    assert {label for label in axes if "EBCA" in label} == {f"[EBCA] {name}" for name in fields}
+    assert {label for label in axes if "EBCA" in label} == {axis(name) for name in fields}
 
 
 @pytest.mark.parametrize("field", AXES)
 def test_each_cell_is_the_single_picture_with_that_value(plot, single, field):
     values = AXES[field]
-    cells = plot((f"[EBCA] {field}", listed(values)))
+    cells = plot((axis(field), listed(values)))
     for cell, value in zip(cells, values, strict=True):
         assert_cell(cell, single({**EBCA, field: value}))
 
 
 def test_two_axes(plot, single):
-    cells = plot(("[EBCA] gamma_attn", "0.01, 0.05"), ("[EBCA] and_means", "webui, sum"))
+    cells = plot((axis("gamma_attn"), "0.01, 0.05"), (axis("and_means"), "webui, sum"))
     wanted = [(gamma, how) for how in ("webui", "sum") for gamma in (0.01, 0.05)]
     for cell, (gamma, how) in zip(cells, wanted, strict=True):
         assert_cell(cell, single({**EBCA, "gamma_attn": gamma, "and_means": how}))
@@ -111,19 +111,19 @@ def test_two_axes(plot, single):
 
 @pytest.mark.parametrize("values", ["False, True, False", "true, FALSE"])
 def test_the_axis_enabled_compares_with_off(plot, single, values):
-    cells = plot(("[EBCA] enabled", values))
+    cells = plot((axis("enabled"), values))
     for cell, value in zip(cells, values.split(", "), strict=True):
         assert_cell(cell, single(EBCA if value.lower() == "true" else {"enabled": False}))
 
 
 def test_the_axis_enabled_switches_a_closed_accordion_on(plot, single):
-    off, on = plot(("[EBCA] enabled", "False, True"), ebca=[False, "custom", 0.05, 0.01])
+    off, on = plot((axis("enabled"), "False, True"), ebca=[False, "custom", 0.05, 0.01])
     assert_cell(off, single(None))
     assert_cell(on, single({"preset": "custom", "gamma_attn": 0.05, "gamma_norm": 0.01}))
 
 
 def test_a_closed_accordion_stays_closed_on_other_axes(plot, single):
-    for cell in plot(("[EBCA] gamma_attn", "0.01, 0.05"), ebca=[False]):
+    for cell in plot((axis("gamma_attn"), "0.01, 0.05"), ebca=[False]):
         assert_cell(cell, single(None))
 
 
@@ -133,23 +133,23 @@ def test_a_closed_accordion_stays_closed_on_other_axes(plot, single):
 def test_the_axis_preset_sets_its_fields(plot, single, preset):
     """What the accordion holds of them gives way, as if the preset had been chosen in it."""
     filled_in = [True, "custom", 0.07, 0.07]
-    (cell,) = plot(("[EBCA] preset", preset), ebca=filled_in)
+    (cell,) = plot((axis("preset"), preset), ebca=filled_in)
     assert_cell(cell, single({"preset": preset}))
 
 
 def test_a_preset_and_another_axis(plot, single):
-    cells = plot(("[EBCA] preset", "paper: stylise"), ("[EBCA] gamma_attn", "0.02"), ebca=[True])
+    cells = plot((axis("preset"), "paper: stylise"), (axis("gamma_attn"), "0.02"), ebca=[True])
     assert_cell(cells[0], single({"preset": "paper: stylise", "gamma_attn": 0.02}))
 
 
 def test_values_may_be_ranges(plot, single):
-    cells = plot(("[EBCA] gamma_attn", "0-0.04 [3]"))
+    cells = plot((axis("gamma_attn"), "0-0.04 [3]"))
     for cell, value in zip(cells, (0, 0.02, 0.04), strict=True):
         assert_cell(cell, single({**EBCA, "gamma_attn": value}))
 
 
 def test_axes_of_the_host_go_with_it(plot, single):
-    cells = plot(("Steps", "2, 3"), ("[EBCA] gamma_attn", "0.01, 0.05"))
+    cells = plot(("Steps", "2, 3"), (axis("gamma_attn"), "0.01, 0.05"))
     wanted = [(steps, gamma) for gamma in (0.01, 0.05) for steps in (2, 3)]
     for cell, (steps, gamma) in zip(cells, wanted, strict=True):
         assert_cell(cell, single({**EBCA, "gamma_attn": gamma}, steps=steps))
@@ -182,7 +182,7 @@ def _name(result):
 
 def test_no_cell_leaks_into_the_next_job(plot, single):
     off, on = single(None), single(EBCA)
-    plot(("[EBCA] gamma_attn", "0.05, 0"), ("[EBCA] enabled", "True, False"))
+    plot((axis("gamma_attn"), "0.05, 0"), (axis("enabled"), "True, False"))
     assert_cell(off, single(None))
     assert_cell(on, single(EBCA))
 
@@ -210,7 +210,7 @@ def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
     before = single(EBCA)
     good = str(AXES.get(field, ["paper: stylise"])[-1])
     with pytest.raises(RefusedError, match=field):
-        plot((f"[EBCA] {field}", listed([good, BAD[field]])))
+        plot((axis(field), listed([good, BAD[field]])))
     assert_cell(single(EBCA), before)
 
 
@@ -225,7 +225,7 @@ def test_a_bad_value_is_refused_before_the_first_cell(plot, single, field):
 def test_a_value_that_only_this_job_cannot_use_costs_its_own_cell(plot, single, axis, values):
     """What another axis may yet change (stop, checkpoint, prompt) is seen in the cell."""
     ebca = {**EBCA, "stop": 0.5}
-    good, bad = plot((f"[EBCA] {axis}", values), ebca=ebca)
+    good, bad = plot((axis(axis), values), ebca=ebca)
     value = values.split(", ")[0]
     assert_cell(good, single({**ebca, axis: float(value) if axis == "start" else value}))
     assert bad.picture.std() == 0

@@ -128,6 +128,7 @@ class Host:
         values = [getattr(control, "value", None) for control in runner.inputs]
         values[script.args_from : script.args_from + len(args)] = args
         p.scripts, p.script_args = runner, tuple(values)
+        p.is_api = True
         return p
 
     def run(self, p: Any) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
+import inspect
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -121,7 +122,6 @@ def undo_what_the_wheel_changed() -> None:
         sd_samplers,
         sd_samplers_cfg_denoiser,
         sd_samplers_common,
-        sd_samplers_timesteps,
         sd_unet,
         shared,
     )
@@ -140,10 +140,17 @@ def undo_what_the_wheel_changed() -> None:
 
     sd_samplers_common.Sampler.__init__ = make_with_current_model
 
-    for data in sd_samplers_timesteps.samplers_data_timesteps:
+    for data in sd_samplers.all_samplers:  # the wheel wants a progress bar of most of them
+        wanted = len(inspect.signature(data.constructor).parameters)
+        bars = (None,) * (wanted - 1 - ("funcname" in str(inspect.signature(data.constructor))))
 
-        def constructor(model: Any, _bar: Any, made: Callable[..., Any] = data.constructor) -> Any:
-            return made(model)
+        def constructor(
+            model: Any,
+            _bar: Any = None,
+            made: Callable[..., Any] = data.constructor,
+            bars: tuple[None, ...] = bars,
+        ) -> Any:
+            return made(model, *bars)
 
         sd_samplers.all_samplers_map[data.name] = data._replace(constructor=constructor)
 

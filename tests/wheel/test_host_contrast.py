@@ -9,8 +9,6 @@ import torch
 from host import Host, Result
 from test_host_off import PICTURE, same
 
-from ebca import Settings
-
 STILL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "regions": 0.0}
 CONTRAST = {**STILL, "contrast": 0.66, "contrast_stop": 1.0}
 NONE = {**STILL, "contrast": 0.0}
@@ -122,33 +120,8 @@ def test_the_layout_of_img2img_and_of_the_hires_pass_is_there_already(host: Host
         assert any(call.changed()[0] for call in calls) == acts
 
 
-NONE_FOUND = "Fewer than two subjects found."
-
-
-@pytest.mark.parametrize(
-    ("prompt", "subjects", "told"),
-    [
-        ("a cat and a dog", "", "Will try to show all of: “a cat”, “a dog”."),
-        ("cat, dog", "dog, cat", "Will try to show all of: “dog”, “cat”."),
-        ("a cat", "", NONE_FOUND),
-        ("a cat AND grass", "", NONE_FOUND),
-        ("cat, dog", "dog, cow", "The prompt does not have: “cow”."),
-        ("", "", ""),
-    ],
-)
-@pytest.mark.usefixtures("host")
-def test_the_line_tells_what_was_found(prompt: str, subjects: str, told: str) -> None:
-    from ebca.webui.prompts import describe
-
-    line = describe(prompt, Settings(subjects=subjects))
-    assert told in line
-    assert bool(line) == bool(told)
-    off = describe(prompt, Settings(regions=0.0))
-    assert "show" not in off
-    assert NONE_FOUND not in off
-
-
 def test_a_subject_that_the_prompt_does_not_have_is_said_and_stops_nothing(host: Host) -> None:
     result = host.txt2img([{**CONTRAST, "subjects": "cat, cow"}], prompt=PROMPT)
-    assert result.comments == ["EBCA: the prompt does not have the subject “cow”."]
+    told = "EBCA: Without effect: “cow” in “Subjects”, not in the prompt."
+    assert result.comments == [told]
     assert same(result, host.txt2img([NONE], prompt=PROMPT))

@@ -12,6 +12,12 @@ from host import Host
 
 from ebca.webui.options import fields
 
+
+def axis(name: str) -> str:
+    """What the plot calls a field's axis."""
+    return f"[EBCA] {fields()[name].label} ({name})"
+
+
 ON = {"enabled": True, "gamma_attn": 0.1}
 
 
@@ -44,7 +50,7 @@ def test_there_is_one_axis_for_each_option_however_often_the_pages_are_made(host
     startup.before_ui()
     (module,) = (d.module for d in scripts.scripts_data if hasattr(d.module, "axis_options"))
     labels = [axis.label for axis in module.axis_options]
-    assert labels == ["Steps", *(f"[EBCA] {name}" for name in fields())]
+    assert labels == ["Steps", *(axis(name) for name in fields())]
 
 
 @pytest.mark.parametrize(
@@ -60,20 +66,20 @@ def test_there_is_one_axis_for_each_option_however_often_the_pages_are_made(host
 def test_cells_are_what_single_jobs_with_their_values_are(
     host: Host, name: str, values: list[str], taken: list[Any]
 ) -> None:
-    made = cells(host, [ON], f"[EBCA] {name}", values)
+    made = cells(host, [ON], axis(name), values)
     for cell, value in zip(made, taken, strict=True):
         assert alike(cell, single(host, **{**ON, name: value}))
 
 
 def test_a_cell_that_is_off_tells_nothing(host: Host) -> None:
-    on, off = cells(host, [ON], "[EBCA] enabled", ["True", "False"])
+    on, off = cells(host, [ON], axis("enabled"), ["True", "False"])
     assert "EBCA" not in off.extra_generation_params
     assert alike(off, single(host, enabled=False))
     assert off.images != on.images
 
 
 def test_axes_switch_on_what_is_closed(host: Host) -> None:
-    off, on = cells(host, [], "[EBCA] enabled", ["False", "True"])
+    off, on = cells(host, [], axis("enabled"), ["False", "True"])
     assert alike(on, single(host, enabled=True))
     assert alike(off, single(host, enabled=False))
 
@@ -85,18 +91,19 @@ def test_cells_of_other_axes_keep_the_options(host: Host) -> None:
 
 def test_a_plot_leaves_nothing_for_the_next_job(host: Host) -> None:
     before = single(host, **ON)
-    cells(host, [ON], "[EBCA] gamma_attn", ["0.2", "0.3"])
+    cells(host, [ON], axis("gamma_attn"), ["0.2", "0.3"])
     assert alike(single(host, **ON), before)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("gamma_attn", "99"), ("enabled", "maybe"), ("and_means", "both"), ("layers", "side"),
-     ("start", "1"), ("token_weights", "cat"), ("subjects", "cat")],
+     ("start", "1"), ("token_weights", "cat")],
 )  # fmt: skip
 def test_a_bad_value_is_refused_before_the_first_cell(host: Host, name: str, value: str) -> None:
     good = {"gamma_attn": "0", "enabled": "True", "and_means": "sum", "layers": "all",
-            "start": "0", "token_weights": "cat:2", "subjects": "cat, dog"}[name]  # fmt: skip
-    with listening([host.unet]) as calls, pytest.raises(Exception, match=f"EBCA: {name} is"):
-        cells(host, [ON], f"[EBCA] {name}", [good, value])
+            "start": "0", "token_weights": "cat:2"}[name]  # fmt: skip
+    told = f"EBCA: {name} is"
+    with listening([host.unet]) as calls, pytest.raises(Exception, match=told):
+        cells(host, [ON], axis(name), [good, value])
     assert not calls

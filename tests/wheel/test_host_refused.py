@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -169,9 +169,9 @@ def test_a_refusal_reaches_the_page_of_a_host_that_keeps_errors_to_itself(
         pass
 
     monkeypatch.setitem(sys.modules, "modules_forge.main_thread", ThisThread)  # type: ignore
-    refusal.reach_the_page()
+    refusal.speak_plainly()
     once = ThisThread.run_and_wait_result
-    refusal.reach_the_page()  # as when the page is made again
+    refusal.speak_plainly()  # as when the page is made again
     assert ThisThread.run_and_wait_result is once
     with pytest.raises(refusal.JobRefusedError, match="gamma_attn is 99"):
         once(host.txt2img, [{**ON, "gamma_attn": 99}])
@@ -179,15 +179,80 @@ def test_a_refusal_reaches_the_page_of_a_host_that_keeps_errors_to_itself(
     assert once(int, "7") == 7
 
 
-def test_a_host_that_passes_errors_on_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_one_line_in_the_console(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of other errors the host prints the traceback, as before."""
+    from modules import errors
+
     from ebca.webui import refusal
 
-    class Forge(Thread):
-        class Task:
-            def __init__(self, *_: Any) -> None:
-                self.exception = None
+    monkeypatch.setattr(errors, "report", errors.report)
+    refusal.speak_plainly()
+    once = errors.report
+    refusal.speak_plainly()
+    assert errors.report is once
 
-    before = Forge.run_and_wait_result
-    monkeypatch.setitem(sys.modules, "modules_forge.main_thread", Forge)  # type: ignore
-    refusal.reach_the_page()
-    assert Forge.run_and_wait_result is before
+    def report(job: Callable[[], Any]) -> str:
+        """What the host's page prints of an error."""
+        try:
+            job()
+        except Exception:
+            errors.report("Error completing request", exc_info=True)
+        return "".join(capsys.readouterr())
+
+    refused = report(lambda: host.txt2img([{**ON, "gamma_attn": 99}]))
+    assert "The job was refused. EBCA: gamma_attn is 99" in refused
+    assert "Traceback" not in refused
+    assert "Traceback" in report(lambda: int("seven"))
+
+
+def test_on_a_page_what_is_left_over_is_said_and_refuses_nothing(host: Host) -> None:
+    """Through the API it is an error: there nobody sees a box that still has an old word."""
+    for options, line in (
+        ({"token_weights": "cow:2"}, "Without effect: “cow” in “Words to bring out more or less”,"),
+        ({"subjects": "owl, cow"}, "Without effect: “owl”, “cow” in “Subjects”,"),
+    ):
+        p = host.job([{**ON, **options}], prompt="a cat and a dog")
+        p.is_api = False
+        result = host.run(p)
+        assert result.comments == [f"EBCA: {line} not in the prompt."]
+        assert same(result, host.txt2img([ON], prompt="a cat and a dog"))
+
+
+def test_on_a_page_one_subject_is_a_state_on_the_way_to_two(host: Host) -> None:
+    p = host.job([{**ON, "subjects": "cat"}], prompt="a cat and a dog")
+    p.is_api = False
+    assert same(host.run(p), host.txt2img([{**ON, "regions": 0.0}], prompt="a cat and a dog"))
+
+
+def test_on_a_page_an_error_names_its_labels(host: Host) -> None:
+    p = host.job([{**ON, "start": 0.7, "stop": 0.3}])
+    p.is_api = False
+    with pytest.raises(RuntimeError) as raised:
+        host.run(p)
+    assert str(raised.value) == (
+        "EBCA: “Paper's update from” is 0.7, but must be less than “Paper's update until”, which is"
+        " 0.3."
+    )
+
+
+def test_what_no_step_lets_act_is_said_under_the_picture(host: Host) -> None:
+    places = {"enabled": True, "gamma_attn": 0.0}
+    told = "EBCA: The subjects get no places: too few steps, or too low a denoising strength."
+    result = host.txt2img([places], prompt="a cat and a dog", steps=1)
+    assert result.comments == [told]
+    assert same(result, host.txt2img(prompt="a cat and a dog", steps=1))
+    assert not host.txt2img([places], prompt="a cat and a dog", steps=4).comments
+    late = host.txt2img([{**ON, "start": 0.9, "regions": 0.0}], steps=3)
+    assert late.comments == [
+        "EBCA: The paper's update does nothing: no step lies in the part that it acts in."
+    ]
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_an_empty_prompt_is_left_alone(host: Host, prompt: str) -> None:
+    """It has no words to bring out."""
+    assert same(host.txt2img([ON], prompt=prompt), host.txt2img(prompt=prompt))
+    both = {**ON, "update_unconditional": True}  # the negative prompt has some
+    assert not same(host.txt2img([both], prompt=prompt), host.txt2img(prompt=prompt))

@@ -14,7 +14,7 @@ from torch import nn
 from ebca.webui.options import fields
 
 PAGE = json.dumps({"prompt": "a cat and a dog", "styles": [], "hires": None, "steps": 20})
-LINE = "EBCA does nothing with this model (Transformer): it has no cross-attention."
+LINE = "EBCA does nothing with this model: it has no cross-attention."
 
 
 class Transformer(nn.Module):
@@ -59,7 +59,7 @@ def test_the_line_is_all_that_is_said_of_it() -> None:
 @pytest.mark.usefixtures("without_attention")
 def test_a_bad_value_is_told_and_the_words_have_no_tokens() -> None:
     told = line(start=1.0, stop=0.5)
-    assert "start is 1.0" in told
+    assert "“Paper&#x27;s update from” is 1.0" in told
     assert "ebca-chip" in told
 
 
