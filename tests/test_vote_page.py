@@ -106,8 +106,7 @@ def test_a_key_that_is_held_or_meant_for_something_else_is_no_vote(
     vote.find("#voter").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Backspace")
-    vote.find("#voter").fill("Ada")
-    vote.find("#voter").blur()
+    vote.voter("Ada")
     page.wait_for_timeout(300)
     assert vote.done == 0
     vote._seen()
@@ -129,8 +128,7 @@ def test_a_reload_goes_on_where_it_was_and_voters_are_apart(page: Page, address:
     page.reload()
     expect(vote.find("#progress")).to_have_text(re.compile("^1 of 3"))
     assert vote.prompt == seen
-    vote.find("#voter").fill("somebody else")
-    vote.find("#voter").blur()
+    vote.voter("somebody else")
     expect(vote.find("#progress")).to_have_text(re.compile("^0 of 3"))
     vote.press("ArrowDown")
     vote.result()
@@ -173,8 +171,7 @@ def test_another_voter_sees_the_pair_as_it_is_for_them(
     vote.all_made(1)
     (poll,) = one._store.polls()
     for name in "abcdefgh":
-        vote.find("#voter").fill(name)
-        vote.find("#voter").blur()
+        vote.voter(name)
         expect(vote.find("#progress")).to_have_text(re.compile("^0 of 1"))
         vote._seen()
         colour = vote.find(".picture img").first.evaluate(
@@ -194,8 +191,7 @@ def test_a_picture_that_is_gone_is_told(page: Page, address: str, one: Service) 
     vote.all_made(2)
     for file in one._store.folder.rglob("*.png"):
         file.unlink()
-    vote.find("#voter").fill("another")  # whose pictures are asked for anew
-    vote.find("#voter").blur()
+    vote.voter("another")  # whose pictures are asked for anew
     expect(vote.find("#problem")).to_contain_text("cannot be loaded")
     page.reload()
     vote.find("#making").click()
@@ -211,8 +207,7 @@ def test_hostile_texts_are_shown_as_they_are(page: Page, address: str, one: Serv
     page.reload()
     vote = VotePage(page, page)
     vote.begin("\n".join(f"# {text[:60]}\n{text}" for text in TEXTS), name=HOSTILE[0])
-    vote.find("#voter").fill(HOSTILE[0])
-    vote.find("#voter").blur()
+    vote.voter(HOSTILE[0])
     expect(vote.find("#progress")).to_have_text(re.compile(f"^0 of {len(TEXTS)}"))
     vote.all_made(len(TEXTS))
     seen = set()
