@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from test_vote_store import HOSTILE
-from votes import COLOURS, made, served, service
+from votes import COLOURS, cast, made, served, service
 
 from ebca.vote.service import Service
 
@@ -271,6 +271,32 @@ def test_votes_are_saved_and_added_from_a_file(
     expect(vote.find("#problem")).to_contain_text("cannot be mixed")
 
 
+@pytest.mark.parametrize(
+    ("choices", "headline", "cell"),
+    [
+        ("aaaaaabbb", "Still open: A (off) is ahead of B (defaults) in 67 % [35, 88] of 9"
+         " decisions, p = 0.508. The interval has 50 % in it, so this may be chance.",
+         "open: A 67 % [35, 88]"),
+        ("aaaaaaaab", "A (off) is preferred to B (defaults) in 89 % [57, 98] of 9 decisions,"
+         " p = 0.039.", "A 89 % [57, 98]"),
+        ("bbbbbbbbb", "B (defaults) is preferred to A (off) in 100 % [70, 100] of 9 decisions,"
+         " p = 0.004.", "B 100 % [70, 100]"),
+        ("aaaabbbb", "A tie so far: A (off) and B (defaults) are each preferred in 50 % [22, 78]"
+         " of 8 decisions, p = 1.000.", "tie: 50 % [22, 78]"),
+        ("", "Nobody has voted yet.", ""),
+    ],
+)  # fmt: skip
+def test_the_headline_names_the_winner(
+    page: Page, address: str, one: Service, choices: str, headline: str, cell: str
+) -> None:
+    listed = [f"prompt {n}" for n in range(9)]
+    poll = made(one, {"prompts": "own", "list": "\n".join(listed), "a": "off", "b": "defaults"})
+    cast(one._store, poll, dict(zip(listed, choices, strict=False)))
+    page.goto(f"{address}#result/{poll}")
+    expect(page.locator("#verdict")).to_have_text(headline)
+    expect(page.locator("#table tr").nth(1).locator("td").nth(6)).to_have_text(cell)
+
+
 @pytest.mark.diffusers
 @pytest.mark.skipif(os.name == "nt", reason="stops the program as Ctrl+C does")
 def test_the_command_makes_pictures_of_the_small_model_to_vote_on(
@@ -303,8 +329,7 @@ def test_the_command_makes_pictures_of_the_small_model_to_vote_on(
 
 def _verdict(folder: Path) -> str:
     from ebca.vote.results import result
-    from ebca.vote.sheet import verdict
     from ebca.vote.store import Store
 
     store = Store(folder)
-    return verdict(result(store, store.poll(1))["together"])
+    return str(result(store, store.poll(1))["together"]["verdict"])
