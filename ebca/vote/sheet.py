@@ -54,7 +54,7 @@ class _Pen:
     def lines(self, text: str, size: int) -> None:
         """As many lines as it takes."""
         line = ""
-        for word in text.split():
+        for word in text.split(" "):  # and not at the spaces that keep figures together
             if line and not self._fits(f"{line} {word}", self._font(size)):
                 self.line(line, size)
                 line = ""

@@ -11,12 +11,16 @@ from ebca.vote.statistics import Tally
 _LONGEST = 60
 """Characters of a name that a sentence has room for."""
 
+_CLOSE = "\u00a0"
+"""A space at which no line ends."""
+
 _SMALL = 0.001
 _CHANCE = "so this may be chance."
 
 
 def side(letter: str, name: str) -> str:
     """What a sentence calls a side: `A (off)`."""
+    name = " ".join(name.split())
     short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
     return f"{letter} ({short})" if short else letter
 
@@ -38,7 +42,7 @@ def verdict(tally: Tally, by_prompt: Interval | None = None, a: str = "A", b: st
     if by_prompt and _is_open(tally, by_prompt):
         _, low, high = _percent(tally, by_prompt)
         told = f"Still open: {first} is ahead of {second} in {figures} Pictures of one prompt are"
-        return f"{told} alike: by prompts the interval is [{low}, {high}], {_CHANCE}"
+        return f"{told} alike: by prompts the interval is [{low},{_CLOSE}{high}], {_CHANCE}"
     return f"{first} is preferred to {second} in {figures}"
 
 
@@ -82,7 +86,7 @@ def _is_open(tally: Tally, interval: Interval) -> bool:
 
 def _figures(tally: Tally, interval: Interval) -> str:
     share, low, high = _percent(tally, interval)
-    return f"{share} % [{low}, {high}]"
+    return f"{share}{_CLOSE}% [{low},{_CLOSE}{high}]"
 
 
 def _decisions(tally: Tally) -> str:
@@ -90,4 +94,5 @@ def _decisions(tally: Tally) -> str:
 
 
 def _p(p: float) -> str:
-    return f"p {small(p)}" if p < _SMALL else f"p = {small(p)}"
+    text = f"p {small(p)}" if p < _SMALL else f"p = {small(p)}"
+    return text.replace(" ", _CLOSE)
