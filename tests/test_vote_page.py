@@ -271,6 +271,32 @@ def test_votes_are_saved_and_added_from_a_file(
     expect(vote.find("#problem")).to_contain_text("cannot be mixed")
 
 
+def test_the_list_says_what_is_left_to_vote_on(page: Page, address: str, one: Service) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+
+    def listed() -> str:
+        vote.find("#booth a").first.click()
+        vote.find("#polls li").wait_for()
+        told = str(vote.find("#polls li span").nth(1).inner_text())
+        vote.find("#polls a").first.click()
+        vote.find("#booth").wait_for()
+        return told.removeprefix("off against defaults; ")
+
+    vote.begin("a cat\na dog\nrefused\nidentical twins")
+    vote.all_made(2)
+    assert listed() == "2 pairs to vote on, 1 could not be made"
+    vote.press("ArrowUp")
+    assert listed() == "1 of 2 pairs left to vote on, 1 could not be made"
+    vote.press("ArrowUp")
+    expect(vote.find("#ask")).to_be_hidden()
+    assert listed() == "you have voted on all 2 pairs, 1 could not be made"
+    one._store.add_pairs(1, [("k", "a bird", 1)])
+    assert listed() == "1 of 3 pairs left to vote on, 1 not made yet, 1 could not be made"
+    vote.voter("another")
+    assert listed() == "3 pairs to vote on, 1 not made yet, 1 could not be made"
+
+
 @pytest.mark.parametrize(
     ("choices", "headline", "cell"),
     [

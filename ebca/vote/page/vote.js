@@ -65,14 +65,27 @@ function ready(poll) {
     return poll.pairs.ready || 0;
 }
 
+// What a voter has still to do in a poll of the list.
+function left(poll) {
+    const all = ready(poll) + waiting(poll), rest = all - poll.done;
+    const told = !all ? "no pairs to vote on" : !rest ? `you have voted on ${all === 1 ? "the one pair" : `all ${all} pairs`}` : poll.done ? `${rest} of ${pairs(all)} left to vote on` : `${pairs(all)} to vote on`;
+    const missing = waiting(poll) ? `, ${waiting(poll)} ${poll.making ? "being made" : "not made yet"}` : "";
+    const failed = poll.pairs.failed ? `, ${poll.pairs.failed} could not be made` : "";
+    return told + missing + failed;
+}
+
+function voterName() {
+    return $("voter").value.trim() || localStorage.getItem("ebca-voter") || "me";
+}
+
 async function home() {
-    const state = await ask("state");
+    const state = await ask(`state?voter=${encodeURIComponent(voterName())}`);
     const items = state.polls.map((poll) => {
         const item = document.createElement("li");
-        const count = Object.values(poll.pairs).reduce((sum, each) => sum + each, 0);
         const name = made("span", poll.name || `Vote ${poll.id}`, {dir: "auto"});
-        item.append(name, made("span", `${poll.a} against ${poll.b}; ${ready(poll)} of ${count} pairs to vote on${poll.making ? ", more are being made" : ""}`));
-        item.append(made("a", "Vote", {href: `#vote/${poll.id}`}), made("a", "Result", {href: `#result/${poll.id}`}));
+        const links = made("span", "", {className: "links"});
+        links.append(made("a", "Vote", {href: `#vote/${poll.id}`}), made("a", "Result", {href: `#result/${poll.id}`}));
+        item.append(name, made("span", `${poll.a} against ${poll.b}; ${left(poll)}`), links);
         return item;
     });
     $("polls").replaceChildren(...(items.length ? items : [made("li", "There is none yet.")]));
@@ -121,7 +134,7 @@ function formValues() {
 
 async function enter(poll) {
     here.poll = poll;
-    const name = $("voter").value.trim() || localStorage.getItem("ebca-voter") || "me";
+    const name = voterName();
     $("voter").value = name;
     localStorage.setItem("ebca-voter", name);
     here.voter = (await ask("voters", {name})).voter;
@@ -144,7 +157,7 @@ function display(view) {
     $("making").textContent = poll.making ? "Pause making pictures" : "Make the missing pictures";
     $("making").hidden = !poll.making && !waiting(poll) && !poll.pairs.failed;
     $("undo").disabled = !view.done;
-    for (const each of ["prompt", "pictures"]) $(each).hidden = !pair;
+    for (const each of ["ask", "prompt", "pictures"]) $(each).hidden = !pair;
     if (poll.problem) {
         complain(poll.problem);
         $("problem").dataset.of = "making";
