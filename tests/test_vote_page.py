@@ -297,6 +297,33 @@ def test_the_list_says_what_is_left_to_vote_on(page: Page, address: str, one: Se
     assert listed() == "3 pairs to vote on, 1 not made yet, 1 could not be made"
 
 
+@pytest.mark.parametrize("width", [800, 1400])
+def test_nothing_stands_alone_or_beside_the_page(
+    page: Page, address: str, one: Service, width: int
+) -> None:
+    """The explanation of # is one text, and the table has room."""
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        page.goto(address)
+        VotePage(page, page).fill("prompts", "own")
+        mark, text = page.locator("#own code").bounding_box(), page.locator("#own").bounding_box()
+        assert mark
+        assert text
+        assert mark["x"] > text["x"] + 100
+        listed = [f"{'two animals' if n % 2 else 'a few colours'} {n}" for n in range(40)]
+        kinds = [f"# {prompt[:-2].strip()}\n{prompt}" for prompt in listed]
+        poll = made(one, {"prompts": "own", "list": "\n".join(kinds)})
+        cast(one._store, poll, dict.fromkeys(listed, "b"), "somebody with a long name")
+        cast(one._store, poll, {each: "ab"[n % 3 > 0] for n, each in enumerate(listed)})
+        page.goto(f"{address}#result/{poll}")
+        page.locator("#result").wait_for()
+        for box in ("#table", "html"):
+            size = page.locator(box).evaluate("box => [box.scrollWidth, box.clientWidth]")
+            assert size[0] <= size[1], box
+    finally:
+        page.set_viewport_size({"width": 1200, "height": 900})
+
+
 @pytest.mark.parametrize(
     ("choices", "headline", "cell"),
     [

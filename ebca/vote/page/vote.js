@@ -243,10 +243,11 @@ function fillTable(found) {
         const cells = [name, tally.count, tally.a, tally.b, tally.same, tally.bad, tally.preferred, tally.p_written, tally.more];
         const line = document.createElement("tr");
         line.append(...cells.map((cell) => made(tag, cell, {dir: "auto"})));
+        line.firstChild.title = name; // a long one is cut
         return line;
     };
     const head = document.createElement("tr");
-    head.append(...["", "pairs", "A", "B", "the same", "both bad", "preferred", "p", "pairs still needed"].map((text) => made("th", text, {scope: "col"})));
+    head.append(...["", "pairs", "A", "B", "the same", "both bad", "preferred", "p", "still needed"].map((text) => made("th", text, {scope: "col"})));
     const rows = [head, row("together", found.together)];
     if (found.kinds.length > 1) rows.push(...found.kinds.map((each) => row(each.kind, each)));
     if (found.voters.length > 1) rows.push(...found.voters.map((each) => row(`voter ${each.name}`, each)));
