@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from test_vote_store import HOSTILE
-from votes import COLOURS, made, served, service
+from votes import COLOURS, cast, made, served, service
 
 from ebca.vote.service import Service
 
@@ -106,8 +106,7 @@ def test_a_key_that_is_held_or_meant_for_something_else_is_no_vote(
     vote.find("#voter").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Backspace")
-    vote.find("#voter").fill("Ada")
-    vote.find("#voter").blur()
+    vote.voter("Ada")
     page.wait_for_timeout(300)
     assert vote.done == 0
     vote._seen()
@@ -129,8 +128,7 @@ def test_a_reload_goes_on_where_it_was_and_voters_are_apart(page: Page, address:
     page.reload()
     expect(vote.find("#progress")).to_have_text(re.compile("^1 of 3"))
     assert vote.prompt == seen
-    vote.find("#voter").fill("somebody else")
-    vote.find("#voter").blur()
+    vote.voter("somebody else")
     expect(vote.find("#progress")).to_have_text(re.compile("^0 of 3"))
     vote.press("ArrowDown")
     vote.result()
@@ -173,8 +171,7 @@ def test_another_voter_sees_the_pair_as_it_is_for_them(
     vote.all_made(1)
     (poll,) = one._store.polls()
     for name in "abcdefgh":
-        vote.find("#voter").fill(name)
-        vote.find("#voter").blur()
+        vote.voter(name)
         expect(vote.find("#progress")).to_have_text(re.compile("^0 of 1"))
         vote._seen()
         colour = vote.find(".picture img").first.evaluate(
@@ -194,8 +191,7 @@ def test_a_picture_that_is_gone_is_told(page: Page, address: str, one: Service) 
     vote.all_made(2)
     for file in one._store.folder.rglob("*.png"):
         file.unlink()
-    vote.find("#voter").fill("another")  # whose pictures are asked for anew
-    vote.find("#voter").blur()
+    vote.voter("another")  # whose pictures are asked for anew
     expect(vote.find("#problem")).to_contain_text("cannot be loaded")
     page.reload()
     vote.find("#making").click()
@@ -211,8 +207,7 @@ def test_hostile_texts_are_shown_as_they_are(page: Page, address: str, one: Serv
     page.reload()
     vote = VotePage(page, page)
     vote.begin("\n".join(f"# {text[:60]}\n{text}" for text in TEXTS), name=HOSTILE[0])
-    vote.find("#voter").fill(HOSTILE[0])
-    vote.find("#voter").blur()
+    vote.voter(HOSTILE[0])
     expect(vote.find("#progress")).to_have_text(re.compile(f"^0 of {len(TEXTS)}"))
     vote.all_made(len(TEXTS))
     seen = set()
@@ -276,6 +271,85 @@ def test_votes_are_saved_and_added_from_a_file(
     expect(vote.find("#problem")).to_contain_text("cannot be mixed")
 
 
+def test_the_list_says_what_is_left_to_vote_on(page: Page, address: str, one: Service) -> None:
+    page.goto(address)
+    vote = VotePage(page, page)
+
+    def listed() -> str:
+        vote.find("#booth a").first.click()
+        vote.find("#polls li").wait_for()
+        told = str(vote.find("#polls li span").nth(1).inner_text())
+        vote.find("#polls a").first.click()
+        vote.find("#booth").wait_for()
+        return told.removeprefix("off against defaults; ")
+
+    vote.begin("a cat\na dog\nrefused\nidentical twins")
+    vote.all_made(2)
+    assert listed() == "2 pairs to vote on, 1 could not be made"
+    vote.press("ArrowUp")
+    assert listed() == "1 of 2 pairs left to vote on, 1 could not be made"
+    vote.press("ArrowUp")
+    expect(vote.find("#ask")).to_be_hidden()
+    assert listed() == "you have voted on all 2 pairs, 1 could not be made"
+    one._store.add_pairs(1, [("k", "a bird", 1)])
+    assert listed() == "1 of 3 pairs left to vote on, 1 not made yet, 1 could not be made"
+    vote.voter("another")
+    assert listed() == "3 pairs to vote on, 1 not made yet, 1 could not be made"
+
+
+@pytest.mark.parametrize("width", [800, 1400])
+def test_nothing_stands_alone_or_beside_the_page(
+    page: Page, address: str, one: Service, width: int
+) -> None:
+    """The explanation of # is one text, and the table has room."""
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        page.goto(address)
+        VotePage(page, page).fill("prompts", "own")
+        mark, text = page.locator("#own code").bounding_box(), page.locator("#own").bounding_box()
+        assert mark
+        assert text
+        assert mark["x"] > text["x"] + 100
+        listed = [f"{'two animals' if n % 2 else 'a few colours'} {n}" for n in range(40)]
+        kinds = [f"# {prompt[:-2].strip()}\n{prompt}" for prompt in listed]
+        poll = made(one, {"prompts": "own", "list": "\n".join(kinds)})
+        cast(one._store, poll, dict.fromkeys(listed, "b"), "somebody with a long name")
+        cast(one._store, poll, {each: "ab"[n % 3 > 0] for n, each in enumerate(listed)})
+        page.goto(f"{address}#result/{poll}")
+        page.locator("#result").wait_for()
+        for box in ("#table", "html"):
+            size = page.locator(box).evaluate("box => [box.scrollWidth, box.clientWidth]")
+            assert size[0] <= size[1], box
+    finally:
+        page.set_viewport_size({"width": 1200, "height": 900})
+
+
+@pytest.mark.parametrize(
+    ("choices", "headline", "cell"),
+    [
+        ("aaaaaabbb", "Still open: A (off) is ahead of B (defaults) in 67 % [35, 88] of 9"
+         " decisions, p = 0.508. The interval has 50 % in it, so this may be chance.",
+         "open: A 67 % [35, 88]"),
+        ("aaaaaaaab", "A (off) is preferred to B (defaults) in 89 % [57, 98] of 9 decisions,"
+         " p = 0.039.", "A 89 % [57, 98]"),
+        ("bbbbbbbbb", "B (defaults) is preferred to A (off) in 100 % [70, 100] of 9 decisions,"
+         " p = 0.004.", "B 100 % [70, 100]"),
+        ("aaaabbbb", "A tie so far: A (off) and B (defaults) are each preferred in 50 % [22, 78]"
+         " of 8 decisions, p = 1.000.", "tie: 50 % [22, 78]"),
+        ("", "Nobody has voted yet.", ""),
+    ],
+)  # fmt: skip
+def test_the_headline_names_the_winner(
+    page: Page, address: str, one: Service, choices: str, headline: str, cell: str
+) -> None:
+    listed = [f"prompt {n}" for n in range(9)]
+    poll = made(one, {"prompts": "own", "list": "\n".join(listed), "a": "off", "b": "defaults"})
+    cast(one._store, poll, dict(zip(listed, choices, strict=False)))
+    page.goto(f"{address}#result/{poll}")
+    expect(page.locator("#verdict")).to_have_text(headline)
+    expect(page.locator("#table tr").nth(1).locator("td").nth(6)).to_have_text(cell)
+
+
 @pytest.mark.diffusers
 @pytest.mark.skipif(os.name == "nt", reason="stops the program as Ctrl+C does")
 def test_the_command_makes_pictures_of_the_small_model_to_vote_on(
@@ -308,8 +382,7 @@ def test_the_command_makes_pictures_of_the_small_model_to_vote_on(
 
 def _verdict(folder: Path) -> str:
     from ebca.vote.results import result
-    from ebca.vote.sheet import verdict
     from ebca.vote.store import Store
 
     store = Store(folder)
-    return verdict(result(store, store.poll(1))["together"])
+    return str(result(store, store.poll(1))["together"]["verdict"])

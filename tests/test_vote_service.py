@@ -183,6 +183,15 @@ def test_a_vote_from_the_form_to_the_result(one: Service, voter: int) -> None:
     assert (told["a"], told["b"], told["count"]) == (0, 3, 3)
 
 
+def test_the_list_says_what_a_voter_has_done(one: Service, voter: int) -> None:
+    poll = made(one, FORM)
+    for pair in one._store.pairs(poll)[:2]:
+        ask(one, f"pairs/{pair.id}", {"voter": voter, "choice": "left"})
+    done = {n: ask(one, f"state?voter={n}")["polls"][0]["done"] for n in ("me", "you", "")}
+    assert done == {"me": 2, "you": 0, "": 0}
+    assert ask(one, "state")["polls"][0]["done"] == 0
+
+
 def test_an_undone_pair_is_shown_again_as_it_was(one: Service, voter: int) -> None:
     poll = made(one, FORM)
     first = ask(one, f"polls/{poll}/next?voter={voter}")

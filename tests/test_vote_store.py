@@ -22,7 +22,7 @@ from votes import FACTS, poll_of
 from ebca.settings import SettingsError
 from ebca.vote.database import StoreError
 from ebca.vote.exchange import as_csv, as_json, differences, take_in
-from ebca.vote.store import CHOICES, Store, as_stored, fingerprint
+from ebca.vote.store import CHOICES, Store, Vote, as_stored, fingerprint
 
 HOSTILE = [
     "<script>alert(1)</script> & <img src=x onerror=alert(2)>",
@@ -100,6 +100,31 @@ def test_undo_takes_back_one_s_own_last_vote_in_this_poll(store: Store) -> None:
     assert store.undo(poll.id, me) is None
     assert [vote.voter for vote in store.votes(poll.id)] == ["you"]
     assert store.done(other.id, me) == 1
+
+
+def test_what_is_done_is_of_the_pairs_that_are_asked_about(store: Store) -> None:
+    """Votes from elsewhere, on pairs without pictures here, are neither counted nor taken back."""
+    poll, me = poll_of(store, 3), store.voter("me")
+    store.add_pairs(poll.id, [("k", "far away", 1)], state="elsewhere")
+    store.add_votes(poll.id, [Vote("me", "k", "far away", 1, "a", True, "2026-01-01")])
+    assert (store.done(poll.id, me), store.undo(poll.id, me)) == (0, None)
+    pairs = store.pairs(poll.id, "ready")
+    for pair in pairs:
+        store.cast(pair.id, me, "left")
+    store.set_state(pairs[0].id, "wanted")  # its pictures are gone, and will be there again
+    assert store.done(poll.id, me) == 3
+    store.set_state(pairs[2].id, "failed")
+    assert store.undo(poll.id, me) == pairs[1].id
+    assert [vote.prompt for vote in store.votes(poll.id)] == [
+        "far away", pairs[0].prompt, pairs[2].prompt,
+    ]  # fmt: skip
+
+
+def test_a_voter_is_known_by_name_and_nobody_is_made_by_asking(store: Store) -> None:
+    assert store.known("Ada") == store.known("") == 0
+    number = store.voter("Ada")
+    assert store.known(" Ada ") == number
+    assert store.known("ada") == 0
 
 
 def test_a_voter_has_one_number_whatever_the_spaces_and_must_have_a_name(store: Store) -> None:

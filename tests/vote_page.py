@@ -40,6 +40,13 @@ class VotePage:
     def all_made(self, count: int) -> None:
         expect(self.find("#progress")).to_contain_text(f"{count} made", timeout=PATIENCE)
 
+    def voter(self, name: str) -> None:
+        """Another voter; what they see is there when this returns."""
+        with self.page.expect_response("**/api/voters"):
+            self.find("#voter").fill(name)
+            self.find("#voter").blur()
+        expect(self.find("body")).not_to_have_attribute("aria-busy", "true")
+
     @property
     def prompt(self) -> str:
         return str(self.find("#prompt").text_content())

@@ -93,6 +93,15 @@ def poll_of(store: Store, prompts: int, kinds: int = 1, facts: dict[str, Any] = 
     return poll
 
 
+def cast(store: Store, poll: int, choices: dict[str, str], name: str = "me") -> None:
+    """Votes of one voter: prompt -> `a`, `b`, `same` or `bad`."""
+    voter = store.voter(name)
+    for pair in store.pairs(poll):
+        left, right = "ab" if store.a_is_left(pair.id, voter) else "ba"
+        if (choice := choices.get(pair.prompt)) is not None:
+            store.cast(pair.id, voter, {left: "left", right: "right"}.get(choice, choice))
+
+
 def made(service: Service, given: dict[str, Any]) -> int:
     """A poll of the form's values, whose pairs have been made."""
     poll = service.add(given)

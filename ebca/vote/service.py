@@ -109,10 +109,14 @@ class Service:
     def _poll(self, number: str) -> Poll:
         return self._store.poll(int(number))
 
-    def _state(self, _: Given) -> Given:
-        """All that the first view and the form show."""
+    def _state(self, query: Given) -> Given:
+        """All that the first view and the form show; `done` is of the voter of that name."""
+        voter = self._store.known(read_text(query, "voter"))
         return {
-            "polls": [self._told(poll) for poll in self._store.polls()],
+            "polls": [
+                {**self._told(poll), "done": self._store.done(poll.id, voter)}
+                for poll in self._store.polls()
+            ],
             "sets": [
                 {"name": name, "title": title, "count": len(make())}
                 for name, (title, make) in SETS.items()

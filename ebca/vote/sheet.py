@@ -17,38 +17,29 @@ def sheet(result: dict[str, Any], font: Callable[[int], Any]) -> Image.Image:
     """A bar for all votes and one for each kind of prompt, with the figures beside them."""
     kinds = result["kinds"][:_MOST_KINDS]
     several = len(result["kinds"]) > 1
-    picture = Image.new("RGB", (_WIDTH, 400 + 100 * len(kinds)), "white")
+    picture = Image.new("RGB", (_WIDTH, 600 + 170 * len(kinds)), "white")
     pen = _Pen(ImageDraw.Draw(picture), font)
     poll, together = result["poll"], result["together"]
     pen.line(poll["name"] or "A blind vote", 28)
     pen.line(f"A: {poll['a']}", 18)
     pen.line(f"B: {poll['b']}", 18)
     pen.bar(together)
-    pen.line(verdict(together), 22)
+    pen.lines(together["verdict"], 22)
     voters = len(result["voters"])
     pen.line(
-        f"{together['count']} pairs, {voters} voter{'s' * (voters != 1)}; B or A, without ties,"
-        " with 95 % Wilson interval; exact sign test", 15,
+        f"{together['count']} pairs, {voters} voter{'s' * (voters != 1)}; ties are no decisions; in"
+        " brackets the 95 % Wilson interval; exact sign test", 15,
     )  # fmt: skip
     if several:
-        pen.down(20)
         for each in kinds:
-            pen.line(f"{each['kind']}: {verdict(each)}", 16)
+            pen.down(20)
+            pen.line(each["kind"], 18)
             pen.bar(each)
+            pen.lines(each["verdict"], 15)
+        pen.down(20)
     facts = poll["facts"]
     pen.line(f"{facts.get('model', '')}, {facts.get('host', '')}, EBCA {poll['version']}", 15)
     return picture.crop((0, 0, _WIDTH, pen.y + _MARGIN - 12))
-
-
-def verdict(tally: dict[str, Any]) -> str:
-    """The preference in words."""
-    if tally["preference"] is None:
-        return "nobody has preferred A or B yet" if not tally["count"] else "ties only"
-    share, low, high = (100 * value for value in tally["preference"])
-    return (
-        f"B in {share:.0f} % [{low:.0f}, {high:.0f}] of {tally['a'] + tally['b']} decisions,"
-        f" p = {tally['p']:.2g}"
-    )
 
 
 class _Pen:
@@ -60,14 +51,26 @@ class _Pen:
     def down(self, pixels: int) -> None:
         self.y += pixels
 
+    def lines(self, text: str, size: int) -> None:
+        """As many lines as it takes."""
+        line = ""
+        for word in text.split(" "):  # and not at the spaces that keep figures together
+            if line and not self._fits(f"{line} {word}", self._font(size)):
+                self.line(line, size)
+                line = ""
+            line = f"{line} {word}".strip()
+        self.line(line, size)
+
     def line(self, text: str, size: int) -> None:
         """One line; what is too long for it ends in dots."""
         font, text = self._font(size), " ".join(text.split())
-        room = _WIDTH - 2 * _MARGIN
-        while text and self._draw.textlength(text, font=font) > room:
+        while text and not self._fits(text, font):
             text = text[: min(len(text), 200) - 4].rstrip() + "..." if len(text) > 7 else ""
         self._draw.text((_MARGIN, self.y), text, fill="black", font=font)
         self.y += size + 12
+
+    def _fits(self, text: str, font: Any) -> bool:
+        return bool(self._draw.textlength(text, font=font) <= _WIDTH - 2 * _MARGIN)
 
     def bar(self, tally: dict[str, Any]) -> None:
         """The shares of what was said, A at the left and B at the right."""

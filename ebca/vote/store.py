@@ -53,6 +53,10 @@ class Pair(NamedTuple):
     note: str
 
 
+_ASKED = "state IN ('ready', 'wanted')"
+"""Of the pairs that a voter is asked about, now or when their pictures are made."""
+
+
 @dataclass(frozen=True)
 class Vote:
     """What a voter said of a pair: `choice` is one of `CHOICES`."""
@@ -178,13 +182,18 @@ class Store:
     def voter(self, name: str) -> int:
         """The number of a voter, who is made if there is none of that name. Raises SettingsError
         for a name that is none."""
-        name = " ".join(clean(name).split())
+        name = _one_line(name)
         if not 1 <= len(name) <= 80:
             raise SettingsError("voter", name[:80], "a name of 1 to 80 characters")
         with self._db.changing() as db:
             db.execute("INSERT INTO voters (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
             (number,) = db.execute("SELECT id FROM voters WHERE name = ?", (name,)).fetchone()
         return int(number)
+
+    def known(self, name: str) -> int:
+        """The number of a voter; 0, of whom there are no votes, if there is none of that name."""
+        rows = self._db.rows("SELECT id FROM voters WHERE name = ?", _one_line(name))
+        return int(rows[0][0]) if rows else 0
 
     def a_is_left(self, pair: int, voter: int) -> bool:
         """By chance, and the same whenever the voter sees the pair again."""
@@ -227,11 +236,12 @@ class Store:
             raise StoreError(f"There is no voter {voter}.")
 
     def undo(self, poll: int, voter: int) -> int | None:
-        """Take a voter's last vote back; the pair's number, or None if there is no vote."""
+        """Take back a voter's last vote of those that `done` counts; the pair's number, or None if
+        there is no such vote."""
         with self._db.changing() as db:
             row = db.execute(
                 "SELECT votes.id, pair FROM votes JOIN pairs ON pairs.id = votes.pair"
-                " WHERE poll = ? AND voter = ? ORDER BY votes.id DESC LIMIT 1",
+                f" WHERE poll = ? AND voter = ? AND {_ASKED} ORDER BY votes.id DESC LIMIT 1",
                 (poll, voter),
             ).fetchone()
             if row is None:
@@ -269,10 +279,10 @@ class Store:
             return db.total_changes - before
 
     def done(self, poll: int, voter: int) -> int:
-        """How many votes a voter has cast in a poll."""
+        """On how many of the pairs that are asked about here a voter has voted."""
         ((count,),) = self._db.rows(
             "SELECT count(*) FROM votes JOIN pairs ON pairs.id = votes.pair"
-            " WHERE poll = ? AND voter = ?", poll, voter,
+            f" WHERE poll = ? AND voter = ? AND {_ASKED}", poll, voter,
         )  # fmt: skip
         return int(count)
 
@@ -282,6 +292,10 @@ class Store:
             "SELECT state, count(*) FROM pairs WHERE poll = ? GROUP BY state", poll
         )
         return dict(rows)
+
+
+def _one_line(name: str) -> str:
+    return " ".join(clean(name).split())
 
 
 def _poll(row: Sequence[Any]) -> Poll:

@@ -223,8 +223,7 @@ def test_a_vote_in_the_tab(in_tab: Any, votes: Votes) -> None:
     hostile = '<b>a cat</b> & a "dog", <script>alert(1)</script>'
     fields = {"width": "64", "height": "64", "steps": "2"}
     in_tab.begin(f"{hostile}\na cat and a dog\na red car and a crown", name="in the tab", **fields)
-    in_tab.find("#voter").fill("in the tab")
-    in_tab.find("#voter").blur()
+    in_tab.voter("in the tab")
     in_tab.find("#pictures").wait_for()
     poll = votes.ask("state")["polls"][0]
     assert poll["name"] == "in the tab"

@@ -53,6 +53,8 @@ function show(name) {
     for (const each of ["home", "booth", "result"]) $(each).hidden = each !== name;
 }
 
+const pairs = (count) => `${count} pair${count === 1 ? "" : "s"}`;
+
 // All votes, and a new one
 
 function waiting(poll) {
@@ -63,14 +65,27 @@ function ready(poll) {
     return poll.pairs.ready || 0;
 }
 
+// What a voter has still to do in a poll of the list.
+function left(poll) {
+    const all = ready(poll) + waiting(poll), rest = all - poll.done;
+    const told = !all ? "no pairs to vote on" : !rest ? `you have voted on ${all === 1 ? "the one pair" : `all ${all} pairs`}` : poll.done ? `${rest} of ${pairs(all)} left to vote on` : `${pairs(all)} to vote on`;
+    const missing = waiting(poll) ? `, ${waiting(poll)} ${poll.making ? "being made" : "not made yet"}` : "";
+    const failed = poll.pairs.failed ? `, ${poll.pairs.failed} could not be made` : "";
+    return told + missing + failed;
+}
+
+function voterName() {
+    return $("voter").value.trim() || localStorage.getItem("ebca-voter") || "me";
+}
+
 async function home() {
-    const state = await ask("state");
+    const state = await ask(`state?voter=${encodeURIComponent(voterName())}`);
     const items = state.polls.map((poll) => {
         const item = document.createElement("li");
-        const count = Object.values(poll.pairs).reduce((sum, each) => sum + each, 0);
         const name = made("span", poll.name || `Vote ${poll.id}`, {dir: "auto"});
-        item.append(name, made("span", `${poll.a} against ${poll.b}; ${ready(poll)} of ${count} pairs to vote on${poll.making ? ", more are being made" : ""}`));
-        item.append(made("a", "Vote", {href: `#vote/${poll.id}`}), made("a", "Result", {href: `#result/${poll.id}`}));
+        const links = made("span", "", {className: "links"});
+        links.append(made("a", "Vote", {href: `#vote/${poll.id}`}), made("a", "Result", {href: `#result/${poll.id}`}));
+        item.append(name, made("span", `${poll.a} against ${poll.b}; ${left(poll)}`), links);
         return item;
     });
     $("polls").replaceChildren(...(items.length ? items : [made("li", "There is none yet.")]));
@@ -119,7 +134,7 @@ function formValues() {
 
 async function enter(poll) {
     here.poll = poll;
-    const name = $("voter").value.trim() || localStorage.getItem("ebca-voter") || "me";
+    const name = voterName();
     $("voter").value = name;
     localStorage.setItem("ebca-voter", name);
     here.voter = (await ask("voters", {name})).voter;
@@ -142,7 +157,7 @@ function display(view) {
     $("making").textContent = poll.making ? "Pause making pictures" : "Make the missing pictures";
     $("making").hidden = !poll.making && !waiting(poll) && !poll.pairs.failed;
     $("undo").disabled = !view.done;
-    for (const each of ["prompt", "pictures"]) $(each).hidden = !pair;
+    for (const each of ["ask", "prompt", "pictures"]) $(each).hidden = !pair;
     if (poll.problem) {
         complain(poll.problem);
         $("problem").dataset.of = "making";
@@ -197,34 +212,20 @@ function undo() {
 
 // The result
 
-const percent = (value) => `${Math.round(100 * value)} %`;
-
-function preference(tally) {
-    if (!tally.preference) return "";
-    const [share, low, high] = tally.preference;
-    return `${percent(share)} [${percent(low)}, ${percent(high)}]`;
-}
-
-function small(p) {
-    return p < 0.001 ? "< 0.001" : p.toFixed(3);
-}
-
 async function result(poll) {
     const found = await ask(`polls/${poll}/result`);
     const all = found.together;
     $("to-booth").href = `#vote/${poll}`;
     $("result-name").textContent = found.poll.name || `Vote ${poll}`;
-    $("verdict").textContent = all.preference
-        ? `B (${found.poll.b}) is preferred to A (${found.poll.a}) in ${preference(all)} of ${all.a + all.b} decisions, p = ${small(all.p)}.`
-        : "Nobody has preferred A or B yet.";
+    $("verdict").textContent = all.verdict;
     const notes = [
-        "In brackets: 95 % Wilson interval, of all decisions; ties are none. p: two-sided exact sign test.",
+        "In brackets: the 95 % Wilson interval, of all decisions; ties are none. p: two-sided exact sign test.",
         `Ties: ${all.same} the same, ${all.bad} both bad.`,
         all.more ? `To see a difference of 10 points (p < 0.05, power 80 %), some ${all.needed} pairs are needed: ${all.more} more.` : `These are enough pairs to see a difference of 10 points (some ${all.needed} are needed at p < 0.05, power 80 %).`
     ];
-    if (found.over_prompts) notes.push(`Some prompts have several pictures, which are alike: with whole prompts drawn, ${preference({preference: found.over_prompts})}.`);
-    if (found.pairs.identical) notes.push(`In ${found.pairs.identical} pairs A and B are the same, pixel for pixel; nobody is asked about these.`);
-    if (found.pairs.failed) notes.push(`${found.pairs.failed} pairs could not be made.`);
+    if (all.by_prompt) notes.push(`Some prompts have several pictures, which are alike: with whole prompts drawn, ${all.by_prompt}.`);
+    if (found.pairs.identical) notes.push(`In ${pairs(found.pairs.identical)} A and B are the same, pixel for pixel; nobody is asked about such pairs.`);
+    if (found.pairs.failed) notes.push(`${pairs(found.pairs.failed)} could not be made.`);
     $("notes").textContent = notes.join(" ");
     fillTable(found);
     $("agreement").textContent = agreement(found);
@@ -239,13 +240,14 @@ async function result(poll) {
 
 function fillTable(found) {
     const row = (name, tally, tag = "td") => {
-        const cells = [name, tally.count, tally.a, tally.b, tally.same, tally.bad, preference(tally), small(tally.p), tally.more];
+        const cells = [name, tally.count, tally.a, tally.b, tally.same, tally.bad, tally.preferred, tally.p_written, tally.more];
         const line = document.createElement("tr");
         line.append(...cells.map((cell) => made(tag, cell, {dir: "auto"})));
+        line.firstChild.title = name; // a long one is cut
         return line;
     };
     const head = document.createElement("tr");
-    head.append(...["", "pairs", "A", "B", "the same", "both bad", "B or A", "p", "pairs still needed"].map((text) => made("th", text, {scope: "col"})));
+    head.append(...["", "pairs", "A", "B", "the same", "both bad", "preferred", "p", "still needed"].map((text) => made("th", text, {scope: "col"})));
     const rows = [head, row("together", found.together)];
     if (found.kinds.length > 1) rows.push(...found.kinds.map((each) => row(each.kind, each)));
     if (found.voters.length > 1) rows.push(...found.voters.map((each) => row(`voter ${each.name}`, each)));
