@@ -130,13 +130,13 @@ def fill_in(txt2img: Tab) -> None:
     assert txt2img.values() == IN_TXT2IMG
 
 
-def test_a_new_user_sees_six_controls_and_opening_enables(webui: WebUIPage) -> None:
+def test_a_new_user_sees_five_controls_and_opening_enables(webui: WebUIPage) -> None:
     tab = webui.txt2img
     assert not tab.enabled
     tab.enable()
     assert tab.enabled
     visible = {name for name in fields() if name != "enabled" and tab.control(name).is_visible()}
-    shown = {"preset", "subjects", "regions", "gamma_attn", "gamma_norm", "and_means"}
+    shown = {"preset", "subjects", "regions", "gamma_attn", "and_means"}
     assert visible == shown
     tab.unfold()
     assert all(tab.control(name).is_visible() for name in tab.shown)
@@ -230,8 +230,9 @@ def test_a_bad_value_is_told_and_the_next_job_works(txt2img: Tab, webui: WebUIPa
     clean = webui.pixels(txt2img) if txt2img.generate() else b""
     txt2img.enable()
     txt2img.unfold()
-    txt2img.set("token_weights", "tree:2")
-    message = "EBCA: token_weights is 'tree', but must be words of the prompt, as they stand there."
+    txt2img.set("token_weights", "tree:-2")
+    label = "“Words to bring out more or less”"
+    message = f"EBCA: {label} is -2.0, but must be a number from 0 to 100."
     assert message in txt2img.generate()
     assert txt2img.find("#html_log_{} .error").is_visible()
     txt2img.set("token_weights", "car:2")
@@ -247,7 +248,7 @@ LEFT = "AND is left to the WebUI: 2 prompts, each calculated in full."
 LINES = {
     PROMPT: SHOWS,
     "a car AND grass :0.4": "Adds after AND: “grass” +0.4.",
-    "a red car": "Fewer than two subjects found. If there are more, name them in Subjects.",
+    "a red car": "Fewer than two subjects found. If there are more, click them below.",
     "a AND b AND_PERP c": "AND is left to the extension that knows AND_PERP",
     "a car AND grass :-101": "EBCA: prompt is 'grass :-101'",
     "a car :0 AND grass": "EBCA: prompt is 'a car :0', but must be a main prompt",
@@ -277,26 +278,30 @@ def test_the_line_follows_the_controls(txt2img: Tab, webui: WebUIPage) -> None:
     says(LEFT)
     txt2img.unfold()
     txt2img.set("token_weights", "tree:2")
-    says("token_weights is 'tree', but must be words of the prompt")
+    says("Without effect: “tree” in “Words to bring out more or less”, not in the prompt.")
     txt2img.set("token_weights", "red car:-2")
-    says("EBCA: token_weights is -2.0, but must be a number from 0 to 100.")
+    says("EBCA: “Words to bring out more or less” is -2.0, but must be a number from 0 to 100.")
     txt2img.set("token_weights", "")
     txt2img.set_prompt("a blue crown")
-    says("Fewer than two subjects found. If there are more, name them in Subjects.")
+    says("Fewer than two subjects found. If there are more, click them below.")
     txt2img.set_prompt("red car, blue crown")
     txt2img.set("subjects", "car, crown")
     says("Will try to show all of: “car”, “crown”.")
     txt2img.set("subjects", "car, tree")
-    says("The prompt does not have: “tree”.")
+    says("One subject is too few: click a second one below.")
+    says("Without effect: “tree” in “Subjects”, not in the prompt.")
     txt2img.set("subjects", "car")
-    says("subjects is 'car', but must be two or more, such as 'cat, red hat', or none.")
+    says("One subject is too few: click a second one below.")
     txt2img.set("subjects", "")
     txt2img.set_prompt(PROMPT)
     txt2img.set("layers", "90-99")
-    says("layers is '90-99', but must be made of parts that name layers of this model")
+    says("“Attention layers” is '90-99', but must be made of parts that name layers of this model")
     txt2img.set("layers", "all")
     txt2img.set("start", 1)
-    says("EBCA: start is 1.0, but must be less than stop, which is 1.")
+    says(
+        "EBCA: “Paper's update from” is 1.0, but must be less than “Paper's update until”, which is"
+        " 1."
+    )
     txt2img.set("start", 0)
     txt2img.set_prompt("a red car")
     txt2img.set("preset", "paper: stylise")

@@ -205,6 +205,7 @@ def test_a_refusal_is_one_line_in_the_console(
     assert "The job was refused. EBCA: gamma_attn is 99" in refused
     assert "Traceback" not in refused
     assert "Traceback" in report(lambda: int("seven"))
+    host.errors.clear()
 
 
 def test_on_a_page_what_is_left_over_is_said_and_refuses_nothing(host: Host) -> None:
