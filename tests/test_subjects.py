@@ -95,6 +95,45 @@ def test_what_is_held_belongs_to_who_holds_it(prompt):
     assert list(find_subjects(prompt)) == HELD[prompt]
 
 
+TOUCHING = [
+    "two girls hugging",
+    "man and woman dancing tango",
+    "1girl, 1boy, hug from behind, night",
+    "1boy, 1girl, piggyback",
+    "a princess kisses a frog, a knight watching",
+    "a boy snuggled up to a big bear",
+    "a scarecrow dancing with a crow",
+    "a soldier and his wife in a tight embrace",
+    "a puppy and a kitten sleeping on top of each other",
+    "a man and a woman in each other's arms",
+    "a boy with his arms around a horse",
+]
+APART = {
+    "1girl, 1boy, holding hands": ["1girl", "1boy"],
+    "a man and a woman holding each other's hands": ["a man", "a woman"],
+    "two girls hugging beside a snowman": ["two girls", "a snowman"],
+    "a couple kissing next to a red car": ["a couple", "a red car"],
+    "a ballerina dancing next to a piano": ["a ballerina", "a piano"],
+    "a dancing bear and a clown": ["a dancing bear", "a clown"],
+    "a girl hugging her teddy bear beside a cat": ["a girl", "a cat"],
+    "a girl riding a bear": ["a girl", "a bear"],
+    "a cat chasing a dog": ["a cat", "a dog"],
+    "a boy playing with a puppy": ["a boy", "a puppy"],
+    "a knight facing a dragon": ["a knight", "a dragon"],
+    "a child looking at a lion": ["a child", "a lion"],
+}
+
+
+@pytest.mark.parametrize("prompt", TOUCHING)
+def test_two_that_touch_are_not_cut_apart(prompt):
+    assert find_subjects(prompt) == ()
+
+
+@pytest.mark.parametrize("prompt", APART)
+def test_who_only_stand_ride_or_play_together_stay_two(prompt):
+    assert list(find_subjects(prompt)) == APART[prompt]
+
+
 @pytest.mark.parametrize(
     ("verb", "does", "doing", "done"),
     [
@@ -129,7 +168,7 @@ who that they look fly can each other made background left close up half paintin
 """
 SMALL = sorted(
     grammar.ENGLISH | grammar.RIDDEN | grammar.CONSUME | {w for ws in grammar.LONG for w in ws}
-    | contact.HOLD | contact.HANDLE | contact.HELD_IN["in"]
+    | contact.HOLD | contact.HANDLE | contact.HUG | contact.CLING | contact.HELD_IN["in"]
 )  # fmt: skip
 SOME = sorted(lexicon().nouns)[::97] + sorted(lexicon().verbs)[::97] + sorted(lexicon().forms)[::97]
 ANY = st.sampled_from(WORDS.split()) | st.sampled_from(SMALL) | st.sampled_from(SOME)
@@ -155,7 +194,7 @@ HOSTILE = (
     "(", "[", "a cat with ", "[a:", "a, ", "big, ", "a big, ", "red and ", "word", "cat's ",
     "the a ", "cat ", "old ", "a cat and a dog, ", "\\(", ":", "1.1", "a.b.", "_",
     "<a:", "a-", "cat\n", "[|",
-    "holding a cat and ", "a cat in her lap ", "in his grip ",
+    "hug, ", "a girl dancing, ", "holding a cat and ", "a cat in her lap ", "in his grip ",
     "1girl, a witch, ", "a woman, the artist, ", "next to ", "on the left side ", "\u2019", "猫",
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""The words of holding: verbs, and where on a body something is held."""
+"""The words of holding and of touching: verbs, and where on a body something is held."""
 
 from __future__ import annotations
 
-from ebca.subjects.grammar import words
+from ebca.subjects.grammar import OWN, THEIRS, words
 
 HOLD = words(
     "hold carry wield clutch cradle grip grasp grab brandish hoist heft lift tote lug clasp clench"
@@ -40,3 +40,17 @@ HELD_IN |= {"leans on": HELD_IN["on"], "on_top_of": HELD_IN["on"], "atop": HELD_
 its own lap; it may be on its own back, so that is not here."""
 BAGS = words("pocket pouch bag handbag purse backpack basket satchel")
 """Of these only somebody's own: `in her bag`, not `in a bag`."""
+
+HUG = words("hug kiss embrace smooch cuddle canoodle spooning")
+"""Two must be there for these, named or not: `1girl, 1boy, hug`."""
+CLING = words("dance waltz tango snuggle nestle nuzzle huddle cling curl entwine intertwine")
+"""One does these alone as well: `a girl dancing` touches nobody, `dancing with a boy` does."""
+TOGETHER = CLING | words("cuddle canoodle spooning")
+"""`With` whom these are done is touched."""
+ENTWINED = (
+    ("piggyback",), ("arm", "in", "arm"), ("cheek", "to", "cheek"), ("princess", "carry"),
+    ("bridal", "carry"), ("lap", "pillow"), ("on", "lap"), ("on", "shoulders"), ("making", "out"),
+)  # fmt: skip
+"""Phrases that say the same; those with `each other` are read in touch.py."""
+TOWARDS = words("up with to against into onto close by tight") | THEIRS | OWN
+"""Between such a verb and whom it touches: `snuggled up to a bear`."""

@@ -145,6 +145,8 @@ def _is_handled(phrase: Phrase, animate: bool, verb: str) -> bool:
         return True
     if animate or not phrase.letter:
         return False
+    if verb in contact.HUG | contact.CLING:
+        return True
     alone = phrase.noun in contact.STANDS_ALONE or phrase.letter in "vhs"
     return verb in contact.HANDLE and not alone
 
