@@ -70,6 +70,7 @@ def test_what_was_understood_before_still_is(prompt):
 
 HELD = {
     "1girl, holding a sword, standing beside a dragon": ["1girl", "a dragon"],
+    "1girl, holding an axe, facing a troll": ["1girl", "a troll"],
     "a knight holding up a banner and a squire": ["a knight", "a squire"],
     "a girl holding a balloon and a dog in a hat": ["a girl", "a dog in a hat"],
     "a chef holding a knife, a fork and a spoon": [],
@@ -97,6 +98,7 @@ def test_what_is_held_belongs_to_who_holds_it(prompt):
 
 TOUCHING = [
     "two girls hugging",
+    "two girls hugging under a streetlight",
     "man and woman dancing tango",
     "1girl, 1boy, hug from behind, night",
     "1boy, 1girl, piggyback",
@@ -120,6 +122,7 @@ APART = {
     "a cat chasing a dog": ["a cat", "a dog"],
     "a boy playing with a puppy": ["a boy", "a puppy"],
     "a knight facing a dragon": ["a knight", "a dragon"],
+    "a man walking past a red car": ["a man", "a red car"],
     "a child looking at a lion": ["a child", "a lion"],
 }
 

@@ -45,6 +45,12 @@ BESIDE = words(
 )
 """Where another subject is, from one's own point of view."""
 
+UNDER = words("under underneath below beneath")
+OVERHEAD = words(
+    "streetlight streetlamp lamppost lamp light lantern chandelier sign blanket umbrella"
+)
+"""What somebody who is merely under it has around them, as a tree."""
+
 LONG = {
     ("next", "to"): "next_to", ("close", "to"): "near",
     ("on", "either", "side", "of"): "between", ("on", "both", "sides", "of"): "between",

@@ -166,9 +166,12 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
             seen += "hlw"
         if article == "the" and phrase.plural:  # `the keys` of what was named
             return Verdict.OTHER
+        if link in grammar.UNDER and phrase.noun in grammar.OVERHEAD:
+            return Verdict.OTHER
         return Verdict.RELATED if article and letter and letter in seen else Verdict.OTHER
     if link in NEAR or link in ("by the", "held by"):
         named = article or (phrase.plural and link != "by the")
-        acts = animate or (link == "by the" and letter == "v")  # `chased by a missile`
+        # `chased by a missile`, `walking past a car`
+        acts = animate or (link in ("by the", "past", "toward", "towards") and letter == "v")
         return Verdict.RELATED if acts and named else Verdict.OTHER
     return Verdict.OTHER
