@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebca.subjects import Subject, find_subjects, grammar, read_subjects
+from ebca.subjects import Subject, contact, find_subjects, grammar, read_subjects
 from ebca.subjects.cli import main
 from ebca.subjects.lexicon import lexicon
 from tests.subjects.scorer import FOLDER, normal, read_corpus, score
@@ -68,6 +68,94 @@ def test_what_was_understood_before_still_is(prompt):
     assert list(find_subjects(prompt)) == AS_BEFORE[prompt]
 
 
+HELD = {
+    "1girl, holding a sword, standing beside a dragon": ["1girl", "a dragon"],
+    "1girl, holding an axe, facing a troll": ["1girl", "a troll"],
+    "a knight holding up a banner and a squire": ["a knight", "a squire"],
+    "a girl holding a balloon and a dog in a hat": ["a girl", "a dog in a hat"],
+    "a chef holding a knife, a fork and a spoon": [],
+    "a barista holding a cup of tea in one hand and a bun in the other": [],
+    "a queen wields an axe against an ogre": ["a queen", "an ogre"],
+    "a kitten carried by a girl": [],
+    "a bard playing a lute for a bride": ["a bard", "a bride"],
+    "a cat playing a piano next to a dog": ["a cat", "a piano", "a dog"],
+    "a woman with a dog in her arms": [],
+    "a pirate with a parrot on his shoulder and a monkey": [
+        "a pirate with a parrot on his shoulder", "a monkey",
+    ],
+    "an old man in an armchair, a little girl sitting on his lap": [],
+    "an owl with a mouse in its beak; a fox": ["an owl with a mouse in its beak", "a fox"],
+    "a woman with a cat on its hind legs": ["a woman", "a cat"],
+    "a dragon with a knight on its back": ["a dragon", "a knight"],
+    "a clown standing on his hands next to a poodle": ["a clown", "a poodle"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", HELD)
+def test_what_is_held_belongs_to_who_holds_it(prompt):
+    assert list(find_subjects(prompt)) == HELD[prompt]
+
+
+TOUCHING = [
+    "two girls hugging",
+    "two girls hugging under a streetlight",
+    "man and woman dancing tango",
+    "1girl, 1boy, hug from behind, night",
+    "1boy, 1girl, piggyback",
+    "a princess kisses a frog, a knight watching",
+    "a boy snuggled up to a big bear",
+    "a scarecrow dancing with a crow",
+    "a soldier and his wife in a tight embrace",
+    "a puppy and a kitten sleeping on top of each other",
+    "a man and a woman in each other's arms",
+    "a boy with his arms around a horse",
+]
+APART = {
+    "1girl, 1boy, holding hands": ["1girl", "1boy"],
+    "a man and a woman holding each other's hands": ["a man", "a woman"],
+    "two girls hugging beside a snowman": ["two girls", "a snowman"],
+    "a couple kissing next to a red car": ["a couple", "a red car"],
+    "a ballerina dancing next to a piano": ["a ballerina", "a piano"],
+    "a dancing bear and a clown": ["a dancing bear", "a clown"],
+    "a girl hugging her teddy bear beside a cat": ["a girl", "a cat"],
+    "a girl riding a bear": ["a girl", "a bear"],
+    "a cat chasing a dog": ["a cat", "a dog"],
+    "a boy playing with a puppy": ["a boy", "a puppy"],
+    "a knight facing a dragon": ["a knight", "a dragon"],
+    "a man walking past a red car": ["a man", "a red car"],
+    "a child looking at a lion": ["a child", "a lion"],
+}
+
+
+@pytest.mark.parametrize("prompt", TOUCHING)
+def test_two_that_touch_are_not_cut_apart(prompt):
+    assert find_subjects(prompt) == ()
+
+
+@pytest.mark.parametrize("prompt", APART)
+def test_who_only_stand_ride_or_play_together_stay_two(prompt):
+    assert list(find_subjects(prompt)) == APART[prompt]
+
+
+@pytest.mark.parametrize(
+    ("verb", "does", "doing", "done"),
+    [
+        ("hold", "holds", "holding", "held"), ("carry", "carries", "carrying", "carried"),
+        ("wield", "wields", "wielding", "wielded"), ("grip", "grips", "gripping", "gripped"),
+        ("clutch", "clutches", "clutching", "clutched"), ("heft", "hefts", "hefting", "hefted"),
+    ],
+)  # fmt: skip
+def test_every_form_of_a_verb_of_holding_is_one(verb, does, doing, done):
+    for prompt in (
+        f"a girl {doing} a cat",
+        f"a girl who {does} a cat",
+        f"two girls {verb} a cat",
+        f"1girl, {doing} cat, forest",
+        f"a cat {done} by a girl",
+    ):
+        assert find_subjects(prompt) == (), prompt
+
+
 def test_a_subject_tells_its_noun_and_its_place():
     prompt = "photo of (two (red:1.2) vans:1.1), and his tall,\n dark dog with a bone"
     assert read_subjects(prompt) == (
@@ -83,7 +171,8 @@ who that they look fly can each other made background left close up half paintin
 """
 SMALL = sorted(
     grammar.ENGLISH | grammar.RIDDEN | grammar.CONSUME | {w for ws in grammar.LONG for w in ws}
-)
+    | contact.HOLD | contact.HANDLE | contact.HUG | contact.CLING | contact.HELD_IN["in"]
+)  # fmt: skip
 SOME = sorted(lexicon().nouns)[::97] + sorted(lexicon().verbs)[::97] + sorted(lexicon().forms)[::97]
 ANY = st.sampled_from(WORDS.split()) | st.sampled_from(SMALL) | st.sampled_from(SOME)
 
@@ -108,6 +197,7 @@ HOSTILE = (
     "(", "[", "a cat with ", "[a:", "a, ", "big, ", "a big, ", "red and ", "word", "cat's ",
     "the a ", "cat ", "old ", "a cat and a dog, ", "\\(", ":", "1.1", "a.b.", "_",
     "<a:", "a-", "cat\n", "[|",
+    "hug, ", "a girl dancing, ", "holding a cat and ", "a cat in her lap ", "in his grip ",
     "1girl, a witch, ", "a woman, the artist, ", "next to ", "on the left side ", "\u2019", "猫",
 )  # fmt: skip
 

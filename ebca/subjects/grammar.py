@@ -26,7 +26,7 @@ OTHER = words(
     " too also just only then than as if but because though although however this's"
     " it's he's she's will would could may might must shall should do does did doing done"
     " together alone both either each other himself herself itself themselves yet"
-    " such etc away up down out o"
+    " such etc goodbye goodnight away up down out o"
 )
 PREPOSITIONS = words(
     "of in on at by to from with into onto inside within outside under underneath below beneath"
@@ -44,6 +44,12 @@ BESIDE = words(
     " next_to in_front_of on_top_of opposite inside beyond among amongst"
 )
 """Where another subject is, from one's own point of view."""
+
+UNDER = words("under underneath below beneath")
+OVERHEAD = words(
+    "streetlight streetlamp lamppost lamp light lantern chandelier sign blanket umbrella"
+)
+"""What somebody who is merely under it has around them, as a tree."""
 
 LONG = {
     ("next", "to"): "next_to", ("close", "to"): "near",
@@ -75,9 +81,12 @@ LONG = {
     ("at", "the", "bottom"): "where", ("on", "left"): "where", ("on", "right"): "where",
     ("in", "the", "air"): "where", ("on", "it"): "printed", ("on", "them"): "printed",
     ("printed", "on"): "as", ("but", "no"): "no", ("but", "not"): "not",
+    **{("in", one, "other", *hand): "other_hand"
+       for one in ("the", "its", "his", "her", "their") for hand in ((), ("hand",), ("paw",))},
 }  # fmt: skip
 """Phrases that count as one small word; `where` says where a subject is, and nothing is read of it
-yet, `background` that what stands there is scenery."""
+yet, `background` that what stands there is scenery, `other_hand` ends `a cup in one hand and a bun
+in the other`."""
 LONG_BY_FIRST = {
     first: sorted((words for words in LONG if words[0] == first), key=len, reverse=True)
     for first in {words[0] for words in LONG}
@@ -92,7 +101,8 @@ TAKES_OBJECT = words(
     " attack touch lift throw catch kick use cook hit smoke pull push grab stroke watch wield cast"
     " spread make show take raise grabbing look have write draw paint cover open close break cut"
     " clean wash build lead milk herd tame slay battle face follow pursue bite lick embrace bear"
-    " give get put shoot tie wave squeeze"
+    " give get put shoot tie wave squeeze clutch cradle grip grasp clench clasp brandish hoist"
+    " heft lug tote breastfeed dual-wield cuddle"
 )
 """Verbs whose -ing is followed by an object in a list of tags: `holding hands`, not
 `smiling girl`."""

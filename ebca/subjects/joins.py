@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ebca.subjects.held import joins_held
 from ebca.subjects.links import (
     ANIMATE,
     HAVE,
@@ -18,13 +19,15 @@ from ebca.subjects.links import (
 )
 from ebca.subjects.phrases import Phrase
 
-_NOTHING = ("as", "like", "is", "by", "about")
+_NOTHING = ("as", "like", "is", "by", "leans on", "about")
 """Links whose phrase is never there, nor what `and` adds to it."""
 
 
 def inherited(phrase: Phrase, last: Found) -> str:
     """The link of what `and` adds to the last phrase."""
     animate = phrase.letter in ANIMATE
+    if last.verdict is Verdict.HELD:
+        return last.link if joins_held(phrase, last) else START
     part = last.verdict is Verdict.PART or last.of_list is not None
     if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
         if (last.of_list and animate) or (last.verdict is Verdict.RELATED and not animate):

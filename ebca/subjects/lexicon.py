@@ -111,19 +111,16 @@ def lexicon() -> Lexicon:
     lists = {name: _unsqueeze(words) for name, _, words in (line.partition(" ") for line in lines)}
     nouns = {word: name for name, words in lists.items() if name in "patvfluwhksgymnzb"
              for word in words}  # fmt: skip
-    ours = {
-        word: line[0]
-        for line in (_FOLDER / "common.txt").read_text(encoding="ascii").splitlines()
-        for word in line.split()[1:]
-        if not line.startswith("#")
-    }
+    common = (_FOLDER / "common.txt").read_text(encoding="ascii").splitlines()
+    ours = {word: line[0] for line in common for word in line.split()[1:] if line[0] not in "#V"}
+    our_verbs = (word for line in common if line.startswith("V ") for word in line.split()[1:])
     for word in ours:  # the plural of one of ours is what it is
         nouns.pop(f"{word}s", None)
     nouns.update(ours)
     pairs = {name: dict(pair.split("=") for pair in lists[name]) for name in ("plural", "form")}
     return Lexicon(
         nouns,
-        frozenset(lists["V"]),
+        frozenset(lists["V"]).union(our_verbs),
         frozenset(lists["V!"]),
         frozenset(lists["J"]),
         frozenset(lists["J!"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ebca.subjects import grammar
+from ebca.subjects import contact, grammar
 from ebca.subjects.phrases import Phrase
 
 ANIMATE = frozenset("pag")
@@ -32,6 +32,7 @@ class Verdict(Enum):
     SUBJECT = "a subject, if the whole prompt does not say otherwise"
     RELATED = "a subject that stands in a relation to another one"
     PART = "a part of the subject before it"
+    HELD = "held by somebody, and no part of the text"
     OTHER = "neither"
 
 
@@ -52,6 +53,8 @@ class Found:
     previous: Found | None = field(default=None, repr=False)
     """The phrase before it in the prompt."""
     part_of: Found | None = field(default=None, repr=False)
+    owner: Found | None = field(default=None, repr=False)
+    """The subject that the phrase could be a part of, where it stands."""
     of_list: Found | None = field(default=None, repr=False)
     """The subject whose list of parts it may go on: `with lettuce, tomato and cheese`."""
     background: bool = False
@@ -94,7 +97,7 @@ def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) ->
 
 
 def _of(last: Found | None) -> Verdict:
-    if last is None or last.verdict is Verdict.OTHER:
+    if last is None or last.verdict in (Verdict.OTHER, Verdict.HELD):
         return Verdict.OTHER
     if last.letter == "m":
         return Verdict.SUBJECT if last.verdict is Verdict.SUBJECT else Verdict.OTHER
@@ -123,6 +126,8 @@ def _object(phrase: Phrase, animate: bool, verb: str) -> Verdict:
     letter, article = phrase.letter, phrase.article
     if verb in grammar.RESEMBLE:
         return Verdict.OTHER
+    if _is_handled(phrase, animate, verb):
+        return Verdict.HELD
     if animate:
         return Verdict.RELATED
     if verb in grammar.CONSUME or not letter:
@@ -132,6 +137,18 @@ def _object(phrase: Phrase, animate: bool, verb: str) -> Verdict:
     if letter in "tkfl" and article in ("a", "number", "own"):
         return Verdict.RELATED
     return Verdict.OTHER
+
+
+def _is_handled(phrase: Phrase, animate: bool, verb: str) -> bool:
+    """Does the verb put what is done to into somebody's arms or hands?"""
+    if verb in contact.HOLD:
+        return True
+    if animate or not phrase.letter:
+        return False
+    if verb in contact.HUG | contact.CLING:
+        return True
+    alone = phrase.noun in contact.STANDS_ALONE or phrase.letter in "vhs"
+    return verb in contact.HANDLE and not alone
 
 
 def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
@@ -149,9 +166,12 @@ def _where(phrase: Phrase, animate: bool, link: str) -> Verdict:
             seen += "hlw"
         if article == "the" and phrase.plural:  # `the keys` of what was named
             return Verdict.OTHER
+        if link in grammar.UNDER and phrase.noun in grammar.OVERHEAD:
+            return Verdict.OTHER
         return Verdict.RELATED if article and letter and letter in seen else Verdict.OTHER
-    if link in NEAR or link == "by the":
+    if link in NEAR or link in ("by the", "held by"):
         named = article or (phrase.plural and link != "by the")
-        acts = animate or (link == "by the" and letter == "v")  # `chased by a missile`
+        # `chased by a missile`, `walking past a car`
+        acts = animate or (link in ("by the", "past", "toward", "towards") and letter == "v")
         return Verdict.RELATED if acts and named else Verdict.OTHER
     return Verdict.OTHER

@@ -14,6 +14,7 @@ from ebca.subjects import grammar
 from ebca.subjects.lexicon import Lexicon, lexicon
 from ebca.subjects.links import Found
 from ebca.subjects.marks import Kind, Token, read_tokens
+from ebca.subjects.touch import do_touch
 from ebca.subjects.walk import Walk
 from ebca.subjects.whole import keep
 
@@ -41,8 +42,11 @@ def read_subjects(prompt: str) -> tuple[Subject, ...]:
     said = {token.text for token in tokens}
     if not _is_english(tokens, words) or "solo" in said or said & grammar.HYBRID:
         return ()
-    kept = keep(Walk(tokens, words).found)
-    return tuple(_subject(tokens, one) for one in kept) if len(kept) > 1 else ()
+    found = Walk(tokens, words).found
+    kept = keep(found)
+    if len(kept) < 2 or do_touch(tokens, words, found, kept):
+        return ()
+    return tuple(_subject(tokens, one) for one in kept)
 
 
 def find_subjects(prompt: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebca.subjects import grammar
+from ebca.subjects import contact, grammar, held
 from ebca.subjects.joins import inherited, list_of_parts
 from ebca.subjects.lexicon import Lexicon
 from ebca.subjects.links import (
@@ -83,7 +83,9 @@ class Walk:
 
     def _small_word(self, word: str, at: int) -> bool:
         """Read a small word; False if it is none."""
-        if word in grammar.AND:
+        if word in contact.PARTICLES and self._link.removeprefix(VERB) in contact.HOLD:
+            pass
+        elif word in grammar.AND:
             self._joined = AND
         elif word in grammar.OR:
             self._joined = "or"
@@ -97,6 +99,8 @@ class Walk:
             self._printed()
         elif word == "where":
             self._where()
+        elif word == "other_hand":
+            self._other_hand(at)
         elif word in ("who", "which") or (word == "that" and self._ended == at):
             self._link = VERB
             self._ended = at + 1
@@ -119,9 +123,11 @@ class Walk:
             return "is" if self._here() else START
         if word == "by":
             base, form = self._lexicon.verb(self._phrases.word(at - 1))
+            if base in contact.HOLD and form == "ed":
+                return "held by"
             return "by the" if form == "ed" and base not in grammar.MAKERS else "by"
         if word == "on" and self._link.removeprefix(VERB) in grammar.SUPPORTS:
-            return "by"
+            return "leans on"
         return word if word in grammar.PREPOSITIONS or word in _CANONICAL else START
 
     def _may_be_part(self, word: str) -> None:
@@ -141,6 +147,13 @@ class Walk:
         else:
             self._placed = True
             self._turn(START)
+
+    def _other_hand(self, at: int) -> None:
+        """`a cup in one hand and a bun in the other`: the list of what is held ends here."""
+        self._joined, self._ended = "", at + self._phrases.long(at)[1]
+        holder = self.found[-1].part_of if self.found else None
+        if holder:
+            holder.stop = self._ended
 
     def _printed(self) -> None:
         """What is `on it`, a mug or a wall, is not there by itself."""
@@ -179,23 +192,27 @@ class Walk:
             link = inherited(phrase, last)
             if last.of_list and link == last.link:
                 self._owner = last.of_list
+        elif goes_on and held.goes_on(phrase, last, self._segment) and last:
+            link = last.link
         verdict = Verdict.OTHER if of_list else judge(phrase, link, last, self._owner)
         found = Found(
             phrase, link, verdict, phrase.letter, phrase.stop, self._segment, phrase.modifiers,
-            joined, last, after_comma=self._after_comma, placed=self._placed,
+            joined, last, owner=self._owner, after_comma=self._after_comma, placed=self._placed,
         )  # fmt: skip
+        held.settle(found)
         self._placed = False
         if of_list and last:
             found.of_list, found.link = of_list, last.link
-        if verdict is Verdict.PART:
-            self._extend(found, last, link)
+        none = found.verdict in (Verdict.OTHER, Verdict.HELD)
+        if found.verdict is Verdict.PART:
+            self._extend(found, last, found.link)
         else:
-            self._owner = found if verdict is not Verdict.OTHER else None
+            self._owner = None if none else found
         self.found.append(found)
-        self._link, self._joined = START if verdict is Verdict.OTHER else link, ""
+        self._link, self._joined = START if none else found.link, ""
 
     def _extend(self, found: Found, last: Found | None, link: str) -> None:
-        owner = self._owner
+        owner = self._owner = found.part_of or self._owner
         if owner is None:
             found.verdict = Verdict.OTHER
             return

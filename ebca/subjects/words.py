@@ -125,7 +125,8 @@ class Words:
         if not base or form not in ("ing", "ed"):
             return False
         if self.lexicon.nouns.get(word, "n") not in "n" and form == "ing":
-            return not self.is_small(at + 1) and base in grammar.TAKES_OBJECT
+            object_ahead = self.word(at + 1) in grammar.DETERMINERS or not self.is_small(at + 1)
+            return object_ahead and base in grammar.TAKES_OBJECT
         if self.is_small(at + 1):
             return True
         return form == "ing" and base in grammar.TAKES_OBJECT
