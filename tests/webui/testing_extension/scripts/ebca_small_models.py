@@ -149,10 +149,14 @@ class Loading:
         from open_clip import get_model_config
 
         text = get_model_config(which)["text_cfg"]
-        base = "clip_config_bigg.json" if number else "text_encoders/sd2_clip_config.json"
+        folder, name = Path(sd1_clip.__file__).parent, "sd2_clip_config.json"
+        own = folder / "text_encoders" / name
+        base = own if own.exists() else folder / name  # in Forge Classic
+        if number:
+            base = folder / "clip_config_bigg.json"
         target = cls.root / f"{cls.description.name}-{number}.json"
         changed(
-            Path(sd1_clip.__file__).parent / base,
+            base,
             target,
             hidden_size=text["width"],
             intermediate_size=4 * text["width"],

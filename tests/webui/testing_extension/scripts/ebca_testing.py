@@ -22,7 +22,12 @@ import sys
 
 import torch
 from fastapi import Body, HTTPException
-from modules import deepbooru, script_callbacks, scripts, shared
+from modules import script_callbacks, scripts, shared
+
+try:
+    from modules import deepbooru
+except ImportError:  # a host without this interrogator
+    deepbooru = None
 
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB (a test)"
 
@@ -124,16 +129,13 @@ own_interrogators = {}
 
 
 def stand_in(says):
-    own_interrogators.setdefault("CLIP", shared.interrogator)
-    own_interrogators.setdefault("DeepBooru", deepbooru.model)
-    shared.interrogator, deepbooru.model = (
-        own_interrogators[name]
-        if name not in says
-        else None
-        if says[name] is None
-        else Interrogator(says[name])
-        for name in ("CLIP", "DeepBooru")
-    )
+    places = {"CLIP": (shared, "interrogator"), "DeepBooru": (deepbooru, "model")}
+    for name, (owner, attribute) in places.items():
+        if owner is None:
+            continue
+        own = own_interrogators.setdefault(name, getattr(owner, attribute))
+        said = says.get(name, own)
+        setattr(owner, attribute, Interrogator(said) if isinstance(said, str) else said)
 
 
 def take_back():
