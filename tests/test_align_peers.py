@@ -12,8 +12,8 @@ from ebca.align.halves import SHARE, Halves, halves
 from ebca.align.methods import Method, methods
 from ebca.align.painter import Painter, Sampling
 from ebca.align.run import check_others
+from ebca.core.method import Clock, Moment
 from ebca.hosts.diffusers import places_of
-from ebca.methods.method import Clock, Moment
 from ebca.prompts import Prompt
 from ebca.settings import Settings, SettingsError
 

@@ -128,7 +128,7 @@ def test_no_arrow_points_back():
 def test_the_engine_and_the_hosts_know_no_method_by_name():
     for path in files("core") + files("hosts"):
         named = {name for name in imports(path) if name.startswith("ebca.methods.")}
-        assert all(name.startswith("ebca.methods.method") for name in named), path
+        assert all(name.startswith("ebca.core.method") for name in named), path
 
 
 def test_the_maths_knows_only_tensors():

@@ -12,7 +12,7 @@ import ebca
 from ebca import Composed, Edit, apply_patch
 from ebca.core.engine import Engine
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
-from ebca.methods.method import Clock, Time
+from ebca.core.method import Clock, Time
 from ebca.methods.regions import OwnPlaces, Regions
 from ebca.naive import Rows, Text, oracle
 from ebca.prompts import Prompt

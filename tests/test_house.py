@@ -11,9 +11,9 @@ from PIL import Image
 import ebca
 from ebca import Settings, SettingsError, apply_patch, methods
 from ebca.__main__ import main
+from ebca.core.method import At, Branch, Method, Mix, Moment, SeenRow
 from ebca.docs import controls_table
 from ebca.infotext import read_parameters
-from ebca.methods.method import At, Branch, Method, Mix, Moment, SeenRow
 from ebca.prompts import Prompt
 from ebca.settings import Range, all_declarations
 from ebca.settings.declaration import check_settings, setting

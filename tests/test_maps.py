@@ -16,7 +16,7 @@ from ebca.core.cascade import level_size
 from ebca.core.evaluation import Evaluation, Image, Row
 from ebca.core.layers import find_layers
 from ebca.core.maps import Maps, Size, grid_of, word_maps
-from ebca.methods.method import PLAIN, Clock
+from ebca.core.method import PLAIN, Clock
 from ebca.prompts import Prompt
 
 CAPTIONS = {"cat": [2], "red balloon": [4, 5]}

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from models import noise
 
 from ebca import Edit, Settings, SettingsError
+from ebca.core.method import PLAIN, Branch, Clock, Mix, Moment
 from ebca.core.mixing import mixed, moved_away
 from ebca.methods.average import average
 from ebca.methods.cacao import Cacao
 from ebca.methods.contrast import Contrast
-from ebca.methods.method import PLAIN, Branch, Clock, Mix, Moment
 from ebca.methods.summed import summed
 from ebca.prompts import Prompt
 

@@ -10,7 +10,7 @@ from models import context, encoding, evaluate, latent, noise
 
 from ebca import Settings, apply_patch, compose
 from ebca.core.layers import Layer
-from ebca.methods.method import PLAIN, At, Clock, Moment, SeenRow, Time
+from ebca.core.method import PLAIN, At, Clock, Moment, SeenRow, Time
 from ebca.methods.partitions import TURNS, best_partition, partitions
 from ebca.methods.places import place_of
 from ebca.methods.regions import OwnPlaces, Regions, noun_maps

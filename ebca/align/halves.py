@@ -16,8 +16,8 @@ import torch
 
 from ebca.core.engine import Engine
 from ebca.core.evaluation import Image
+from ebca.core.method import PLAIN, Branch, Method, Mix, Moment, Source
 from ebca.hosts.diffusers import Pipeline
-from ebca.methods.method import PLAIN, Branch, Method, Mix, Moment, Source
 from ebca.prompts import Prompt
 
 SHARE = 0.8

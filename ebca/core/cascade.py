@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ebca.core.evaluation import Evaluation, Image
 from ebca.core.layers import Layer
-from ebca.methods.method import MAIN, NEGATIVE, PLAIN, Branch, Method, Mix, Moment, Step, Veil
+from ebca.core.method import MAIN, NEGATIVE, PLAIN, Branch, Method, Mix, Moment, Step, Veil
 from ebca.prompts.prompt import Edit
 from ebca.settings.checks import SettingsError
 

@@ -2,7 +2,7 @@
 
 The host's own forward, whatever optimisation or adapter it uses, stays in charge; the engine only
 listens and nudges through the module hooks of `ebca.core.hooks`. No host is known here, and of a
-method only its mixes and steps (`ebca.methods.method`). Shape letters as there.
+method only its mixes and steps (`ebca.core.method`). Shape letters as there.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ebca.core.evaluation import Evaluation
 from ebca.core.hooks import LayerCall, LayerHooks
 from ebca.core.layers import Layer, Projections, find_layers
 from ebca.core.maps import Maps
+from ebca.core.method import At, Method, SeenRow
 from ebca.core.mixing import Weight, mixed, moved_away
 from ebca.core.trace import Trace
-from ebca.methods.method import At, Method, SeenRow
 
 UNMASKED_LAYER = (
     "EBCA: another extension changes the size of some layers; in those the inpaint mask was not"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ebca.methods.method import Clock, Method, Source
+from ebca.core.method import Clock, Method, Source
 from ebca.prompts.prompt import Prompt
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from ebca.core.attention import attention_share, split_heads
 from ebca.core.evaluation import Evaluation, Image
 from ebca.core.layers import Layer, check_layers, names_layer
-from ebca.methods.method import Mix
+from ebca.core.method import Mix
 from ebca.prompts.prompt import noun_tokens
 from ebca.prompts.words import telling_words
 from ebca.settings.checks import check_choice

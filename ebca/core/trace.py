@@ -18,7 +18,7 @@ from ebca.core.energy import PRIOR_BETA, conditional_energy, prior_energy
 from ebca.core.evaluation import Evaluation
 from ebca.core.layers import Layer
 from ebca.core.maps import Maps
-from ebca.methods.method import At, Mix
+from ebca.core.method import At, Mix
 
 
 @dataclass(frozen=True)

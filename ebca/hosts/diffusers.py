@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ebca.core.engine import Call
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
+from ebca.core.method import Clock, Method
 from ebca.hosts.slices import place
 from ebca.hosts.unet import check_contexts, denoised, sources
-from ebca.methods.method import Clock, Method
 from ebca.prompts.words import find_tokens
 from ebca.settings.checks import SettingsError
 

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
+from ebca.core.method import Time
 from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
-from ebca.methods.method import Time
 
 _SAME = 1.0 + 1e-4
 """Noise levels that differ by less are the same."""

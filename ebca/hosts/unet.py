@@ -14,7 +14,7 @@ from torch import nn
 from ebca.core.engine import Call
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
 from ebca.core.layers import find_layers
-from ebca.methods.method import Clock, Method, Source
+from ebca.core.method import Clock, Method, Source
 from ebca.settings.checks import SettingsError
 
 TRAINING_TIMESTEPS = 1000

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from ebca.core.engine import Call, Engine
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
 from ebca.core.layers import Projections
+from ebca.core.method import Clock, Method, Time
 from ebca.core.trace import Trace
 from ebca.hosts.contexts import KnownContexts, contexts_in, rows_of_batch
 from ebca.hosts.schedule import Schedule, Times
 from ebca.hosts.slices import place
-from ebca.methods.method import Clock, Method, Time
 
 PIECES = (
     "EBCA: the strength of the subjects did nothing: another extension makes the picture in pieces."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ebca.core.method import Method
 from ebca.methods.bcu import BCU
 from ebca.methods.cacao import Cacao
 from ebca.methods.contrast import Contrast
-from ebca.methods.method import Method
 from ebca.methods.regions import OwnPlaces
 
 METHODS: tuple[type[Method], ...] = (OwnPlaces, BCU, Cacao, Contrast)

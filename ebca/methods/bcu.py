@@ -23,8 +23,8 @@ from torch import Tensor
 from ebca.core.attention import merge_heads, split_heads
 from ebca.core.energy import PRIOR_BETA, conditional_gradient, prior_weight
 from ebca.core.layers import Layer, check_layers, check_layers_of, names_layer
-from ebca.methods.method import MAIN, NEGATIVE, At, Method, Moment, Time
-from ebca.methods.method import Step as StepProtocol
+from ebca.core.method import MAIN, NEGATIVE, At, Method, Moment, Time
+from ebca.core.method import Step as StepProtocol
 from ebca.prompts.prompt import EDIT_GAMMA, Edit, Prompt
 from ebca.settings.checks import FRACTION, Range, check_window, in_window
 from ebca.settings.declaration import check_settings, setting

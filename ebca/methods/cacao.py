@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ebca.core.method import PLAIN, Method, Mix, Moment, Source, Time
 from ebca.methods.average import average, check_average
-from ebca.methods.method import PLAIN, Method, Mix, Moment, Source, Time
 from ebca.methods.summed import EMPTY, check_sum, summed
 from ebca.prompts.prompt import Edit, Prompt
 from ebca.settings.checks import FRACTION, check_window, in_window

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ebca.methods.method import (
-    NO_PLACES,
+from ebca.core.method import (
     PLAIN,
     Branch,
     Method,
@@ -22,8 +21,8 @@ from ebca.methods.method import (
     Moment,
     Source,
     Time,
-    tell_subjects,
 )
+from ebca.methods.telling import NO_PLACES, tell_subjects
 from ebca.prompts.prompt import Prompt
 from ebca.settings.checks import FRACTION, Range, in_window
 from ebca.settings.declaration import check_settings, setting

@@ -29,8 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ebca.core.attention import split_heads
-from ebca.methods.method import (
-    NO_PLACES,
+from ebca.core.method import (
     PLAIN,
     At,
     Branch,
@@ -41,10 +40,10 @@ from ebca.methods.method import (
     Source,
     Time,
     Veil,
-    tell_subjects,
 )
 from ebca.methods.partitions import best_partition, partitions
 from ebca.methods.places import place_of
+from ebca.methods.telling import NO_PLACES, tell_subjects
 from ebca.prompts.prompt import Prompt, noun_tokens
 from ebca.settings.checks import FRACTION, Range, in_window
 from ebca.settings.declaration import check_settings, setting

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ebca.methods.method import PLAIN, Branch, Mix
+from ebca.core.method import PLAIN, Branch, Mix
 from ebca.prompts.prompt import ALPHA, WEIGHTS_AFTER_AND, Edit
 from ebca.settings.checks import SettingsError
 

@@ -10,7 +10,7 @@ from ebca.settings.checks import SettingsError
 from ebca.settings.declaration import Declaration, declarations
 
 if TYPE_CHECKING:
-    from ebca.methods.method import Method
+    from ebca.core.method import Method
     from ebca.prompts.settings import Words
 
 Part = TypeVar("Part")
@@ -73,7 +73,7 @@ class Settings(Mapping[str, Any]):
     @property
     def methods(self) -> tuple[Method, ...]:
         """The methods that do something with these settings."""
-        from ebca.methods.method import Method
+        from ebca.core.method import Method
 
         parts = (part for part in self._parts.values() if isinstance(part, Method))
         return tuple(part for part in parts if part.active)

@@ -9,8 +9,8 @@ from typing import Any
 from modules import extra_networks, sd_samplers, shared  # type: ignore[import-not-found]
 
 from ebca.core.layers import find_layers
+from ebca.core.method import Method
 from ebca.methods.cacao import HOSTS_OWN
-from ebca.methods.method import Method
 from ebca.settings import Settings, SettingsError
 from ebca.settings.keeping import Keeping
 from ebca.webui.family import family, has_attention, text_encoder, unet

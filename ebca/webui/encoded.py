@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ebca.core.evaluation import Image
-from ebca.methods.method import Method
+from ebca.core.method import Method
 from ebca.webui.prompts import ImagePrompt, Weigh
 from ebca.webui.words import CHUNK
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ebca.methods.method import Method, Time
+from ebca.core.method import Method, Time
 from ebca.prompts import Prompt
 from ebca.subjects import find_subjects
 from ebca.webui.options import fields

@@ -18,9 +18,9 @@ from typing import Any
 
 from modules import sd_samplers_common, sd_unet, shared  # type: ignore[import-not-found]
 
+from ebca.core.method import Method
 from ebca.hosts.replacing import replaced
 from ebca.hosts.webui import PIECES
-from ebca.methods.method import Method
 from ebca.settings import SettingsError
 from ebca.settings.keeping import Keeping
 from ebca.settings.page import PageSettings

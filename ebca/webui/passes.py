@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ebca.core.engine import UNMASKED_LAYER
 from ebca.core.maps import Maps
+from ebca.core.method import Method
 from ebca.core.trace import Trace
 from ebca.hosts.replacing import replaced
 from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
-from ebca.methods.method import Method
 from ebca.settings import Settings
 from ebca.webui import infotext, neighbours
 from ebca.webui.encoded import EncodedPrompts, asked_texts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
-from ebca.methods.method import Method
+from ebca.core.method import Method
 from ebca.prompts import Edit, Prompt
 from ebca.prompts.reading import check_main_weight, weighed_edit
 from ebca.prompts.words import missing_words

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from modules import sd_samplers, sd_samplers_common, shared  # type: ignore[import-not-found]
 
+from ebca.core.method import Time
 from ebca.hosts.schedule import Schedule, Times
-from ebca.methods.method import Time
 
 _SAME = "Use same "
 """How the choices of hires fix begin that are those of the first pass."""

@@ -204,16 +204,6 @@ MAIN, NEGATIVE = "main", "negative"
 """Whose context a step may be for besides an `Edit`'s: the main and the negative prompt."""
 
 
-def tell_subjects(subjects: Sequence[str]) -> str:
-    """The sentence on the subjects that a method acts on; empty if there are none."""
-    shown = ", ".join(f"“{each}”" for each in subjects)
-    return f"Will try to show all of: {shown}." if subjects else ""
-
-
-NO_PLACES = "The subjects get no places: too few steps, or too low a denoising strength."
-"""The sentence where no step lets a method act on the subjects."""
-
-
 class Method:
     """The base of all methods: one that does nothing."""
 
