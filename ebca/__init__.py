@@ -11,9 +11,10 @@ from ebca.core.layers import NoCrossAttentionError
 from ebca.core.maps import Maps
 from ebca.core.trace import Trace
 from ebca.hosts.keeping import Inversion, invert
+from ebca.options import Settings
 from ebca.prompts import Composed, Edit, compose
 from ebca.session import Patch, apply_patch, remove_patch
-from ebca.settings import Settings, SettingsError
+from ebca.settings import SettingsError
 from ebca.version import VERSION
 
 __version__ = VERSION

@@ -14,20 +14,14 @@ from typing import Any
 
 from ebca.align.cli import add_align, checked
 from ebca.core.maps import WHEN
+from ebca.options import Settings, all_declarations, declared
+from ebca.options.keeping import Keeping
+from ebca.options.legacy import RENAMED
+from ebca.options.presets import DEFAULT, PRESETS
 from ebca.prompts import compose
 from ebca.prompts.words import missing_words
-from ebca.settings import (
-    Declaration,
-    Range,
-    Settings,
-    SettingsError,
-    all_declarations,
-    declarations,
-)
+from ebca.settings import Declaration, Range, SettingsError, declarations
 from ebca.settings.declaration import GROUPS
-from ebca.settings.keeping import Keeping
-from ebca.settings.legacy import RENAMED
-from ebca.settings.presets import DEFAULT, PRESETS
 from ebca.subjects.cli import add_subjects
 from ebca.vote.cli import add_vote
 
@@ -116,7 +110,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     groups["sight"].add_argument(
         "--preset", default=DEFAULT, choices=tuple(PRESETS), help="starting values (%(default)s)"
     )
-    for each in (*all_declarations().values(), *declarations(Keeping)):
+    for each in declared(page=False).values():
         _add_setting(groups[each.group], each)
 
 

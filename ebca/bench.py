@@ -28,11 +28,11 @@ from ebca.hosts.keeping import search
 from ebca.hosts.levels import Levels
 from ebca.hosts.source_model import SourceModel
 from ebca.naive import Rows, Text, naive
+from ebca.options import Settings
+from ebca.options.keeping import Keeping
+from ebca.options.presets import PRESETS
 from ebca.prompts import Edit, compose
 from ebca.session import apply_patch
-from ebca.settings import Settings
-from ebca.settings.keeping import Keeping
-from ebca.settings.presets import PRESETS
 
 SIZES: dict[str, dict[str, Any]] = {
     "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},

@@ -9,12 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ebca.settings import Declaration, Range, all_declarations, declarations
+from ebca.options import declared
+from ebca.options.infotext import written
+from ebca.options.presets import PRESETS
+from ebca.settings import Declaration, Range
 from ebca.settings.declaration import GROUPS
-from ebca.settings.infotext import written
-from ebca.settings.keeping import Keeping
-from ebca.settings.page import PageSettings
-from ebca.settings.presets import PRESETS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "controls.md"
 _BEGIN, _END = "<!-- controls: written by python -m ebca.docs -->", "<!-- controls end -->"
@@ -22,9 +21,7 @@ _BEGIN, _END = "<!-- controls: written by python -m ebca.docs -->", "<!-- contro
 
 def controls_table(known: Sequence[Declaration] | None = None) -> str:
     """Every setting in Markdown, in the accordion's groups and order, and the presets."""
-    own = (*declarations(PageSettings), *declarations(Keeping))
-    shown = known or [*own, *all_declarations().values()]
-    return "\n".join([*_tables(shown), *_presets()])
+    return "\n".join([*_tables(known or [*declared().values()]), *_presets()])
 
 
 def _tables(known: Sequence[Declaration]) -> Iterator[str]:

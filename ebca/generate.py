@@ -18,16 +18,17 @@ from ebca.core.trace import Trace
 from ebca.editing.pictures import eight_bit, latent_size, plain
 from ebca.hosts.keeping import Inversion, invert
 from ebca.infotext import write_parameters
+from ebca.options import Settings, declared
+from ebca.options.infotext import PREFIX, write
+from ebca.options.keeping import Keeping
+from ebca.options.presets import DEFAULT
 from ebca.plots import Labelled, side_by_side
 from ebca.prompts import Composed, compose, split_prompt
 from ebca.prompts.words import read_list
 from ebca.seeing.drawing import strip
 from ebca.session import Patch, apply_patch
-from ebca.settings import Settings, SettingsError, all_declarations, declarations
+from ebca.settings import SettingsError
 from ebca.settings.checks import check_choice
-from ebca.settings.infotext import PREFIX, write
-from ebca.settings.keeping import Keeping
-from ebca.settings.presets import DEFAULT
 
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
 _LATENT_SCALE = 8  # pixels per latent pixel
@@ -161,7 +162,7 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
     job.out.mkdir(parents=True, exist_ok=True)
     number = _next_number(job.out)
     rows: list[list[Labelled]] = []
-    known = {**all_declarations(), **{each.name: each for each in declarations(Keeping)}}
+    known = declared(page=False)
     fields = write({**job.settings, **vars(job.keeping)}, known, job.preset)
     for seed in range(job.seed, job.seed + job.images):
         row, inversion = [], painter.invert(seed)

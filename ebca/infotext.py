@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from ebca.settings.infotext import written
+from ebca.options.infotext import written
 
 _PARAMETER = re.compile(r'\s*([\w][\w \-/]+):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 

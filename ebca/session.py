@@ -16,8 +16,9 @@ from ebca.core.trace import Trace
 from ebca.hosts.diffusers import Pipeline, is_pipeline
 from ebca.hosts.unet import BareUNet
 from ebca.methods.bcu import BCU
+from ebca.options import Settings
 from ebca.prompts import Composed, Edit, Prompt
-from ebca.settings import Settings, SettingsError
+from ebca.settings import SettingsError
 
 
 class Patch:

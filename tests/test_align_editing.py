@@ -23,8 +23,9 @@ from ebca.align.sweep import Sweep
 from ebca.align.world import cases
 from ebca.hosts.levels import Levels
 from ebca.hosts.source_model import encoded
+from ebca.options import Settings
 from ebca.plots import plot_curves
-from ebca.settings import Settings, SettingsError
+from ebca.settings import SettingsError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # of diffusers, about its own names

@@ -18,7 +18,7 @@ from ebca.align.methods import Method, methods, read_grid
 from ebca.align.score import figures
 from ebca.align.world import TASKS, cases
 from ebca.generate import EMBEDDED_MODEL
-from ebca.settings import Settings
+from ebca.options import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 

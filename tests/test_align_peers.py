@@ -14,8 +14,9 @@ from ebca.align.painter import Painter, Sampling
 from ebca.align.run import check_others
 from ebca.core.method import Clock, Moment
 from ebca.hosts.diffusers import places_of
+from ebca.options import Settings
 from ebca.prompts import Prompt
-from ebca.settings import Settings, SettingsError
+from ebca.settings import SettingsError
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 

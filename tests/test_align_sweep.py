@@ -18,7 +18,7 @@ from ebca.align.painter import Painter, Sampling
 from ebca.align.report import lines, table
 from ebca.align.store import Store
 from ebca.align.sweep import InProcess, Sweep
-from ebca.settings import Settings
+from ebca.options import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 

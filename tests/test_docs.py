@@ -13,10 +13,9 @@ import pytest
 from ebca.__main__ import build_parser
 from ebca.align.cli import checked
 from ebca.docs import PAGE, page
-from ebca.settings import all_declarations, declarations
-from ebca.settings.legacy import RENAMED
-from ebca.settings.page import PageSettings
-from ebca.webui.options import fields
+from ebca.options import declared
+from ebca.options.job import fields
+from ebca.options.legacy import RENAMED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -51,7 +50,7 @@ def test_the_page_of_controls_is_up_to_date() -> None:
 
 def test_the_page_of_controls_has_every_field() -> None:
     text = read(PAGE)
-    for each in [*declarations(PageSettings), *all_declarations().values()]:
+    for each in declared().values():
         assert f"| {each.label} | `{each.name}` |" in text
 
 

@@ -14,10 +14,11 @@ from ebca.__main__ import main
 from ebca.core.method import At, Branch, Method, Mix, Moment, SeenRow
 from ebca.docs import controls_table
 from ebca.infotext import read_parameters
+from ebca.options import all_declarations
+from ebca.options.infotext import read
 from ebca.prompts import Prompt
-from ebca.settings import Range, all_declarations
+from ebca.settings import Range
 from ebca.settings.declaration import check_settings, setting
-from ebca.settings.infotext import read
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ebca import Settings
 from ebca.infotext import read_parameters, write_parameters
-from ebca.settings import all_declarations
-from ebca.settings.infotext import read, write
-from ebca.settings.presets import PRESETS
+from ebca.options import all_declarations
+from ebca.options.infotext import read, write
+from ebca.options.presets import PRESETS
 from ebca.version import VERSION
 
 _texts = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)

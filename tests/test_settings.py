@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from ebca import Edit, Settings, SettingsError
 from ebca.core.layers import LayerRule, parse_layers
+from ebca.options import all_declarations
+from ebca.options.legacy import LIST_OF_0_1, RENAMED
+from ebca.options.presets import PRESETS, preset_values
 from ebca.prompts.prompt import ALPHA, EDIT_GAMMA
-from ebca.settings import all_declarations
 from ebca.settings.checks import FRACTION, in_window
-from ebca.settings.legacy import LIST_OF_0_1, RENAMED
-from ebca.settings.presets import PRESETS, preset_values
 
 KNOWN = all_declarations()
 NUMBERS = {
@@ -260,7 +260,7 @@ def test_a_declaration_is_whole(name):
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_value_that_was_written_reads_back(name):
-    from ebca.settings.infotext import written
+    from ebca.options.infotext import written
 
     each = KNOWN[name]
     for value in {each.default, each.neutral, *each.choices}:

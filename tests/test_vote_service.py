@@ -18,7 +18,7 @@ from test_vote_store import HOSTILE
 from votes import COLOURS, ask, made, served, service
 
 from ebca import Settings, SettingsError
-from ebca.settings.presets import PRESETS
+from ebca.options.presets import PRESETS
 from ebca.vote.cli import add_vote, given
 from ebca.vote.database import StoreError
 from ebca.vote.painter import PaintingStoppedError

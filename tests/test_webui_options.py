@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from ebca.settings import Settings, SettingsError
-from ebca.settings.legacy import LIST_OF_0_1
-from ebca.settings.presets import PRESETS, preset_values
-from ebca.webui.options import Options, fields, options_of, read_arguments, read_object
+from ebca.options import Settings
+from ebca.options.job import Options, fields, options_of, read_arguments, read_object
+from ebca.options.legacy import LIST_OF_0_1
+from ebca.options.presets import PRESETS, preset_values
+from ebca.settings import SettingsError
 
 FIELDS = fields()
 NAMES = [

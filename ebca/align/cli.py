@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ebca.align.methods import KINDS, Method, methods, read_grid
-from ebca.settings import Settings, SettingsError
+from ebca.options import Settings
+from ebca.settings import SettingsError
 
 TASK_NAMES = (
     "single", "multi", "held-out", "three", "binding", "in-scene", "wearing", "scene", "style",

@@ -8,17 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ebca.align.alternative import Alternative
-from ebca.settings import (
-    Declaration,
-    Range,
-    Settings,
-    SettingsError,
-    all_declarations,
-    declarations,
-)
+from ebca.options import Settings, all_declarations
+from ebca.options.keeping import Keeping
+from ebca.options.legacy import RENAMED
+from ebca.settings import Declaration, Range, SettingsError, declarations
 from ebca.settings.checks import check_number
-from ebca.settings.keeping import Keeping
-from ebca.settings.legacy import RENAMED
 
 KINDS = {
     "off": "the main prompt, nothing else",

@@ -27,10 +27,10 @@ from ebca.generate import load_pipeline
 from ebca.hosts.diffusers import places_of
 from ebca.hosts.keeping import invert
 from ebca.hosts.source_model import encoded
+from ebca.options.keeping import Keeping
 from ebca.prompts import Composed, Prompt, compose
 from ebca.session import apply_patch
 from ebca.settings import declarations
-from ebca.settings.keeping import Keeping
 
 Pictures = npt.NDArray[np.uint8]  # [b, height, width, 3]
 SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "pndm": "PNDMScheduler"}

@@ -25,8 +25,8 @@ from ebca.editing.pictures import fitting
 from ebca.hosts.diffusers import is_pipeline
 from ebca.hosts.levels import Levels
 from ebca.hosts.source_model import Progress, SourceModel, encoded
+from ebca.options.keeping import Keeping
 from ebca.settings.checks import SettingsError
-from ebca.settings.keeping import Keeping
 
 _LATENT_CHANNELS = 4
 _NOISE_SEED = 0

@@ -2,6 +2,5 @@
 
 from ebca.prompts.prompt import Edit, Prompt
 from ebca.prompts.reading import Composed, compose, split_prompt
-from ebca.prompts.settings import Words
 
-__all__ = ["Composed", "Edit", "Prompt", "Words", "compose", "split_prompt"]
+__all__ = ["Composed", "Edit", "Prompt", "compose", "split_prompt"]

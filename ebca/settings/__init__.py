@@ -1,15 +1,6 @@
-"""Settings: their declarations, values, presets, and how they are written into pictures."""
+"""What a setting is: its declaration, and the checks of its values. Imports nothing of EBCA."""
 
 from ebca.settings.checks import Range, SettingsError
 from ebca.settings.declaration import Declaration, declarations, setting
-from ebca.settings.values import Settings, all_declarations
 
-__all__ = [
-    "Declaration",
-    "Range",
-    "Settings",
-    "SettingsError",
-    "all_declarations",
-    "declarations",
-    "setting",
-]
+__all__ = ["Declaration", "Range", "SettingsError", "declarations", "setting"]

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from ebca.infotext import read_parameters
-from ebca.settings import Settings, SettingsError, all_declarations
-from ebca.settings.infotext import ON, PREFIX, read
-from ebca.settings.presets import PRESETS
+from ebca.options import Settings, all_declarations
+from ebca.options.infotext import ON, PREFIX, read
+from ebca.options.presets import PRESETS
+from ebca.settings import SettingsError
 
 OFF, DEFAULTS = "off", "defaults"
 NAMED = (OFF, DEFAULTS, *(name for name, values in PRESETS.items() if values))

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import gradio as gr  # type: ignore[import-not-found]
 from modules.ui_components import InputAccordion  # type: ignore[import-not-found]
 
-from ebca.settings import Declaration, Range, all_declarations, declarations
+from ebca.options import declared
+from ebca.options.infotext import PREFIX
+from ebca.options.job import fields
+from ebca.options.presets import PRESETS, preset_values
+from ebca.settings import Declaration, Range
 from ebca.settings.declaration import GROUPS
-from ebca.settings.infotext import PREFIX
-from ebca.settings.keeping import Keeping
-from ebca.settings.page import PageSettings
-from ebca.settings.presets import PRESETS, preset_values
 from ebca.webui import infotext, interrogators
-from ebca.webui.options import fields
 from ebca.webui.status import status
 
 _PAIR = 2
@@ -82,8 +81,7 @@ class _Label(str):
 
 def _members(group: str) -> list[Declaration]:
     """The settings of a group, in the order in which they are shown."""
-    own = (*declarations(PageSettings), *declarations(Keeping))
-    shown = [*own, *all_declarations().values()]
+    shown = declared().values()
     return [each for each in shown if each.group == group and each.name != "enabled"]
 
 

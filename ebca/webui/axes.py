@@ -7,9 +7,9 @@ from typing import Any
 
 from modules import scripts  # type: ignore[import-not-found]
 
+from ebca.options.job import fields, read_object
 from ebca.settings import Declaration, SettingsError
 from ebca.webui.job import AXES
-from ebca.webui.options import fields, read_object
 from ebca.webui.refusal import refused_job, worded
 
 

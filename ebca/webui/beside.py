@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from modules import errors, images, processing, shared  # type: ignore[import-not-found]
 from PIL import Image
 
+from ebca.options.infotext import PREFIX
+from ebca.options.page import PageSettings
 from ebca.seeing.drawing import column, pair
-from ebca.settings.infotext import PREFIX
-from ebca.settings.page import PageSettings
 from ebca.webui.checking import goes_without
 from ebca.webui.maps import JobMaps, draw
 from ebca.webui.without import Without, is_without

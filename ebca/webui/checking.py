@@ -11,12 +11,13 @@ from modules import extra_networks, sd_samplers, shared  # type: ignore[import-n
 from ebca.core.layers import find_layers
 from ebca.core.method import Method
 from ebca.methods.cacao import HOSTS_OWN
-from ebca.settings import Settings, SettingsError
-from ebca.settings.keeping import Keeping
+from ebca.options import Settings
+from ebca.options.job import Options
+from ebca.options.keeping import Keeping
+from ebca.settings import SettingsError
 from ebca.webui.family import family, has_attention, text_encoder, unet
 from ebca.webui.forecast import left_over
 from ebca.webui.neighbours import owner_of_and
-from ebca.webui.options import Options
 from ebca.webui.prompts import ImagePrompt, missing_subjects, read_prompts
 from ebca.webui.refusal import by_api
 from ebca.webui.words import check_words, missing_weights

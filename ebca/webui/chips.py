@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ebca.options.job import labels
 from ebca.settings.checks import TOKEN_WEIGHT
 from ebca.subjects.grammar import ENGLISH
 from ebca.webui.membership import Span, clicked, spans
-from ebca.webui.options import labels
 from ebca.webui.pieces import Piece
 
 MOST = 300

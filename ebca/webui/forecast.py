@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ebca.core.method import Method, Time
+from ebca.options.job import fields
 from ebca.prompts import Prompt
 from ebca.subjects import find_subjects
-from ebca.webui.options import fields
 from ebca.webui.prompts import ImagePrompt, missing_subjects
 
 Times = Sequence[tuple[int, Time]]

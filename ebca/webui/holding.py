@@ -19,7 +19,7 @@ from modules import shared  # type: ignore[import-not-found]
 from torch import Tensor
 
 from ebca.editing.holding import Replay
-from ebca.settings.keeping import Keeping
+from ebca.options.keeping import Keeping
 from ebca.webui.family import family
 from ebca.webui.inversion import InversionRun, encoded
 from ebca.webui.keeping import source_texts

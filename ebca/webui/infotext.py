@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ebca.settings import infotext
-from ebca.webui.options import Options, fields
+from ebca.options import infotext
+from ebca.options.job import Options, fields
 
 _OWN_LABELS = ("enabled", "preset")
 """Fields that the infotext has a form of its own for."""

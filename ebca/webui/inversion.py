@@ -19,7 +19,7 @@ from ebca.editing.flow import between, step_back
 from ebca.editing.holding import Recording
 from ebca.editing.paths import Flow, Path, Scattered
 from ebca.hosts.source import Evaluate
-from ebca.settings.keeping import Keeping
+from ebca.options.keeping import Keeping
 from ebca.webui.family import family
 from ebca.webui.levels import Levels
 from ebca.webui.recordings import Found

@@ -21,9 +21,10 @@ from modules import sd_samplers_common, sd_unet, shared  # type: ignore[import-n
 from ebca.core.method import Method
 from ebca.hosts.replacing import replaced
 from ebca.hosts.webui import PIECES
+from ebca.options.job import Options, read_arguments
+from ebca.options.keeping import Keeping
+from ebca.options.page import PageSettings
 from ebca.settings import SettingsError
-from ebca.settings.keeping import Keeping
-from ebca.settings.page import PageSettings
 from ebca.webui import beside, infotext, keeping
 from ebca.webui.checking import (
     check_model,
@@ -34,7 +35,6 @@ from ebca.webui.checking import (
 )
 from ebca.webui.family import family, unet
 from ebca.webui.maps import job_maps
-from ebca.webui.options import Options, read_arguments
 from ebca.webui.passes import Pass
 from ebca.webui.refusal import ending
 from ebca.webui.without import is_without

@@ -7,9 +7,9 @@ from typing import Any
 
 from modules import extra_networks  # type: ignore[import-not-found]
 
+from ebca.options.keeping import Keeping
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
-from ebca.settings.keeping import Keeping
 
 _EDITING_CHANNELS = 8  # the latents', and those of the picture that is edited
 

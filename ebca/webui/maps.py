@@ -9,10 +9,10 @@ from modules import images, shared  # type: ignore[import-not-found]
 from PIL import Image
 
 from ebca.core.maps import Maps, Seen
+from ebca.options.page import PageSettings
 from ebca.prompts.words import missing_words, read_list
 from ebca.seeing.drawing import Frame, strip
 from ebca.seeing.joining import WHOLE, Crop, joined
-from ebca.settings.page import PageSettings
 
 _ATTRIBUTE = "ebca_seen"
 """The attribute of a job in which `JobMaps` are while it runs."""

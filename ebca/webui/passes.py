@@ -19,7 +19,7 @@ from ebca.core.method import Method
 from ebca.core.trace import Trace
 from ebca.hosts.replacing import replaced
 from ebca.hosts.webui import UNMASKED_PIECE, WebUISampling
-from ebca.settings import Settings
+from ebca.options import Settings
 from ebca.webui import infotext, neighbours
 from ebca.webui.encoded import EncodedPrompts, asked_texts
 from ebca.webui.family import family, text_encoder, unet

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
 from ebca.core.method import Method
+from ebca.options import Settings
 from ebca.prompts import Edit, Prompt
 from ebca.prompts.reading import check_main_weight, weighed_edit
 from ebca.prompts.words import missing_words
-from ebca.settings import Settings
 from ebca.webui.neighbours import owner_of_prompt, read_and
 
 Weigh = Callable[[str], Mapping[int, float]]

@@ -7,13 +7,14 @@ from typing import Any
 
 from modules import prompt_parser, shared  # type: ignore[import-not-found]
 
+from ebca.options import Settings
+from ebca.options.job import labels
 from ebca.prompts import Edit
 from ebca.prompts.reading import check_main_weight
 from ebca.prompts.words import has_words, noun_of, read_list, read_word_weights
-from ebca.settings import Settings, SettingsError
+from ebca.settings import SettingsError
 from ebca.subjects import read_subjects
 from ebca.webui.chips import LeftOver, Marked, Part, Phase, chips
-from ebca.webui.options import labels
 from ebca.webui.pieces import read_pieces
 from ebca.webui.prompts import ImagePrompt, read_prompts
 from ebca.webui.prompts import Part as Read

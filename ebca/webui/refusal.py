@@ -18,8 +18,8 @@ from fastapi import HTTPException  # type: ignore[import-not-found]
 from modules import errors, processing  # type: ignore[import-not-found]
 
 from ebca.core.layers import NoCrossAttentionError
+from ebca.options.job import labels
 from ebca.settings import SettingsError
-from ebca.webui.options import labels
 
 _CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from modules import extra_networks, sd_unet, shared  # type: ignore[import-not-found]
 
+from ebca.options import Settings
+from ebca.options.job import Options, labels, options_of
 from ebca.prompts import split_prompt
-from ebca.settings import Settings, SettingsError
+from ebca.settings import SettingsError
 from ebca.webui import keeping
 from ebca.webui.checking import NO_CROSS_ATTENTION, check_layers_and_unet
 from ebca.webui.family import NextModel, family, next_model
 from ebca.webui.forecast import Forecast, Times, forecast, left_over
-from ebca.webui.options import Options, labels, options_of
 from ebca.webui.prompts import read_prompts
 from ebca.webui.reading import words_of
 from ebca.webui.timetable import Sampling, times_of

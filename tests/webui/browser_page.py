@@ -13,9 +13,9 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from ebca.options.job import fields
+from ebca.options.presets import preset_values
 from ebca.settings.declaration import GROUPS
-from ebca.settings.presets import preset_values
-from ebca.webui.options import fields
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ebca.webui.options import fields
+from ebca.options.job import fields
 
 PROMPT = "a red car and a blue crown"
 JOB = {

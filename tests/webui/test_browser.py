@@ -23,8 +23,8 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import Locator, expect  # noqa: E402
 
-from ebca.settings.presets import PRESETS, preset_values  # noqa: E402
-from ebca.webui.options import fields  # noqa: E402
+from ebca.options.job import fields  # noqa: E402
+from ebca.options.presets import PRESETS, preset_values  # noqa: E402
 from webui.browser_page import (  # noqa: E402
     CHROMIUM,
     SLOWER,

@@ -18,7 +18,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect  # noqa: E402
 
-from ebca.settings.presets import preset_values  # noqa: E402
+from ebca.options.presets import preset_values  # noqa: E402
 from webui.browser_page import CHROMIUM, SLOWER, Tab, WebUIPage, choose, open_webui  # noqa: E402
 from webui.client import WebUI  # noqa: E402
 from webui.conftest import checkpoint  # noqa: E402

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from host import Host
 
-from ebca.settings.presets import preset_values
-from ebca.webui.options import fields
+from ebca.options.job import fields
+from ebca.options.presets import preset_values
 
 PAGE = {
     "tab": "txt2img", "prompt": "a cat and a dog", "styles": [], "sampler": "DPM++ 2M Karras",

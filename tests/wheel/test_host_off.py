@@ -9,8 +9,8 @@ import torch
 from host import Host, Result
 from PIL import Image
 
+from ebca.options.job import fields
 from ebca.version import VERSION
-from ebca.webui.options import fields
 
 ON = {"enabled": True, "gamma_attn": 0.1}
 NULL = {"enabled": True, "gamma_attn": 0.0, "gamma_norm": 0.0, "gamma_spread": 0.0, "regions": 0.0}

@@ -10,7 +10,7 @@ import startup
 from calls import listening
 from host import Host
 
-from ebca.webui.options import fields
+from ebca.options.job import fields
 
 
 def axis(name: str) -> str:

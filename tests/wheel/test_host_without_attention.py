@@ -11,7 +11,7 @@ import pytest
 from host import Host
 from torch import nn
 
-from ebca.webui.options import fields
+from ebca.options.job import fields
 
 PAGE = json.dumps({"prompt": "a cat and a dog", "styles": [], "hires": None, "steps": 20})
 LINE = "EBCA does nothing with this model: it has no cross-attention."

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ebca.settings import legacy
+from ebca.options import legacy
+from ebca.options.presets import DEFAULT, PRESETS
 from ebca.settings.checks import SettingsError
 from ebca.settings.declaration import Declaration, release
-from ebca.settings.presets import DEFAULT, PRESETS
 from ebca.version import VERSION
 
 ON = "EBCA"

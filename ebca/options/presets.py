@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ebca.settings.values import all_declarations
+from ebca.options.values import all_declarations
 
 DEFAULT = "multi-concept"
 CUSTOM = "custom"

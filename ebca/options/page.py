@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ebca.options.presets import CUSTOM, DEFAULT, PRESETS
 from ebca.settings.declaration import check_settings, setting
-from ebca.settings.presets import CUSTOM, DEFAULT, PRESETS
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from ebca.settings import legacy
+from ebca import methods
+from ebca.core.method import Method
+from ebca.options import legacy
+from ebca.options.words import Words
 from ebca.settings.checks import SettingsError
 from ebca.settings.declaration import Declaration, declarations
-
-if TYPE_CHECKING:
-    from ebca.core.method import Method
-    from ebca.prompts.settings import Words
 
 Part = TypeVar("Part")
 
 
 def owners() -> tuple[type, ...]:
     """The classes whose fields the settings are: what is said of words, then every method's."""
-    from ebca import methods  # which import the declarations from here
-    from ebca.prompts.settings import Words
-
     return (Words, *methods.METHODS)
 
 
@@ -60,8 +56,6 @@ class Settings(Mapping[str, Any]):
 
     def off(self) -> Settings:
         """These settings with all that methods do neutral; what is said of words stays."""
-        from ebca import methods
-
         owned = (each for owner in methods.METHODS for each in declarations(owner))
         return self.replace(**{each.name: each.neutral for each in owned})
 
@@ -73,15 +67,11 @@ class Settings(Mapping[str, Any]):
     @property
     def methods(self) -> tuple[Method, ...]:
         """The methods that do something with these settings."""
-        from ebca.core.method import Method
-
         parts = (part for part in self._parts.values() if isinstance(part, Method))
         return tuple(part for part in parts if part.active)
 
     @property
     def words(self) -> Words:
-        from ebca.prompts.settings import Words
-
         return self.part(Words)
 
     def __getattr__(self, name: str) -> Any:

@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ebca.settings import Declaration, Settings, SettingsError, all_declarations, declarations
+from ebca.options import Settings
+from ebca.options.declared import declared
+from ebca.options.keeping import Keeping
+from ebca.options.legacy import LIST_OF_0_1, RENAMED, is_list_of_0_1, modern
+from ebca.options.page import PageSettings
+from ebca.options.presets import preset_values
+from ebca.settings import Declaration, SettingsError
 from ebca.settings.declaration import release
-from ebca.settings.keeping import Keeping
-from ebca.settings.legacy import LIST_OF_0_1, RENAMED, is_list_of_0_1, modern
-from ebca.settings.page import PageSettings
-from ebca.settings.presets import preset_values
 
 
 def fields() -> dict[str, Declaration]:
     """Every field by name: those of 0.1.0 in its order, then what each version has brought."""
-    page = {each.name: each for each in declarations(PageSettings)}
-    keeping = {each.name: each for each in declarations(Keeping)}
-    known = {**page, **all_declarations(), **keeping}
+    known = declared()
     first = (RENAMED.get(name, name) for name in LIST_OF_0_1)
     since = sorted(known, key=lambda name: release(known[name].since))
     return {name: known[name] for name in dict.fromkeys([*first, *since]) if name in known}

@@ -1,0 +1,18 @@
+"""Everything that can be set, in the order in which it is shown."""
+
+from __future__ import annotations
+
+from ebca.options.keeping import Keeping
+from ebca.options.page import PageSettings
+from ebca.options.values import all_declarations
+from ebca.settings.declaration import Declaration, declarations
+
+
+def declared(*, page: bool = True) -> dict[str, Declaration]:
+    """Every declaration by name; with `page` also those that only a page with jobs has."""
+    of_page = declarations(PageSettings) if page else ()
+    return {
+        **{each.name: each for each in of_page},
+        **all_declarations(),
+        **{each.name: each for each in declarations(Keeping)},
+    }
