@@ -13,7 +13,7 @@ from ebca import Composed, Edit, apply_patch
 from ebca.core.engine import Engine
 from ebca.core.evaluation import Evaluation, Image, Memories, Row
 from ebca.core.method import Clock, Time
-from ebca.methods.regions import OwnPlaces, Regions
+from ebca.methods.regions import Regions, RegionsMemory
 from ebca.naive import Rows, Text, oracle
 from ebca.prompts import Prompt
 
@@ -239,7 +239,7 @@ def test_regions_and_the_words_in_their_places(unet, count, words, size):
         Image(prompt, alone, number=number, tokens=tokens.get)
         for number, tokens in enumerate(places)
     ]
-    method = next(each for each in settings.methods if isinstance(each, OwnPlaces))
+    method = next(each for each in settings.methods if isinstance(each, Regions))
     memories = Memories()
     for number in range(2):
         memory = memories.of(method, number)
@@ -255,11 +255,11 @@ def test_regions_and_the_words_in_their_places(unet, count, words, size):
     actual = evaluate(unet, sample, text)
     engine.remove()
 
-    def away(memory: Regions) -> list[Text]:
+    def away(memory: RegionsMemory) -> list[Text]:
         pairs = zip(names, memory.weights, strict=True)
         return [Text(alone[name], contrast=0.8 * 9 / 4 * weight) for name, weight in pairs]
 
-    def seen(memory: Regions, tokens: dict[str, tuple[int, ...]]) -> dict[int, Tensor]:
+    def seen(memory: RegionsMemory, tokens: dict[str, tuple[int, ...]]) -> dict[int, Tensor]:
         pairs = list(zip(names, memory.own, strict=True))
         return {t: 1 - words * (1 - own) for name, own in pairs for t in tokens[name]}
 

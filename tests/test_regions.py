@@ -13,7 +13,7 @@ from ebca.core.layers import Layer
 from ebca.core.method import PLAIN, At, Clock, Moment, SeenRow, Time
 from ebca.methods.partitions import TURNS, best_partition, partitions
 from ebca.methods.places import place_of
-from ebca.methods.regions import OwnPlaces, Regions, noun_maps
+from ebca.methods.regions import Regions, RegionsMemory, noun_maps
 from ebca.prompts import Prompt
 from ebca.session import Patch
 
@@ -120,19 +120,19 @@ PROMPT = Prompt("a cat and a dog", subjects=("a cat", "a dog"), nouns=("cat", "d
 
 def remembered(**more: object) -> Regions:
     maps = blobs((8, 8), (4, 1), (4, 6))
-    return Regions(maps=maps, seen=Time(0.0, 0.0), level=(8, 8), latent=(16, 24), **more)
+    return RegionsMemory(maps=maps, seen=Time(0.0, 0.0), level=(8, 8), latent=(16, 24), **more)
 
 
 def tokens(words: str) -> list[int]:
     return [1] if "cat" in words else [2]
 
 
-def at(denoised: float, memory: Regions, guidance: float | None = 4.0) -> Moment:
+def at(denoised: float, memory: RegionsMemory, guidance: float | None = 4.0) -> Moment:
     return Moment(Clock(lambda: (0.9, denoised)), memory, guidance, tokens=tokens)
 
 
 def test_away_from_the_others_in_the_region_of_one():
-    method, memory = OwnPlaces(), remembered()
+    method, memory = Regions(), remembered()
     mix = method.mix(PROMPT, at(0.1, memory))
     cat, dog = mix.branches
     assert (cat.source, dog.source) == ("a cat", "a dog")
@@ -149,12 +149,12 @@ def test_away_from_the_others_in_the_region_of_one():
     ("guidance", "strength"), [(7, 9 / 7), (4, 9 / 4), (1, 3.0), (None, 9 / 7)]
 )
 def test_the_strength_follows_the_guidance(guidance, strength):
-    mix = OwnPlaces().mix(PROMPT, at(0.1, remembered(), guidance))
+    mix = Regions().mix(PROMPT, at(0.1, remembered(), guidance))
     assert sum(each.weight for each in mix.branches).mean() == pytest.approx(strength)
 
 
 def test_regions_are_kept_and_end_at_a_noise_level():
-    method, memory = OwnPlaces(), remembered()
+    method, memory = Regions(), remembered()
     first = method.mix(PROMPT, at(0.1, memory))
     memory.maps = blobs((8, 8), (0, 0), (7, 7))
     second = method.mix(PROMPT, at(0.6, memory))
@@ -165,26 +165,26 @@ def test_regions_are_kept_and_end_at_a_noise_level():
 
 
 def test_without_two_subjects_nothing_is_done_or_seen():
-    method = OwnPlaces()
-    assert method.mix(Prompt("a cat"), at(0.1, Regions())) == PLAIN
+    method = Regions()
+    assert method.mix(Prompt("a cat"), at(0.1, RegionsMemory())) == PLAIN
     assert not method.acts_on(Prompt("a cat"))
-    assert not OwnPlaces(regions=0.0).acts_on(PROMPT)
+    assert not Regions(regions=0.0).acts_on(PROMPT)
 
 
 def test_a_piece_of_the_picture_is_neither_seen_nor_changed():
-    method, memory = OwnPlaces(), remembered()
+    method, memory = Regions(), remembered()
     piece = Moment(Clock(lambda: (0.9, 0.1)), memory, 4.0, whole=False)
     assert method.needs_whole
     assert method.mix(PROMPT, piece) == PLAIN
     assert not memory.known
-    assert not method.sees(Moment(Clock(lambda: (0.0, 0.0)), Regions(), 4.0, whole=False))
+    assert not method.sees(Moment(Clock(lambda: (0.0, 0.0)), RegionsMemory(), 4.0, whole=False))
     assert method.mix(PROMPT, at(0.1, memory)) != PLAIN
 
 
 def test_nothing_outside_a_mask_is_changed():
     mask = torch.zeros(16, 24)
     mask[:, 12:] = 1.0
-    mix = OwnPlaces().mix(PROMPT, at(0.1, remembered(mask=mask)))
+    mix = Regions().mix(PROMPT, at(0.1, remembered(mask=mask)))
     assert mix.main == 1.0
     assert all(not branch.weight[:, :12].any() for branch in mix.branches)
     assert mix.branches[0].weight[:, 12:].any()
@@ -194,7 +194,7 @@ def test_a_noun_is_seen_in_its_own_region_and_outside_of_the_mask():
     mask = torch.zeros(16, 24)
     mask[:, 12:] = 1.0
     for memory, inside in ((remembered(), slice(None)), (remembered(mask=mask), slice(12, None))):
-        mix = OwnPlaces(regions_words=0.75).mix(PROMPT, at(0.1, memory))
+        mix = Regions(regions_words=0.75).mix(PROMPT, at(0.1, memory))
         cat, dog = mix.veils
         assert (cat.tokens, dog.tokens) == ((1,), (2,))
         own = mix.branches[0].weight == 0.0
@@ -217,7 +217,7 @@ def test_a_noun_is_seen_in_its_own_region_and_outside_of_the_mask():
 def test_a_word_that_two_subjects_share_is_seen_everywhere(found, kept):
     clock, memory = Clock(lambda: (0.9, 0.1)), remembered()
     moment = Moment(clock, memory, 4.0, tokens=lambda words: found.get(words[-3:], ()))
-    assert [veil.tokens for veil in OwnPlaces().mix(PROMPT, moment).veils] == kept
+    assert [veil.tokens for veil in Regions().mix(PROMPT, moment).veils] == kept
 
 
 def test_words_are_looked_for_once_a_prompt():
@@ -226,9 +226,9 @@ def test_words_are_looked_for_once_a_prompt():
         Clock(lambda: (0.9, 0.1)), remembered(), 4.0, tokens=lambda w: looked.append(w) or [1]
     )
     for _ in range(3):
-        OwnPlaces().mix(PROMPT, moment)
+        Regions().mix(PROMPT, moment)
     assert len(looked) == 4
-    assert not OwnPlaces(regions_words=0.0).mix(PROMPT, at(0.1, remembered())).veils
+    assert not Regions(regions_words=0.0).mix(PROMPT, at(0.1, remembered())).veils
 
 
 ALONE = {"a cat": encoding(seed=3), "a dog": encoding(seed=4)}
@@ -236,7 +236,7 @@ ONLY = Settings(gamma_attn=0.0)
 
 
 def cat_and_dog(unet, **more: object) -> Patch:
-    """Regions alone, of the second of two rows."""
+    """RegionsMemory alone, of the second of two rows."""
     prompt = compose("a cat and a dog")
     return apply_patch(unet, ONLY, prompt=prompt, contexts=ALONE, conditional_rows=[1], **more)
 
@@ -332,7 +332,7 @@ def seen_at(size: tuple[int, int], seed: int = 0) -> At:
     ],
 )
 def test_the_level_nearest_to_16_x_16_of_those_that_there_are_is_kept(sizes, kept):
-    method, memory = OwnPlaces(), Regions()
+    method, memory = Regions(), RegionsMemory()
     row = SeenRow(PROMPT, at(0.0, memory))
     layers = [seen_at((size, size), seed=place) for place, size in enumerate(sizes)]
     for layer in layers:

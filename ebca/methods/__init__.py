@@ -6,7 +6,7 @@ from ebca.core.method import Method
 from ebca.methods.bcu import BCU
 from ebca.methods.cacao import Cacao
 from ebca.methods.contrast import Contrast
-from ebca.methods.regions import OwnPlaces
+from ebca.methods.regions import Regions
 
-METHODS: tuple[type[Method], ...] = (OwnPlaces, BCU, Cacao, Contrast)
+METHODS: tuple[type[Method], ...] = (Regions, BCU, Cacao, Contrast)
 """In the order in which their settings are shown."""

@@ -214,9 +214,9 @@ class BCU(Method):
     )
     centered: bool = setting(
         True,
-        "Leave out of the update what moves all words alike: it does not change which word a part"
-        " of the picture follows. Not in the paper.",
-        label="Leave out what moves all words alike",
+        "A shift that all words share does not change which word a part of the picture follows."
+        " Leave it out of the update. Not in the paper.",
+        label="Ignore shifts shared by all words",
         group="update",
         neutral=False,
     )

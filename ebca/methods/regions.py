@@ -62,7 +62,7 @@ MOST_SUBJECTS = 8
 
 
 @dataclass
-class Regions:
+class RegionsMemory:
     """What is remembered of one image: the maps of its first evaluation, then the regions."""
 
     maps: Tensor | None = None  # [k, n] at `level`
@@ -84,7 +84,7 @@ class Regions:
 
 
 @dataclass(frozen=True)
-class OwnPlaces(Method):
+class Regions(Method):
     """The settings of the regions, and what the engine asks of them."""
 
     regions: float = setting(
@@ -98,9 +98,9 @@ class OwnPlaces(Method):
     )
     regions_stop: float = setting(
         0.7,
-        "When the strength of the subjects stops acting. It counts noise, not steps: 0 is pure"
-        " noise, 1 the finished picture. The end only paints what is there.",
-        label="Strength of the subjects until",
+        "When the subjects stop being kept to their places. It counts noise, not steps: 0 is pure"
+        " noise, 1 the finished picture. Later steps only add detail.",
+        label="Stop placing subjects at",
         group="subjects",
         neutral=0.7,
         since="0.2.0",
@@ -143,8 +143,8 @@ class OwnPlaces(Method):
     def texts(self, prompt: Prompt) -> tuple[Source, ...]:
         return self._subjects(prompt)
 
-    def remember(self) -> Regions:
-        return Regions()
+    def remember(self) -> RegionsMemory:
+        return RegionsMemory()
 
     def sees(self, moment: Moment) -> bool:
         fresh = moment.whole and not moment.memory.known
@@ -155,7 +155,7 @@ class OwnPlaces(Method):
         if at.size is None:
             return
         for index, row in enumerate(rows):
-            memory: Regions = row.moment.memory
+            memory: RegionsMemory = row.moment.memory
             subjects = self._subjects(row.prompt)
             if memory.seen is not None and _count(memory.maps) != len(subjects):
                 memory.forget()  # the prompt's schedule has changed what there is to see
@@ -170,7 +170,7 @@ class OwnPlaces(Method):
 
     def saw(self, rows: Sequence[SeenRow]) -> None:
         for row in rows:
-            memory: Regions = row.moment.memory
+            memory: RegionsMemory = row.moment.memory
             if memory.maps is not None and memory.seen is None:
                 memory.seen = row.moment.clock.time
 
@@ -228,7 +228,7 @@ class OwnPlaces(Method):
         return prompt.subjects[:MOST_SUBJECTS] if self.active and prompt.single else ()
 
 
-def settle(memory: Regions, prompt: Prompt, subjects: Sequence[str]) -> None:
+def settle(memory: RegionsMemory, prompt: Prompt, subjects: Sequence[str]) -> None:
     """Choose the regions by the maps, for good."""
     assert memory.maps is not None
     assert memory.level is not None

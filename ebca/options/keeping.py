@@ -35,8 +35,7 @@ class Keeping:
     )
     keep_more: float = setting(
         0.0,
-        "0 keeps what the prompts leave alone. Above 0 it also holds back what they change. At 1"
-        " nothing changes.",
+        "0 keeps what the prompts leave alone. Higher: weaker edits; at 1 nothing changes.",
         label="Keep more",
         group="keep",
         neutral=0.0,
@@ -46,7 +45,7 @@ class Keeping:
     )
     keep_stop: float = setting(
         1.0,
-        "Keep until this fraction of the steps. Less leaves the details to the prompt.",
+        "Keep until this fraction of the steps. Lower: the last steps ignore the original.",
         label="Keep until",
         group="keep",
         neutral=1.0,

@@ -43,7 +43,8 @@ class Words:
         hash=False,
         metadata={
             "help": "Makes gamma_attn stronger or weaker for single words of the prompt:"
-            " 'crown:2.5, red hat:1.5'; 0 leaves a word out. This is not the prompt's (crown:1.2).",
+            " 'crown:2.5, red hat:1.5'; 0 leaves a word out. Unlike emphasis, (crown:1.2), it"
+            " affects this update only.",
             "label": "Words to bring out more or less",
             "group": "update",
             "neutral": "",
