@@ -96,6 +96,19 @@ def test_every_flag_of_the_page_on_the_command_line_exists_and_none_is_missing()
         assert not flags or flags & mentioned, f"{flags} is not documented"
 
 
+def test_the_page_of_controls_tells_which_settings_have_another_flag_or_none() -> None:
+    text = read(PAGE).partition("### In sight")[0]
+    named = set(command_parsers()["generate"]._option_string_actions)
+    (without,) = re.findall(r"\*\*Without a flag\*\*.*?: (.*?)\. The", text, re.DOTALL)
+    known = fields()
+    plain = {each: "--" + each.replace("_", "-") for each in known}
+    other = {name: each.flag for name, each in known.items() if each.flag}
+    lacking = [each for each in known if each not in other and plain[each] not in named]
+    assert re.findall(r"`(\w+)`", without) == lacking
+    for name, flag in other.items():
+        assert f"`{flag}` for `{name}`" in text
+
+
 def commands(path: Path) -> Iterator[str]:
     """What follows `python -m ebca` in the indented lines of a page."""
     for line in re.findall(r"^    .*python -m ebca (.*)$", read(path), re.MULTILINE):
@@ -121,9 +134,11 @@ def test_the_api_s_list_is_in_its_order_and_every_old_name_is_told() -> None:
 
 def test_the_readme_s_figures_are_those_of_the_measurements() -> None:
     measured = read(ROOT / "docs/alignment.md")
-    rows = [line for line in read(ROOT / "README.md").split("\n") if re.search(r"\[[+-]\d", line)]
-    assert rows
-    for row in rows:
+    told = [line for line in read(ROOT / "README.md").split("\n") if re.search(r"\[[+-]\d", line)]
+    assert told
+    for line in told:
+        assert all(each in measured for each in re.findall(r"[+-][\d.]+ \[[^\]]+\]", line)), line
+    for row in (line for line in told if line.startswith("|")):
         _, count, off, *changes = row.strip("| ").split(" | ")
         assert f"n = {count}" in measured
         assert f"| {off} |" in measured or f"| {off} / " in measured

@@ -1,4 +1,4 @@
-"""The engine on a whole UNet against the materialised oracle of golden.py."""
+"""The engine on a whole UNet against the materialised oracle of ebca/naive.py."""
 
 from functools import partial
 

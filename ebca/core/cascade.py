@@ -1,7 +1,7 @@
 """The cascade: contexts on their way down the layers of one UNet evaluation.
 
-The only mutable state of the core. It is made when an evaluation begins and dropped when the
-evaluation ends, so that every evaluation starts again from the encoded prompts.
+It is made when an evaluation begins and dropped when the evaluation ends, so that every evaluation
+starts again from the encoded prompts.
 """
 
 from __future__ import annotations

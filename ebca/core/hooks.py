@@ -3,8 +3,8 @@
     pre-hook on the layer        hand it the cascade's current context instead of the static one
     hooks on to_q, to_k, to_v    note query and key as they pass, so that none is computed twice,
                                  and whether other people's hooks change what passes
-    pre-hook on to_out[0]        replace the heads' output by its CACAO average
-    hook on the layer            take the BCU step for the next layer
+    pre-hook on to_out[0]        replace the heads' output by the mix of all prompts' outputs
+    hook on the layer            contexts take their steps, for the next layer to see
 
 Other people's code may call the linears in another way, replace them (LoRA) or hook them too. A
 note is only believed if nothing of that kind was seen; otherwise the call calls the linears

@@ -32,7 +32,7 @@ class Flow:
     """Along the probability flow, straight between the levels that were computed."""
 
     def __init__(self, clean: Tensor, levels: Sequence[float], points: Sequence[Tensor]) -> None:
-        """`points` are where the flow is at the rising `levels`, as `flow.invert` gives them."""
+        """`points` are where the flow is at the rising `levels`, as `flow.step_back` gives them."""
         self.clean = clean
         self._levels, self._points = [0.0, *levels], [clean, *points]
 
