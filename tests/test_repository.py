@@ -1,7 +1,9 @@
-"""What the place where the code is kept reads: the citation, the forms of issues."""
+"""What others read of the repository: the citation, the forms of issues, the entry for the index
+of the WebUI's extensions."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,17 @@ from ebca.version import VERSION
 
 ROOT = Path(__file__).parents[1]
 FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+
+UNKNOWN_URL = "https://github.com/OWNER/REPO.git"
+"""What the index's own template has."""
+
+TAGS = {
+    "script", "localization", "tab", "dropdown", "ads", "installed", "training", "models",
+    "UI related", "prompting", "editing", "manipulations", "online", "animation", "query",
+    "science", "extras",
+}  # fmt: skip
+"""Those of the index's `tags.json`; `installed` is the WebUI's own, `localization` and `ads` are
+not ours."""
 
 
 def read(path: Path) -> Any:
@@ -55,3 +68,32 @@ def test_the_form_of_a_bug_asks_for_what_the_readme_asks_for() -> None:
     ):  # fmt: skip
         assert said in " ".join(section[1].replace("your WebUI's", "WebUI's").split())
         assert said.lower() in asked.lower()
+
+
+def index_entry() -> Any:
+    return json.loads((ROOT / "docs/developers/index-entry.json").read_text(encoding="utf-8"))
+
+
+def test_the_entry_for_the_index_has_what_the_index_asks_for() -> None:
+    """It adds the date itself."""
+    entry = index_entry()
+    assert list(entry) == ["name", "url", "description", "tags"]
+    assert entry["name"] == "EBCA"
+    assert len(set(entry["tags"])) == len(entry["tags"]) > 0
+    assert set(entry["tags"]) <= TAGS - {"installed", "localization", "ads"}
+
+
+def test_its_description_is_one_plain_sentence() -> None:
+    said = index_entry()["description"]
+    assert re.fullmatch(r"[A-Z][^.!?]{20,180}\.", said)
+    praise = (
+        r"\b(\w+est|most|ever|perfect\w*|amazing|powerful|superior|state.of.the.art|magic\w*)\b"
+    )
+    assert not re.search(praise, said, re.IGNORECASE)
+
+
+def test_its_url_is_the_repository_s_where_that_is_known() -> None:
+    """`Repository` in pyproject.toml, one line, filled in when the repository is public."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    known = re.search(r'^Repository = "(https://[^"\s]+?)(?:\.git)?"$', project, re.MULTILINE)
+    assert index_entry()["url"] == (f"{known[1]}.git" if known else UNKNOWN_URL)
