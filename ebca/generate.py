@@ -97,6 +97,8 @@ def load_pipeline(model: str | None, config: str | None, device: str, dtype: tor
     """
     import diffusers
 
+    if model is None and not EMBEDDED_MODEL.is_dir():
+        raise ModelError("the small model is part of the checkout alone: name a model (--model)")
     source = str(EMBEDDED_MODEL) if model is None else model
     options: dict[str, Any] = {"torch_dtype": dtype}
     try:

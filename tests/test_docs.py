@@ -18,8 +18,8 @@ from ebca.options.job import fields
 from ebca.options.legacy import RENAMED
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 PAGES += [ROOT / "small_model/README.md", ROOT / "tests/webui/testing_extension/README.md"]
 EARLIER = ROOT / "docs/alignment-icons.md"
 """Its commands are those of the commits that it names."""
