@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 PYTHONS = (3, 10), (3, 14)  # the oldest and the newest for which the pinned packages are built
 PYTHON = sys.version_info[:2]
-DEMO = ["generate", "a cat and a red balloon AND on the grass :0.5", "--seed", "8", "--compare"]
+DEMO = ["generate", "a cat and a red balloon", "--seed", "8", "--compare"]
 DEMO += ["--out", "outputs/demo"]
 
 
