@@ -35,12 +35,10 @@ def check_model(settings: Settings, other_unet: Any) -> None:
 
 
 def check_layers_and_unet(settings: Settings, model: Any, other_unet: Any) -> None:
-    """The same for a model, or for none that is known yet."""
+    """The same for a model."""
     if other_unet is not None:
         legal = "None: EBCA cannot work inside this one"
         raise SettingsError("the setting SD Unet", other_unet.label, legal)
-    if model is None:
-        return
     layers = find_layers(family(model).unet(model))
     for method in settings.methods:
         method.check_model(layers)

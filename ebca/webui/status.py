@@ -16,7 +16,7 @@ from ebca.settings import SettingsError
 from ebca.webui import keeping
 from ebca.webui.checking import NO_CROSS_ATTENTION, check_layers_and_unet
 from ebca.webui.family import NextModel, family, next_model
-from ebca.webui.forecast import Forecast, Times, forecast, left_over
+from ebca.webui.forecast import Forecast, forecast, left_over
 from ebca.webui.prompts import read_prompts
 from ebca.webui.reading import words_of
 from ebca.webui.timetable import Sampling, times_of
@@ -73,17 +73,18 @@ def status(page: str, values: Mapping[str, Any]) -> str:
 def _described(page: Mapping[str, Any], options: Options, coming: NextModel) -> _Line:
     """Raises SettingsError where a job would be refused."""
     settings, model = options.settings, coming.model
-    check_layers_and_unet(settings, model, sd_unet.get_unet_option())
-    passes = list(_passes(page, options))
+    if model is not None:  # the host loads one to answer
+        check_layers_and_unet(settings, model, sd_unet.get_unet_option())
     told: list[str] = []
     made: list[Forecast] = []
     texts: list[str] = []
-    for name, text, sampling in passes:
+    for name, text, sampling, own in _passes(page, options):
         (image,) = read_prompts([text], settings, sampling.steps)
-        made.append(forecast(image, _times(sampling, model)))
-        told += [name + each for each in made[-1].sentences]
+        made.append(forecast(image, None if model is None else times_of(sampling)))
+        if own or (made[-1].acts and not made[0].acts):
+            told += [name + each for each in made[-1].sentences]
         texts += image.words()
-    if not passes:
+    if not made:
         told.append(_NO_HIRES)
     told += _kept(page, options, model)
     if model is not None and texts:
@@ -97,10 +98,6 @@ def _described(page: Mapping[str, Any], options: Options, coming: NextModel) -> 
     if not acts:
         told = [*told, _STAYS] if told else [_NOTHING]
     return _Line(" ".join(told), acts, subjects=any(each.subjects for each in made))
-
-
-def _times(sampling: Sampling, model: Any) -> Times | None:
-    return None if model is None else times_of(sampling)
 
 
 def _keeps(page: Mapping[str, Any], options: Options) -> bool:
@@ -126,16 +123,17 @@ def _kept(page: Mapping[str, Any], options: Options, model: Any) -> Iterator[str
         )
 
 
-def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str, Sampling]]:
-    """(introduction, prompt, sampling) of those passes in which EBCA takes part and which have
-    something of their own to say."""
+def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str, Sampling, bool]]:
+    """(introduction, prompt, sampling, whether it is to be told whatever the first one does) of
+    those passes in which EBCA takes part."""
     hires, wanted = page["hires"], options.page.hires
     prompt = _plain(page["prompt"], page["styles"])
     if wanted != "only":
-        yield "", prompt, Sampling.of(page)
-    if hires is not None and wanted != "off" and (hires["prompt"] or wanted == "only"):
-        own = _plain(hires["prompt"], page["styles"]) if hires["prompt"] else prompt
-        yield "Hires pass: ", own, Sampling.of(page, hires=True)
+        yield "", prompt, Sampling.of(page), True
+    if hires is not None and wanted != "off":
+        text = _plain(hires["prompt"], page["styles"]) if hires["prompt"] else prompt
+        own = bool(hires["prompt"]) or wanted == "only"
+        yield "Hires pass: ", text, Sampling.of(page, hires=True), own
 
 
 def _plain(prompt: str, styles: list[str]) -> str:

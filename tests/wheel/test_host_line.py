@@ -149,6 +149,10 @@ STATES: dict[str, tuple[dict[str, Any], dict[str, Any], str, bool]] = {
         {**STILL, "hires": "only"}, {"hires": {**HIRES, "denoising": 0.3}},
         f"Hires pass: {NO_PLACES} {STAYS}", False,
     ),
+    "the first pass of two steps": (
+        STILL, {"steps": 2, "hires": {**HIRES, "steps": 10}},
+        f"{NO_PLACES} Hires pass: {SHOWS}", True,
+    ),
     "hires prompt": (
         STILL, {"hires": {**HIRES, "prompt": "a cat"}}, f"{SHOWS} Hires pass: {TOO_FEW}", True,
     ),
