@@ -5,7 +5,7 @@ from __future__ import annotations
 from ebca.subjects.grammar import OWN, THEIRS, words
 
 HOLD = words(
-    "hold carry wield clutch cradle grip grasp grab brandish hoist heft lift tote lug clasp clench"
+    "hold carry wield clutch cradle grip grasp grab brandish hoist heft lift tote lug shoulder sling clasp clench"
     " bear nurse breastfeed dual-wield"
 )
 """What these are done to is in somebody's arms or hands, be it a sword or a cat."""
@@ -54,5 +54,7 @@ ENTWINED = (
     ("bridal", "carry"), ("lap", "pillow"), ("on", "lap"), ("on", "shoulders"), ("making", "out"),
 )  # fmt: skip
 """Phrases that say the same; those with `each other` are read in touch.py."""
+RESTING = words("asleep sleep lie rest doze nap lounge sprawl drape curl lean")
+"""Done `on` or `against` somebody, these touch: `a kitten asleep on top of a dog`."""
 TOWARDS = words("up with to against into onto close by tight") | THEIRS | OWN
 """Between such a verb and whom it touches: `snuggled up to a bear`."""

@@ -47,7 +47,25 @@ class _Touch:
             verb, stop = self._read(at) if word else ("", at)
             if verb and self._who_touch(at, stop, verb):
                 return True
+            if word and self._rests_upon_somebody(at, word):
+                return True
         return False
+
+    def _rests_upon_somebody(self, at: int, word: str) -> bool:
+        """Is this `asleep on a dog`, `leaning against a man`, `lying on top of a horse`?"""
+        if (self._lexicon.verb(word)[0] or word) not in contact.RESTING or at in self._inside:
+            return False
+        following = self._words[at + 1 : at + 3]
+        place = next((n for n, each in enumerate(following) if each in _UPON), None)
+        if place is None:
+            return False
+        start = at + 2 + place
+        index = bisect_left(self._starts, start)
+        if self._words[start : start + 2] == ["top", "of"]:
+            start += 2
+            index = bisect_left(self._starts, start)
+        near = index < len(self._found) and self._found[index].phrase.start <= start + 1
+        return near and self._found[index].letter in ANIMATE
 
     def _read(self, at: int) -> tuple[str, int]:
         """The verb of touching there, or an empty text, and where it ends."""
