@@ -5,8 +5,8 @@ from __future__ import annotations
 from ebca.subjects.grammar import OWN, THEIRS, words
 
 HOLD = words(
-    "hold carry wield clutch cradle grip grasp grab brandish hoist heft lift tote lug shoulder sling clasp"
-    " clench bear nurse breastfeed dual-wield"
+    "hold carry wield clutch cradle grip grasp grab brandish hoist heft lift tote lug shoulder"
+    " sling clasp clench bear nurse breastfeed dual-wield"
 )
 """What these are done to is in somebody's arms or hands, be it a sword or a cat."""
 HANDLE = words(
