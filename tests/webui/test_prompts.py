@@ -43,12 +43,13 @@ HARMLESS = {
 
 @pytest.mark.parametrize("prompt", HARMLESS.values(), ids=HARMLESS)
 def test_a_strange_prompt_does_no_harm(webui, prompt):
+    """One without words is left alone."""
     job = {"prompt": prompt, "steps": 2}
-    core = webui.txt2img(**job)
+    core, empty = webui.txt2img(**job), not prompt.replace("AND", "").strip()
     for and_means in ("average", "webui"):
         on = webui.txt2img(**job, ebca={**ON, "and_means": and_means})
         assert on.labels["and_means"] == and_means
-        assert not same(core, on)
+        assert same(core, on) == empty
     nothing = {**ZERO, "and_means": "webui"}
     assert same(core, webui.txt2img(**job, ebca=nothing))
     assert same(core, webui.txt2img(**job))
