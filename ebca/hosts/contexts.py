@@ -23,10 +23,8 @@ class KnownContexts:
         self._known: dict[int, tuple[Row, Tensor]] = {}
 
     def learn(self, first: int, rows: Sequence[Row], contexts: Any) -> None:
-        """Note that `contexts` [b, t, c] belong to the rows from index `first` on.
-
-        Anything but such a tensor is ignored. A later context of a row (a padded one) replaces the
-        earlier one."""
+        """Note that `contexts` [b, t, c] belong to the rows from index `first` on; anything else is
+        ignored. A row's later context (a padded one) replaces the earlier one."""
         if isinstance(contexts, Tensor) and contexts.ndim == 3 and len(contexts) == len(rows):
             known = zip(rows, contexts, strict=True)
             self._known.update(enumerate(known, start=first))

@@ -90,9 +90,8 @@ class Pipeline:
         return [kind for kind in pattern for _ in range(batch // len(pattern))]
 
     def _time(self, call: Call) -> tuple[float, float]:
-        """Return the fractions done of this run's steps and of the way from pure noise.
-
-        A schedule of few steps may begin well below the highest timestep."""
+        """Return the fractions done of this run's steps and of the way from pure noise; a schedule
+        of few steps may begin well below the highest timestep."""
         schedule = self._schedule()
         run = dict.fromkeys(self._run(schedule))  # second-order schedulers list a timestep twice
         timestep = torch.as_tensor(call.timestep).flatten()[0]
@@ -162,9 +161,8 @@ def places_of(pipe: Any, text: str, words: str) -> list[int]:
 
 
 def _weighed(pipe: Any, image: Image, word_weights: Sequence[tuple[str, float]]) -> Image:
-    """Return the image with a function that finds words' tokens, and with its token weights.
-
-    Raises SettingsError for weighted words that the main prompt lacks."""
+    """Return the image with a function that finds words' tokens, and its token weights. Raises
+    SettingsError for weighted words that the main prompt lacks."""
     text, weights = image.prompt.main, dict(image.token_weights)
 
     def places(words: str) -> list[int]:

@@ -9,7 +9,7 @@ its rows, and the host batches these lists along with the conditions.
 
 EBCA observes the layers by the same module hooks as in AUTOMATIC1111's WebUI. Weights may be
 offloaded, quantised, or patched with LoRAs on the way: so a linear layer is called, and its weight
-is read only if it is stored exactly as the layer applies it.
+is read only if it is stored as the layer applies it.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ class MarkedRows:
         return self
 
     def can_concat(self, other: MarkedRows) -> bool:
-        """Whether both conditions may be batched: only if their contexts have the same length.
-
-        The family repeats a shorter context, and EBCA's update of a repeated context differs."""
+        """Whether both conditions may be batched: only if their contexts have the same length,
+        since the family repeats a shorter one, and EBCA's update of a repeated context differs."""
         return self.tokens == other.tokens
 
     def concat(self, others: Iterable[MarkedRows]) -> tuple[Row, ...]:
@@ -122,8 +121,7 @@ class ForgeSampling(WebUISampling):
             _put(each, batch.rows[sum(prompts) :], apart)
 
     def _all_rows(self, prompts: Sequence[int]) -> list[Row] | None:
-        """Return the conditional rows first, as the encodings are announced, in whatever batches
-        the host will evaluate them."""
+        """Return the rows in the order of the announced encodings, conditional ones first."""
         images = len(prompts)
         if len(self._announced.x) != images:
             return None
@@ -132,10 +130,8 @@ class ForgeSampling(WebUISampling):
     # One call of the UNet
 
     def _describe(self, call: Call) -> Evaluation | None:
-        """Describe a UNet call, but leave alone any before EBCA's modifier has run.
-
-        An earlier modifier may run the model for itself (a reference picture of ControlNet's does)
-        with the very conditions of the evaluation to come."""
+        """Leave a call before EBCA's modifier alone: an earlier modifier (ControlNet's reference
+        picture) may run the model for itself, under the conditions of the evaluation to come."""
         if self._asked or self._failure is not None:
             return super()._describe(call)
         self.strange_evaluations += 1

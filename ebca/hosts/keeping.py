@@ -186,8 +186,7 @@ def search(
     scheduler: Any, levels: Levels, clean: Tensor, model: SourceModel, keeping: Keeping,
     seeds: Sequence[int], iterations: int = 2,
 ) -> tuple[Path, Recording]:  # fmt: skip
-    """Return the path of latents `clean` [b, c, h, w] into noise, and one sampling held on it.
-
+    """Return the path of latents `clean` [b, c, h, w] into noise, and one sampling held on it;
     `seeds` has a seed for each row."""
     if keeping.keep_noise == "flow":
         path: Path = _flow(clean, levels, model, keeping, iterations)
@@ -221,7 +220,6 @@ def _checked(
 
 
 def _checked_source(source: Any, count: int) -> list[str]:
-    """Return one text for each of `count` pictures."""
     texts = [source] * count if isinstance(source, str) else source
     good = isinstance(texts, (list, tuple)) and len(texts) == count
     if not good or not all(isinstance(each, str) and each.strip() for each in texts):
@@ -231,7 +229,6 @@ def _checked_source(source: Any, count: int) -> list[str]:
 
 
 def _checked_seeds(seed: Any, count: int) -> list[int]:
-    """Return one seed for each of `count` pictures."""
     try:
         if isinstance(seed, (list, tuple)):
             seeds = [operator.index(each) for each in seed]

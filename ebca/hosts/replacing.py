@@ -9,8 +9,7 @@ from typing import Any
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Set `owner.name` to `value` in a `with` block, then restore it, or delete it if it was
-    not an attribute of `owner` itself."""
+    """Set `owner.name` in a `with` block, then restore it, or delete it if `owner` had none."""
     missing = object()
     before = vars(owner).get(name, missing)
     setattr(owner, name, value)

@@ -1,8 +1,8 @@
 """Find the position of a slice in its tensor without reading any values.
 
 A host cuts the tensors that it evaluates out of a tensor that it made before: rows out of a batch,
-a timestep out of a schedule. The CPU knows the position of such a view; its values may have to be
-waited for until the GPU is ready.
+a timestep out of a schedule. The CPU knows the position of such a view, but it may have to
+wait for a GPU to read the values.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from torch import Tensor
 
 
 def place(part: Any, whole: Any) -> int | None:
-    """Return the index in `whole` at which its slice `part` begins, along the first dimension.
-
-    Return None if `part` is no such slice."""
+    """Return the index in `whole` at which its slice `part` begins, along the first dimension,
+    or None if `part` is no such slice."""
     if not (isinstance(whole, Tensor) and isinstance(part, Tensor) and len(part) and len(whole)):
         return None
     one_storage = part.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()

@@ -28,10 +28,9 @@ arguments that the sampler gives its denoiser."""
 def webui_source(
     denoiser: Any, contexts: Callable[[int], Any], conditioning_key: str
 ) -> Iterator[Evaluate]:
-    """Give a function that evaluates AUTOMATIC1111's model under the source prompts.
-
-    `contexts` gives their encodings at a step, one row an image; `conditioning_key` says how the
-    model takes an image as a condition."""
+    """Give a function that evaluates AUTOMATIC1111's model under the source prompts. `contexts`
+    gives their encodings at a step, one row an image; `conditioning_key` says how the model takes
+    an image as a condition."""
 
     def blended(x: Tensor) -> Tensor:
         kept: Tensor = x * denoiser.nmask + denoiser.init_latent * denoiser.mask
@@ -56,10 +55,8 @@ def _conditioning(context: Any, image_cond: Tensor, key: str) -> dict[str, Any]:
 
 @contextmanager
 def forge_source(denoiser: Any, encoded: Sequence[Any]) -> Iterator[Evaluate]:
-    """Give a function that evaluates Forge's denoiser under the source prompts.
-
-    `encoded` has the schedule of each image's source prompt. No refiner takes over meanwhile, and
-    afterwards the denoiser's step is as before."""
+    """Give a function that evaluates Forge's denoiser under the source prompts, whose schedules
+    are `encoded`. No refiner takes over, and afterwards the denoiser's step is as before."""
 
     def evaluate(x: Tensor, level: Tensor, step: int, given: Mapping[str, Any]) -> Tensor:
         denoiser.step = step

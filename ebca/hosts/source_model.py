@@ -28,10 +28,9 @@ def encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
 
 
 class SourceModel:
-    """The model under the source prompt, without guidance: one row a picture.
-
-    It keeps the last answer at each timestep, since the sampling that is recorded asks again what
-    the search for its path has asked."""
+    """The model under the source prompt, without guidance: one row a picture. It keeps the
+    last answer at each timestep, since the sampling that is recorded asks again what the search for
+    its path has asked."""
 
     def __init__(
         self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress

@@ -36,9 +36,7 @@ class BareUNet:
         check_contexts(methods, images, unet)
 
     def describe(self, call: Call) -> Evaluation:
-        """Return the rows, images and time of a batch.
-
-        Raises SettingsError if the batch lacks a row that was named."""
+        """Describe a batch. Raises SettingsError if the batch lacks a row that was named."""
         batch = call.sample.shape[0]
         conditional = list(range(batch)) if self._rows is None else self._rows
         if max(conditional, default=0) >= batch:

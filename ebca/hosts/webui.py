@@ -130,11 +130,9 @@ class WebUISampling:
         self._announced = self._inner = self._batch = self._own = self._engine = None
 
     def announce(self, params: Any) -> None:
-        """Note the batch that the WebUI's `on_cfg_denoiser` announces.
-
-        `params.x` is the batch of all rows, which later callbacks may still replace. The WebUI logs
-        an exception in a callback and goes on without EBCA, so it is raised at the model's next
-        call."""
+        """Note the batch that the WebUI's `on_cfg_denoiser` announces: all rows are in `params.x`,
+        which later callbacks may still replace. The WebUI logs an exception in a callback and goes
+        on without EBCA, so it is raised at the model's next call."""
         try:
             self._note_announced(params)
         except Exception as error:
@@ -193,8 +191,7 @@ class WebUISampling:
     def _describe_batch(
         self, level: Tensor, sample: Tensor, guidance: float | None = None
     ) -> Evaluation | None:
-        """Describe all announced rows, or return None if another extension has changed them.
-
+        """Describe all announced rows, or return None if another extension has changed them;
         `guidance` is given if it differs from the sampling's."""
         cond = self._sampler.sampler_extra_args["cond"]
         images = self._prompts.images(cond, self._denoiser.step)
@@ -245,19 +242,16 @@ class WebUISampling:
         return dataclasses.replace(batch, rows=rows, size=size, images=images, whole=whole)
 
     def _leave_alone(self) -> None:
-        """Count an evaluation of another extension and leave it alone.
-
-        Raises ForeignRowsError if it replaces the WebUI's own evaluation, since it would lack what
-        was composed into the main prompts."""
+        """Count an evaluation of another extension. Raises ForeignRowsError if that replaces the
+        WebUI's own, since it would lack what was composed into the main prompts."""
         instead = self._in_forward and (self._own is not None or not self.evaluations)
         if instead and self._prompts.whole(self._sampler.sampler_extra_args["cond"]) is not None:
             raise ForeignRowsError
         self.strange_evaluations += 1
 
     def _at(self, size: tuple[int, int], batch: Evaluation) -> Sequence[Image]:
-        """Return the images of a batch for an evaluation of a size, without masks if it is another.
-
-        Such an evaluation is of a piece of the picture, and nothing tells which."""
+        """Return the images of a batch, without masks if the size is not the batch's: then only a
+        piece of the picture is evaluated, and nothing tells which."""
         masked = any(image.mask is not None for image in batch.images)
         if size == batch.size or not masked:
             return batch.images
@@ -288,8 +282,7 @@ class WebUISampling:
         return times.at(float(level.max()), counted)
 
     def _sigmas(self) -> list[float]:
-        """Return the sigmas of the model's timesteps, read only once since reading waits for the
-        GPU."""
+        """Return the sigmas of the timesteps, read only once since reading waits for the GPU."""
         model = self._denoiser.inner_model
         if self._noise[0] is not model:
             known = None if self._schedule.on_grid else getattr(model, "sigmas", None)
