@@ -1,1 +1,1 @@
-"""Editing a real picture: the noise from which the model would paint it, and how it is held."""
+"""Editing a real picture: find the noise that the model would paint it from, and hold edits."""

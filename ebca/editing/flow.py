@@ -1,24 +1,24 @@
-"""The noise from which a model itself would paint a picture: its probability flow, backwards.
+"""Follow a model's probability flow backwards, from a picture to the noise that paints it.
 
 Levels are sigma, as in k-diffusion: x = clean + sigma noise. (DDPM's x_t is x / sqrt(1 + sigma^2).)
-With the denoiser D(x, sigma) the flow that paints is (Song et al., arXiv 2011.13456, eq. 13)
+With the denoiser D(x, sigma) the flow is (Song et al., arXiv 2011.13456, eq. 13)
 
     dx / dsigma = d(x, sigma) = (x - D(x, sigma)) / sigma
 
-and a step of Euler, which in DDPM's terms is a step of DDIM (arXiv 2010.02502), goes from a level
-s to a lower one r by
+and an Euler step, which in DDPM's terms is a DDIM step (arXiv 2010.02502), goes from a level s to
+a lower one r by
 
     x_r = x_s + (r - s) d(x_s, s)
 
-The step back must solve this for x_s. DDIM inversion takes d at x_r instead, so that the picture
-is not found again. A few fixed-point iterations solve it (AIDI, arXiv 2309.04907; ReNoise, arXiv
-2403.14602), from a guess x_s that goes on in the direction of the step before:
+The step back must solve this for x_s. DDIM inversion takes d at x_r instead, so the noise that it
+finds does not give the picture back. A few fixed-point iterations solve the equation (AIDI, arXiv
+2309.04907; ReNoise, arXiv 2403.14602), from a first guess x_s in the direction of the last step:
 
     x_s <- x_r + (s - r) d(x_s, s)
 
-The way goes through the last x_s at which the model was asked, and not through what its answer
-would make of it. So the answer is at hand for the sampling that is recorded on that way
-(`holding.py`), and what is left of the error is in the moves.
+The path goes through the last x_s at which the model was evaluated, not through the x_s that
+follows from its answer. So that answer can be reused when a sampling on the path is recorded
+(`holding.py`), whose moves take up the remaining error.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 Denoise = Callable[[Tensor, float], Tensor]
-"""D(x, sigma): [b, c, h, w] with noise of a level -> [b, c, h, w] without it."""
+"""D(x, sigma): latents [b, c, h, w] with noise of level sigma -> [b, c, h, w] without it."""
 
 
 def step_back(
     clean: Tensor, levels: Sequence[float], denoise: Denoise, iterations: int = 2
 ) -> list[Tensor]:
-    """Where the flow through `clean` [b, c, h, w] is at each of the rising `levels` above 0.
+    """Return the points of the flow through `clean` [b, c, h, w] at the rising `levels` above 0.
 
-    One evaluation of the model a level and iteration; the last one of a level is at its point.
+    Each level takes `iterations` evaluations of the model, the last of them at its point.
     """
     points, x, below = [], clean, 0.0
     direction = clean.new_zeros(())
@@ -50,8 +50,8 @@ def step_back(
 
 
 def between(levels: Sequence[float], count: int) -> list[float]:
-    """`count` rising levels from the lowest to the highest of `levels`, evenly along them; all of
-    them where `count` is 0."""
+    """Return `count` levels from the lowest to the highest of the rising `levels`, evenly along
+    them, or all of `levels` if `count` is 0."""
     if count in (0, len(levels)) or len(levels) == 1:
         return list(levels)
     if count == 1:

@@ -1,4 +1,4 @@
-"""Pictures of any kind as the autoencoder wants them: RGB, 8 bit, sides it can divide."""
+"""Prepare pictures for the autoencoder: RGB, 8 bit, sides that are multiples of 8 pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def plain(image: Any) -> Any:
-    """A PIL picture the right way up, without alpha (on white), in 8 bit and colour."""
+    """Return a PIL picture in 8-bit RGB, turned upright by its EXIF data, any alpha on white."""
     from PIL import Image, ImageOps
 
     if not isinstance(image, Image.Image):
@@ -24,20 +24,20 @@ def plain(image: Any) -> Any:
 
 
 def eight_bit(image: Any) -> Any:
-    """A PIL picture of 16 bit as one of 8; others as they are."""
+    """Return a 16-bit PIL picture as an 8-bit one, and any other unchanged."""
     if image.mode not in _SIXTEEN_BIT:
         return image
     return image.convert("I").point(lambda value: value / 257.0).convert("L")
 
 
 def latent_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The nearest (width, height) that the autoencoder can divide."""
+    """Return the (width, height) nearest to `size` in multiples of 8 pixels."""
     width, height = (max(_SIDE, round(side / _SIDE) * _SIDE) for side in size)
     return width, height
 
 
 def fitting(image: Any) -> Any:
-    """A picture as `plain` gives it, made a little larger or smaller where it has to be."""
+    """Return a picture as `plain` does, resized to its `latent_size` if necessary."""
     from PIL import Image
 
     image = plain(image)

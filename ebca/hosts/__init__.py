@@ -1,1 +1,1 @@
-"""Host adapters: each module knows one host, and no formula."""
+"""Adapters to the hosts (diffusers, WebUIs, bare UNets). The formulas are elsewhere."""

@@ -1,8 +1,8 @@
-"""Whose the rows of an evaluation of the WebUI are.
+"""Find out which image each row of a WebUI's evaluation belongs to.
 
-Those of its own batch are told by their order. For evaluations that are not cut out of that batch
-(another extension repeats it for several tiles of the picture, or evaluates the prompts once more)
-they are told by the contexts that come with them.
+Rows of the WebUI's own batch are known by their order. If an evaluation is not cut out of that
+batch (another extension repeats it for several tiles of the picture, or evaluates the prompts once
+more), its rows are recognized by the contexts that come with them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ebca.core.evaluation import Row
 
 
 class KnownContexts:
-    """The contexts of one batch, by the places of its rows."""
+    """The known contexts of one batch, by the index of their row."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Row, Tensor]] = {}
 
     def learn(self, first: int, rows: Sequence[Row], contexts: Any) -> None:
-        """`contexts` [b, t, c] belong to the rows from `first` on; what is no such tensor tells
-        nothing. A later context of a row (which has been padded) takes the place of an earlier."""
+        """Note that `contexts` [b, t, c] belong to the rows from index `first` on; anything else is
+        ignored. A row's later context (a padded one) replaces the earlier one."""
         if isinstance(contexts, Tensor) and contexts.ndim == 3 and len(contexts) == len(rows):
             known = zip(rows, contexts, strict=True)
             self._known.update(enumerate(known, start=first))
 
     def rows(self, contexts: Any) -> list[Row] | None:
-        """Whose `contexts` [b, t, c] are; None unless all of them are known.
+        """Return the row of each of `contexts` [b, t, c], or None unless all of them are known.
 
-        Of several rows with one context, the first comes first, then the second, and so on round.
+        Rows that share one context take turns, in their order.
         """
         if not isinstance(contexts, Tensor) or contexts.ndim != 3:
             return None
@@ -49,14 +49,14 @@ class KnownContexts:
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
-    """Also after a host has made one of them less precise."""
+    """Whether two contexts are equal, even after a host has made one of them less precise."""
     if one.shape != other.shape:
         return False
     return torch.equal(one, other.to(one)) or torch.equal(one.to(other), other)
 
 
 def contexts_in(cond: Any) -> Any:
-    """The contexts in what the WebUI's inner model is given beside a sample."""
+    """Return the contexts from the conditioning that the WebUI gives its inner model."""
     while isinstance(cond, (list, tuple)) and len(cond) == 1:
         (cond,) = cond
     if isinstance(cond, dict):
@@ -65,10 +65,10 @@ def contexts_in(cond: Any) -> Any:
 
 
 def rows_of_batch(prompts: Sequence[int], count: int) -> list[Row] | None:
-    """All rows of a batch of `count`, given the number of prompts of each image.
+    """Return all rows of a batch of `count` rows, given the number of prompts of each image.
 
-    None if the batch is larger or smaller than the WebUI makes it (one unconditional row an image,
-    two with InstructPix2Pix): then another extension has put rows of its own into it.
+    Return None if the batch is larger or smaller than the WebUI makes it (one unconditional row an
+    image, two with InstructPix2Pix): then another extension has put rows of its own into it.
     """
     conditional = sum(prompts)
     if count - conditional not in (len(prompts), 2 * len(prompts)):

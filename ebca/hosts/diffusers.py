@@ -1,7 +1,7 @@
-"""A diffusers pipeline as a host: Stable Diffusion 1, 2, XL and what is built like them.
+"""A diffusers pipeline as a host: Stable Diffusion 1, 2, XL and models built like them.
 
-diffusers itself is not imported: a pipeline is known by what it has. Rows of its UNet batch, as
-the pipelines stack them: unconditional first if guidance is on, then conditional, image-major;
+diffusers itself is not imported: a pipeline is recognized by its attributes. The pipelines stack
+the rows of a UNet batch unconditional first if guidance is on, then conditional, image-major;
 InstructPix2Pix has (conditional, image, unconditional); with PAG perturbed rows come last.
 """
 
@@ -27,12 +27,12 @@ _MASK_CHANNEL = 4
 
 
 def is_pipeline(model: Any) -> bool:
-    """Whether `model` is a pipeline of the kind that this module can serve."""
+    """Whether `model` is a pipeline that this module can serve."""
     return isinstance(getattr(model, "unet", None), nn.Module) and hasattr(model, "scheduler")
 
 
 class Pipeline:
-    """Describes the evaluations of the UNet of a pipeline."""
+    """Describes the evaluations of a pipeline's UNet."""
 
     def __init__(
         self,
@@ -41,8 +41,8 @@ class Pipeline:
         images: Sequence[Image],
         word_weights: Sequence[tuple[str, float]] = (),
     ) -> None:
-        """`images` has one for each prompt, or one that all prompts share; `word_weights` are
-        factors on words of their main prompts."""
+        """`images` has an image for each prompt, or one that all prompts share; `word_weights`
+        are (words, factor) for words of the main prompts."""
         if not hasattr(type(pipe), "do_classifier_free_guidance"):
             legal = f"given: {type(pipe).__name__} does not tell which rows are the prompt's"
             raise SettingsError("conditional_rows", None, legal)
@@ -52,10 +52,10 @@ class Pipeline:
         self._encoded: dict[int | None, list[Image]] = {}
         self._steps: tuple[Tensor | None, list[float]] = (None, [])
         self._memories: tuple[Tensor | None, Memories] = (None, Memories())
-        self._encode(None)  # now, so that what cannot be encoded fails before sampling
+        self._encode(None)  # now, so that a text that cannot be encoded fails before sampling
 
     def describe(self, call: Call) -> Evaluation:
-        """Rows, images and time of the UNet call that the pipeline is making."""
+        """Return the rows, images and time of the UNet call that the pipeline is making."""
         conditional = self._conditional(call.sample.shape[0])
         images = self._encode(getattr(self._pipe, "clip_skip", None))
         each, odd = divmod(conditional.count(True), len(images))
@@ -90,7 +90,7 @@ class Pipeline:
         return [kind for kind in pattern for _ in range(batch // len(pattern))]
 
     def _time(self, call: Call) -> tuple[float, float]:
-        """The fractions done of the steps of this run, and of the way from pure noise: a schedule
+        """Return the fractions done of this run's steps and of the way from pure noise; a schedule
         of few steps may begin well below the highest timestep."""
         schedule = self._schedule()
         run = dict.fromkeys(self._run(schedule))  # second-order schedulers list a timestep twice
@@ -100,28 +100,28 @@ class Pipeline:
         return sum(step > now for step in run) / len(run), denoised(now, max(schedule))
 
     def _schedule(self) -> list[float]:
-        """The scheduler's timesteps, read once: each time a GPU would have to be waited for."""
+        """Return the scheduler's timesteps, read only once since reading waits for the GPU."""
         schedule = self._pipe.scheduler.timesteps
         if self._steps[0] is not schedule:
             self._steps = (schedule, [float(step) for step in schedule.tolist()])
         return self._steps[1]
 
     def _remembered(self) -> Memories:
-        """What was seen in this sampling; a new schedule is a new one."""
+        """Return the memories of this sampling; a new schedule tells that a new one began."""
         schedule = self._pipe.scheduler.timesteps
         if self._memories[0] is not schedule:
             self._memories = (schedule, Memories())
         return self._memories[1]
 
     def _run(self, steps: list[float]) -> list[float]:
-        """Those of this run: of the schedule, img2img skips the head, others the tail."""
+        """Return this run's timesteps: img2img skips the schedule's head, others its tail."""
         pipe = self._pipe
         length = getattr(pipe, "num_timesteps", len(steps))
         ends_early = getattr(pipe, "denoising_end", None) is not None
         return steps[:length] if ends_early else steps[-length:]
 
     def _encode(self, clip_skip: int | None) -> list[Image]:
-        """The images with every text encoded as the pipeline encodes its own."""
+        """Return the images with every text encoded as the pipeline encodes its own prompts."""
         if clip_skip not in self._encoded:
             images = [self._with_contexts(image, clip_skip) for image in self._images]
             check_contexts(self._methods, images, self.unet)
@@ -140,7 +140,7 @@ class Pipeline:
 
     @torch.no_grad()
     def _context(self, text: str, clip_skip: int | None) -> Tensor:
-        """`text` as the pipeline encodes it, [t, c]."""
+        """Return the pipeline's encoding of `text`, [t, c]."""
         skip = {} if clip_skip is None else {"clip_skip": clip_skip}
         encoded = self._pipe.encode_prompt(
             text,
@@ -154,15 +154,15 @@ class Pipeline:
 
 
 def places_of(pipe: Any, text: str, words: str) -> list[int]:
-    """The indices of the tokens of `words` in the pipeline's encoding of `text`."""
+    """Return the indices of the tokens of `words` in the pipeline's encoding of `text`."""
     tokens = pipe.tokenizer(text, truncation=True).input_ids
     wanted = pipe.tokenizer(words, add_special_tokens=False).input_ids
     return list(find_tokens(wanted, tokens))
 
 
 def _weighed(pipe: Any, image: Image, word_weights: Sequence[tuple[str, float]]) -> Image:
-    """With the places of words, and factors on the tokens of some. Raises SettingsError for words
-    with factors that are not there."""
+    """Return the image with a function that finds words' tokens, and its token weights. Raises
+    SettingsError for weighted words that the main prompt lacks."""
     text, weights = image.prompt.main, dict(image.token_weights)
 
     def places(words: str) -> list[int]:
@@ -178,7 +178,7 @@ def _weighed(pipe: Any, image: Image, word_weights: Sequence[tuple[str, float]])
 def _with_own_masks(
     images: Sequence[Image], rows: Sequence[Row], sample: Tensor
 ) -> tuple[list[Image], list[Row]]:
-    """One image a row, each with the mask that an inpainting model's own input carries."""
+    """Return one image a row, each with the mask from an inpainting model's input, and new rows."""
     own = [
         dataclasses.replace(image, mask=sample[index, _MASK_CHANNEL])
         if image.mask is None

@@ -1,15 +1,15 @@
 """Forge and its relatives as hosts: one sampling of their CFG denoiser.
 
-They are known by what they have: a model with `forge_objects`, a UNet patcher with
+They are recognized by their attributes: a model with `forge_objects`, a UNet patcher with
 `model_options`. Their denoiser announces a batch of one row an image, and makes the UNet's batch
 later and elsewhere: one condition for each AND-separated prompt and one for the negative ones,
-last first, in as many calls as there is memory for. Rows are not guessed from that order. They
-travel with the conditions: a conditioning modifier, which the family has for extensions, puts
-beside each condition whose rows it has; what the host batches, it batches along.
+last first, in as many calls as the memory requires. EBCA does not guess the rows from that order.
+A conditioning modifier, the family's means for extensions, attaches to each condition a list of
+its rows, and the host batches these lists along with the conditions.
 
-The layers are listened to by the same module hooks as in AUTOMATIC1111's WebUI. Weights may be
-offloaded, quantised, or patched with LoRAs on the way: a linear is called, its weight is not read
-unless it acts as it stands there.
+EBCA observes the layers by the same module hooks as in AUTOMATIC1111's WebUI. Weights may be
+offloaded, quantised, or patched with LoRAs on the way: so a linear layer is called, and its weight
+is read only if it is stored as the layer applies it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ebca.hosts.contexts import KnownContexts, rows_of_batch
 from ebca.hosts.webui import WebUISampling
 
 MARK = "ebca_rows"
-"""Under this name the rows travel: through the conditions to the UNet's arguments."""
+"""The name of the rows, in the conditions and in the UNet's arguments."""
 
 REPLACED = (
     "EBCA: another extension replaces the attention of some layers (an IP-Adapter does); in those"
@@ -35,42 +35,42 @@ REPLACED = (
 )
 
 _MODIFIERS = "conditioning_modifiers"
-"""The family's name for what extensions do with the conditions of every call of its denoiser."""
+"""The model option that lists functions run on the conditions in every call of the denoiser."""
 
 
 class MarkedRows:
-    """Whose the rows of one condition are, in the form of the family's conditions."""
+    """The rows of one condition, with the interface of the family's condition classes."""
 
     def __init__(self, rows: Sequence[Row], tokens: int) -> None:
         """`tokens` is the length of the condition's context; 0 where it does not matter."""
         self.rows, self.tokens = tuple(rows), tokens
 
     def process_cond(self, **_: Any) -> MarkedRows:
-        """For one evaluation: the same."""
+        """Return the rows for one evaluation, unchanged."""
         return self
 
     def can_concat(self, other: MarkedRows) -> bool:
-        """Whether the two may be one batch: only with contexts of one length, since the family
-        repeats the shorter one, and a repeated context takes other steps."""
+        """Whether both conditions may be batched: only if their contexts have the same length,
+        since the family repeats a shorter one, and EBCA's update of a repeated context differs."""
         return self.tokens == other.tokens
 
     def concat(self, others: Iterable[MarkedRows]) -> tuple[Row, ...]:
-        """What the UNet is handed: a row for each of its batch."""
+        """Return what the UNet is given: one `Row` for each row of its batch."""
         return tuple(row for each in (self, *others) for row in each.rows)
 
     def size(self) -> list[int]:
-        """Takes no memory worth an estimate."""
+        """Return a size so small that it does not change the host's estimate of memory."""
         return [1]
 
 
 class ForgeSampling(WebUISampling):
-    """EBCA on one sampling, between `open` and `close`."""
+    """EBCA on one sampling of Forge or a relative, between `open` and `close`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._modified, self._unet_hooks = ExitStack(), ExitStack()
-        self._level: Any = None  # of noise, as the sampler speaks of it
-        self._asked = False  # by the host about the conditions of the denoiser's call under way
+        self._level: Any = None  # the noise level, in the sampler's terms
+        self._asked = False  # whether EBCA's modifier has run in this call of the denoiser
 
     def close(self) -> None:
         self._modified.close()
@@ -78,7 +78,7 @@ class ForgeSampling(WebUISampling):
         self._unet_hooks.close()
 
     def _note_announced(self, params: Any) -> None:
-        """The host announces it after a refiner has taken over and before it makes conditions."""
+        """Note a batch; the host announces it after a refiner takes over, before the conditions."""
         self._modified.close()
         self._announced, self._known, self._batch = params, KnownContexts(), None
         self._own, self._asked = None, False
@@ -87,7 +87,7 @@ class ForgeSampling(WebUISampling):
         self._follow_unet()
         options = self._denoiser.inner_model.inner_model.forge_objects.unet.model_options
         before = options.get(_MODIFIERS)
-        # a closure, since the family copies what it finds there deeply
+        # a closure, since the family deep-copies the options
         options[_MODIFIERS] = [*(before or ()), _modifier(self._mark)]
         if before is None:
             self._modified.callback(options.pop, _MODIFIERS, None)
@@ -100,19 +100,19 @@ class ForgeSampling(WebUISampling):
             made = super()._forward(*args, **kwargs)
         finally:
             self._modified.close()
-        if self._failure is not None:  # no layer was there to raise it
+        if self._failure is not None:  # no layer was called to raise it
             raise self._failure
         return made
 
     # One call of the denoiser: conditions
 
     def _mark(self, sample: Tensor, uncond: Any, cond: Any, guidance: float) -> None:
-        """Put beside each condition whose rows it has."""
+        """Attach its rows to each condition, unless another extension made the conditions."""
         self._asked = True
         batch = self._batch = self._describe_batch(self._level, sample, guidance)
         prompts = [len(each) for each in self._sampler.sampler_extra_args["cond"].batch]
         if batch is None or len(cond) != min(prompts) or len(uncond or (None,)) != 1:
-            return  # another extension's conditions
+            return
         apart = bool(self._methods) or self._trace is not None
         firsts = [sum(prompts[:image]) for image in range(len(prompts))]
         for number, each in enumerate(cond):
@@ -121,7 +121,7 @@ class ForgeSampling(WebUISampling):
             _put(each, batch.rows[sum(prompts) :], apart)
 
     def _all_rows(self, prompts: Sequence[int]) -> list[Row] | None:
-        """Conditional ones first, as the encodings are announced, whatever the batch will be."""
+        """Return the rows in the order of the announced encodings, conditional ones first."""
         images = len(prompts)
         if len(self._announced.x) != images:
             return None
@@ -130,8 +130,8 @@ class ForgeSampling(WebUISampling):
     # One call of the UNet
 
     def _describe(self, call: Call) -> Evaluation | None:
-        """Modifiers that come before EBCA's may run the model for themselves (a reference picture
-        of ControlNet's does), under the conditions as they will be."""
+        """Leave a call before EBCA's modifier alone: an earlier modifier (ControlNet's reference
+        picture) may run the model for itself, under the conditions of the evaluation to come."""
         if self._asked or self._failure is not None:
             return super()._describe(call)
         self.strange_evaluations += 1
@@ -141,7 +141,7 @@ class ForgeSampling(WebUISampling):
         unet = self._current_unet()
         if self._engine is None or self._engine.unet is not unet:
             self._unet_hooks.close()
-            hooks = (  # before the engine's, which asks for the rows
+            hooks = (  # installed before the engine's hooks, which ask for the rows
                 unet.register_forward_pre_hook(self._take_mark, with_kwargs=True),
                 unet.register_forward_hook(self._end),
             )
@@ -159,14 +159,15 @@ class ForgeSampling(WebUISampling):
 
 
 class ForgeProjections(Projections):
-    """The projections of the family's UNets."""
+    """The key and value projections of the family's UNets."""
 
     def key_weight(
         self, to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """The weight itself if it acts as it stands there: in the context's precision and on its
-        device (which one that is quantised or waits elsewhere is not), with nothing done to it in
-        every call."""
+        """Return the stored weight if the layer applies it as it is, else the measured one.
+
+        A stored weight will do if it has the context's precision and device (a quantised or
+        offloaded one has not) and if the layer does not change it in every call."""
         weight = getattr(to_k, "weight", None)
         if isinstance(weight, Tensor) and _stands(to_k, weight, context):
             return weight
@@ -174,10 +175,10 @@ class ForgeProjections(Projections):
 
 
 _CASTS = ("parameters_manual_cast", "comfy_cast_weights")
-"""By one of these the family's own linears are known."""
+"""Attributes by which the family's own linear layers are recognized."""
 
 _ADDED = ("scale_weight", "forge_online_loras", "weight_function")
-"""What these do to their weights in every call, where they have it."""
+"""Attributes of such a layer that, where present, change its weight in every call."""
 
 
 def _stands(to_k: nn.Module, weight: Tensor, context: Tensor) -> bool:
@@ -201,6 +202,6 @@ def _modifier(mark: Callable[[Tensor, Any, Any, float], None]) -> Callable[..., 
 
 
 def _put(condition: dict[str, Any], rows: Sequence[Row], apart: bool) -> None:
-    """Mark a condition; `apart` from those whose contexts are of another length."""
+    """Attach rows to a condition; `apart` bars batching it with contexts of another length."""
     tokens = condition["cross_attn"].shape[1] if apart else 0
     condition["model_conds"][MARK] = MarkedRows(rows, tokens)

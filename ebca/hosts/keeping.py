@@ -1,4 +1,4 @@
-"""Inversion on a diffusers pipeline: `invert`, and what its scheduler is told while it paints.
+"""Inversion on a diffusers pipeline: `invert`, and the scheduler's stand-ins during an edit.
 
 diffusers itself is not imported.
 """
@@ -30,7 +30,7 @@ from ebca.settings.checks import SettingsError
 
 _LATENT_CHANNELS = 4
 _NOISE_SEED = 0
-"""Of the noise that a stochastic scheduler draws, in the recording and in every edit the same."""
+"""The seed of a stochastic scheduler's noise, the same in the recording and in every edit."""
 
 
 def _no_progress() -> None:
@@ -38,10 +38,14 @@ def _no_progress() -> None:
 
 
 class Inversion:
-    """A picture's way into noise, and what holds a sampling on it. `ebca.invert` makes it.
+    """A picture's path into noise, and the recording that holds an edit on it.
 
-    inputs: what an image-to-image or inpainting pipeline is called with, beside the prompt.
-    evaluations: how often the UNet was called for it, with one row a picture.
+    `ebca.invert` returns it.
+
+    Attributes:
+        inputs: arguments for the image-to-image or inpainting pipeline, besides the prompt.
+        keeping: the settings of the inversion.
+        evaluations: how often the UNet was evaluated for it, with one row a picture.
     """
 
     def __init__(
@@ -58,11 +62,16 @@ class Inversion:
 
     @contextmanager
     def on(self, pipe: Any) -> Iterator[None]:
-        """While the block runs the pipeline's samplings start from the noise that was found and are
-        held. Call it with `inputs`. Afterwards its scheduler is as before.
+        """In a `with` block, start the pipeline's samplings from the found noise, and hold them.
 
-        Raises SettingsError in the pipeline's call for other steps, strength or size, and where it
-        does not begin with the picture's noise.
+        Call the pipeline with `inputs`. After the block its scheduler is as before.
+
+        Args:
+            pipe: the diffusers pipeline of the edit.
+
+        Raises:
+            SettingsError: in the pipeline's call, if its steps, strength or size are not the
+                inversion's, or if it does not begin with the picture's noise.
         """
         scheduler, generator = pipe.scheduler, torch.Generator()
         before = {name: getattr(scheduler, name) for name in ("set_timesteps", "add_noise", "step")}
@@ -103,7 +112,7 @@ class Inversion:
         return Replay(self._recording, self.keeping.keep_more, self.keeping.keep_stop)
 
     def _noisy(self, clean: Tensor, timestep: float) -> Tensor:
-        """What the pipeline gets as its picture with noise."""
+        """Return the picture's noisy latents at a timestep, in the scheduler's scale."""
         if timestep not in self._levels:
             now = f"a run with timestep {timestep:g}"
             raise SettingsError("the pipeline's call", now, "made with the inversion's inputs")
@@ -128,22 +137,31 @@ def invert(
     progress: Progress = _no_progress,
     **settings: Any,
 ) -> Inversion:
-    """Find the noise from which `pipe` would paint `image`, and what holds it there.
+    """Find the noise from which `pipe` would paint `image`, and record how to hold an edit there.
 
-    pipe: a diffusers pipeline of SD1, SD2 or SDXL. No inpainting model.
-    image: a PIL picture of any kind and size, or a list of them of one size.
-    source: what it shows, a prompt, or one for each picture. At guidance 1 it gives the picture
-        back.
-    steps, strength: of the edit, as image-to-image pipelines have them.
-    seed: of the noise, where `keep_noise` is `scattered`: one for each picture, or the first one's,
-        and the others have the next.
-    iterations: evaluations of the model for each step back, where it is `flow`.
-    progress: called after each evaluation.
-    settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
-        docs/controls.md.
+    The pipeline itself stays as it was.
 
-    Raises SettingsError for what cannot be used and NoCrossAttentionError for a model without
-    cross-attention; the pipeline is as it was.
+    Args:
+        pipe: a diffusers pipeline of SD1, SD2 or SDXL, but no inpainting model.
+        image: a PIL picture of any kind and size, or a list of pictures of one size.
+        source: a prompt that says what the picture shows, or one for each picture. Painted with
+            that prompt at guidance 1, the picture comes back.
+        steps: the number of steps of the edit, at least 1.
+        strength: the strength of the edit as in image-to-image pipelines, above 0 and at most 1.
+        seed: the seed of the noise where `keep_noise` is `scattered`: one for each picture, or the
+            first picture's, and the others have the next numbers.
+        iterations: evaluations of the model for each step back where `keep_noise` is `flow`, at
+            least 1.
+        progress: called without arguments after each evaluation.
+        **settings: `keep_more`, `keep_stop`, `keep_noise`, `keep_steps`, `keep_from_source` as in
+            docs/controls.md.
+
+    Returns:
+        An `Inversion`; call the pipeline with its `inputs` inside `with inversion.on(pipe)`.
+
+    Raises:
+        SettingsError: an argument or setting cannot be used.
+        NoCrossAttentionError: the model has no cross-attention.
     """
     keeping = _checked(pipe, steps, strength, iterations, settings)
     pictures = [fitting(each) for each in (image if isinstance(image, (list, tuple)) else [image])]
@@ -168,8 +186,8 @@ def search(
     scheduler: Any, levels: Levels, clean: Tensor, model: SourceModel, keeping: Keeping,
     seeds: Sequence[int], iterations: int = 2,
 ) -> tuple[Path, Recording]:  # fmt: skip
-    """The way of latents `clean` [b, c, h, w] into noise, and one sampling held on it. `seeds` has
-    one for each row."""
+    """Return the path of latents `clean` [b, c, h, w] into noise, and one sampling held on it;
+    `seeds` has a seed for each row."""
     if keeping.keep_noise == "flow":
         path: Path = _flow(clean, levels, model, keeping, iterations)
     else:
@@ -202,7 +220,6 @@ def _checked(
 
 
 def _checked_source(source: Any, count: int) -> list[str]:
-    """One text for each of `count` pictures."""
     texts = [source] * count if isinstance(source, str) else source
     good = isinstance(texts, (list, tuple)) and len(texts) == count
     if not good or not all(isinstance(each, str) and each.strip() for each in texts):
@@ -212,7 +229,6 @@ def _checked_source(source: Any, count: int) -> list[str]:
 
 
 def _checked_seeds(seed: Any, count: int) -> list[int]:
-    """One seed for each of `count` pictures."""
     try:
         if isinstance(seed, (list, tuple)):
             seeds = [operator.index(each) for each in seed]
@@ -226,7 +242,7 @@ def _checked_seeds(seed: Any, count: int) -> list[int]:
 
 
 def _noise(clean: Tensor, seeds: Sequence[int]) -> Callable[[], Tensor]:
-    """What draws noise for latents [b, c, h, w], each row from a seed of its own."""
+    """Return a function that draws noise like latents [b, c, h, w], each row from its own seed."""
     generators = [torch.Generator().manual_seed(each) for each in seeds]
 
     def draw() -> Tensor:
@@ -246,7 +262,7 @@ def _flow(
 
 
 def _recorded(original: Any, levels: Levels, path: Path, model: SourceModel) -> Recording:
-    """One sampling by a scheduler like `original` under the source prompt, without guidance."""
+    """Record one sampling by a copy of a scheduler under the source prompt, without guidance."""
     scheduler, recording, clean = copy.deepcopy(original), Recording(), path.clean
     scheduler.set_timesteps(levels.steps, device=clean.device)
     if hasattr(scheduler, "set_begin_index"):

@@ -1,7 +1,7 @@
 """The noise levels of one run of a diffusers scheduler.
 
-A scheduler works in latents of its own scale; that and its noise level are read off what it does
-to a picture of ones, and to noise of ones:
+A scheduler works in latents of its own scale. The scale and the noise level are measured by
+letting it add noise of zeros to a picture of ones, and noise of ones to a picture of zeros:
 
     add_noise(clean, noise, t) = scale(t) clean + spread(t) noise,    sigma = spread / scale
 """
@@ -20,7 +20,7 @@ class Levels:
     """The timesteps of one run of a scheduler, with the scale and noise level of each."""
 
     def __init__(self, scheduler: Any, steps: int, strength: float) -> None:
-        still = copy.deepcopy(scheduler)  # some keep the place of the last call
+        still = copy.deepcopy(scheduler)  # some schedulers remember their last call
         still.set_timesteps(steps)
         self.steps = steps
         self.first = max(steps - min(int(steps * strength), steps), 0) * getattr(still, "order", 1)
@@ -35,11 +35,11 @@ class Levels:
         return spread / scale
 
     def rising(self) -> list[float]:
-        """The noise levels, lowest first."""
+        """Return the noise levels, lowest first."""
         return sorted(set(map(self.sigma, self._factors)))
 
     def timestep(self, sigma: float) -> float:
-        """Of a noise level, straight between those of the run."""
+        """Return the timestep of a noise level, interpolated linearly between the run's levels."""
         known = sorted((self.sigma(each), each) for each in self._factors)
         for (low, before), (high, after) in itertools.pairwise(known):
             if low <= sigma <= high and low < high:

@@ -1,4 +1,4 @@
-"""Something else in the place of what an object has, for a while."""
+"""Replace an attribute of an object for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """`owner.name` is `value` for a while; then what `owner` itself had, or had not, is back."""
+    """Set `owner.name` in a `with` block, then restore it, or delete it if `owner` had none."""
     missing = object()
     before = vars(owner).get(name, missing)
     setattr(owner, name, value)

@@ -1,4 +1,4 @@
-"""How far a sampler of the WebUI has come."""
+"""The progress of a WebUI sampler, told by its noise levels."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from ebca.core.method import Time
 from ebca.hosts.unet import TRAINING_TIMESTEPS, denoised
 
 _SAME = 1.0 + 1e-4
-"""Noise levels that differ by less are the same."""
+"""Noise levels whose ratio is less count as the same."""
 
 
 class Schedule:
-    """The noise levels that a sampler goes through, from the arguments that it was called with."""
+    """The noise levels that a sampler goes through, read from its arguments."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         levels: Any = next(
             (arguments[name] for name in ("sigmas", "sigma_sched") if name in arguments), []
         )
         self.on_grid = "timesteps" in arguments
-        """Whether levels are timesteps of the training."""
+        """Whether the levels are training timesteps and not sigmas."""
         if self.on_grid:
             levels = list(arguments["timesteps"])[::-1]
-        self._levels = [float(level) for level in levels][:-1]  # at the last, nothing is left to do
+        self._levels = [float(level) for level in levels][:-1]  # no step begins at the last
         self._span: tuple[float, float] | None = None
         if {"sigma_min", "sigma_max"} <= set(arguments):
             self._span = (float(arguments["sigma_max"]), float(arguments["sigma_min"]))
 
     @property
     def levels(self) -> list[float]:
-        """The levels at which steps begin; none if the sampler chooses its steps by itself."""
+        """The levels at which steps begin; empty if the sampler chooses its steps by itself."""
         return self._levels
 
     @property
     def first(self) -> float | None:
-        """The level at which the sampling begins, if it is known."""
+        """The level at which the sampling begins, or None if it is unknown."""
         if self._levels:
             return self._levels[0]
         return None if self._span is None else self._span[0]
 
     def progress(self, level: float) -> float | None:
-        """Fraction of the schedule done at a noise level (or timestep); None if it is unknown.
+        """Return the fraction of the schedule done at a noise level (or timestep).
 
-        That is the fraction of the steps, of which one that evaluates the model between its
-        beginning and its end is not done yet. A sampler that chooses its steps by itself (DPM
-        fast, DPM adaptive) goes evenly through the logarithm of the noise level, and UniPC's
-        timesteps are not those of its schedule.
+        It is the fraction of the steps; a step that evaluates the model between its beginning and
+        its end is not done yet there. A sampler that chooses its steps by itself (DPM fast, DPM
+        adaptive) is taken to go evenly through the logarithm of the noise level. The fraction is
+        None if it is unknown: UniPC's timesteps are not those of its schedule.
         """
         if self.on_grid and all(abs(level - each) > 0.5 for each in self._levels):
             return None
@@ -61,10 +61,10 @@ class Schedule:
 
 
 class Times:
-    """When the evaluations of a sampling are, told by their noise levels."""
+    """The times of a sampling's evaluations, told by their noise levels."""
 
     def __init__(self, schedule: Schedule, sigmas: Sequence[float], from_noise: bool) -> None:
-        """`sigmas` are those of the training's timesteps, which rise; none where the levels are
+        """`sigmas` are the rising sigmas of the training timesteps, empty where the levels are
         timesteps. `from_noise` tells whether the sampling begins with pure noise, and not with a
         picture."""
         self._schedule, self._sigmas = schedule, sigmas
@@ -74,20 +74,20 @@ class Times:
             self._begin = self._timestep(first)
 
     def at(self, level: float, otherwise: float = 0.0) -> Time:
-        """The time of an evaluation at a noise level; `otherwise` is the fraction done of the
-        steps where the schedule does not tell it."""
+        """Return the time of an evaluation at a noise level; `otherwise` is the fraction of the
+        steps that is done, used where the schedule does not tell it."""
         progress = self._schedule.progress(level)
         done = otherwise if progress is None else progress
         return Time(min(done, 1.0), denoised(self._timestep(level), self._begin))
 
     def _timestep(self, level: float) -> float:
-        """The training timestep of a noise level; some samplers speak of timesteps themselves."""
+        """Return the training timestep of a noise level, which in some samplers is one already."""
         grid = self._schedule.on_grid or not self._sigmas
         return level if grid else timestep_of(level, self._sigmas)
 
 
 def timestep_of(sigma: float, sigmas: Sequence[float]) -> float:
-    """Where `sigma` lies among those of the training's timesteps, which rise."""
+    """Return the training timestep of `sigma`, interpolated among the rising `sigmas` of all."""
     after = min(max(bisect_left(sigmas, sigma), 1), len(sigmas) - 1)
     low, high = sigmas[after - 1], sigmas[after]
     share = (math.log(max(sigma, low)) - math.log(low)) / (math.log(high) - math.log(low))

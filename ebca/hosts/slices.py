@@ -1,7 +1,8 @@
-"""Where a tensor lies in another one, which tells what it is without reading it.
+"""Find the position of a slice in its tensor without reading any values.
 
-A host cuts what it evaluates out of a tensor that it made before: rows of a batch, a timestep of
-a schedule. The place of such a view is known to the CPU; its value may be a wait for a GPU away.
+A host cuts the tensors that it evaluates out of a tensor that it made before: rows out of a batch,
+a timestep out of a schedule. The CPU knows the position of such a view, but it may have to
+wait for a GPU to read the values.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from torch import Tensor
 
 
 def place(part: Any, whole: Any) -> int | None:
-    """The index in `whole` that `part`, a slice of it along the first dimension, begins with;
-    None if it is no such slice."""
+    """Return the index in `whole` at which its slice `part` begins, along the first dimension,
+    or None if `part` is no such slice."""
     if not (isinstance(whole, Tensor) and isinstance(part, Tensor) and len(part) and len(whole)):
         return None
     one_storage = part.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()

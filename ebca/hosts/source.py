@@ -1,12 +1,12 @@
-"""A WebUI's model under what a picture shows, without guidance and beside any sampling: one row an
-image.
+"""Evaluate a WebUI's model under the source prompt, without guidance, outside of any sampling.
 
-AUTOMATIC1111's denoiser evaluates the negative prompts at any guidance, so that its inner model is
-asked past it. Forge's leaves them out at guidance 1. It is asked itself, since what stands around
-its model (memory, control, what others put on the UNet, the mask) is its own business.
+The source prompt says what a picture shows; there is one row an image. AUTOMATIC1111's denoiser
+evaluates the negative prompts at any guidance, so its inner model is called directly. Forge's
+denoiser leaves them out at guidance 1. It is called itself, since it takes care of what surrounds
+its model: memory, control, other extensions' patches of the UNet, the mask.
 
-Levels and what comes out are in the host's terms: sigmas and the denoised, or timesteps and the
-noise. Nothing of the hosts is imported: their objects are known by what they have.
+Levels and results are in the host's terms: sigmas and denoised latents, or timesteps and noise.
+Nothing of the hosts is imported: their objects are recognized by their attributes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from torch import Tensor
 from ebca.hosts.replacing import replaced
 
 Evaluate = Callable[[Tensor, Tensor, int, Mapping[str, Any]], Tensor]
-"""Of latents [b, c, h, w] at a level [b], at a step of the sampler, which gives its denoiser the
-mapping as arguments."""
+"""Evaluates latents [b, c, h, w] at a level [b] and a step of the sampler; the mapping has the
+arguments that the sampler gives its denoiser."""
 
 
 @contextmanager
 def webui_source(
     denoiser: Any, contexts: Callable[[int], Any], conditioning_key: str
 ) -> Iterator[Evaluate]:
-    """`contexts` gives what is shown at a step, encoded, a row an image; `conditioning_key` says
-    how the model takes what is shown by a picture."""
+    """Give a function that evaluates AUTOMATIC1111's model under the source prompts. `contexts`
+    gives their encodings at a step, one row an image; `conditioning_key` says how the model takes
+    an image as a condition."""
 
     def blended(x: Tensor) -> Tensor:
         kept: Tensor = x * denoiser.nmask + denoiser.init_latent * denoiser.mask
@@ -54,13 +55,13 @@ def _conditioning(context: Any, image_cond: Tensor, key: str) -> dict[str, Any]:
 
 @contextmanager
 def forge_source(denoiser: Any, encoded: Sequence[Any]) -> Iterator[Evaluate]:
-    """`encoded` has the schedule of what each image shows. No refiner takes over, and afterwards
-    the denoiser has made no step yet."""
+    """Give a function that evaluates Forge's denoiser under the source prompts, whose schedules
+    are `encoded`. No refiner takes over, and afterwards the denoiser's step is as before."""
 
     def evaluate(x: Tensor, level: Tensor, step: int, given: Mapping[str, Any]) -> Tensor:
         denoiser.step = step
         cond = _as_prompts(encoded, given["cond"])
-        # some samplers ask what comes of the negative prompts, at guidance 1 too
+        # some samplers ask for the negative prompts' result, even at guidance 1
         own = {"cond": cond, "uncond": encoded, "cond_scale": 1.0}
         made: Tensor = denoiser(x, level, **{**given, **own})
         return made
@@ -75,6 +76,6 @@ def forge_source(denoiser: Any, encoded: Sequence[Any]) -> Iterator[Evaluate]:
 
 
 def _as_prompts(encoded: Sequence[Any], like: Any) -> Any:
-    """As the host has prompts, of which each image may have several; `like` are the job's."""
+    """Return encoded prompts, one an image, in the host's types, taken from the job's (`like`)."""
     whole, part = type(like), type(like.batch[0][0])
     return whole(shape=(len(encoded),), batch=[[part(schedule)] for schedule in encoded])

@@ -1,4 +1,4 @@
-"""What a diffusers pipeline sees in a picture: its latents, and its UNet under what it shows."""
+"""A picture in a diffusers pipeline: its latents, and the UNet under its source prompt."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ebca.hosts.levels import Levels
 
-_ROWS = 8  # evaluated at once
+_ROWS = 8  # the most rows in one call of the UNet
 
 Progress = Callable[[], None]
-"""Called after each evaluation."""
+"""A function called after each evaluation."""
 
 
 def encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
-    """Latents [b, 4, h, w] of pictures, the most likely ones, one after the other."""
+    """Return the most likely latents [b, 4, h, w] of pictures, which are encoded one by one."""
     vae, device = pipe.vae, pipe._execution_device
     latents = []
     for picture in pictures:
@@ -28,16 +28,16 @@ def encoded(pipe: Any, pictures: Sequence[Any]) -> Tensor:
 
 
 class SourceModel:
-    """The model under the source prompt, without guidance: one row a picture. Asked once more what
-    it was asked last at a timestep, it has the answer: a sampling is recorded where the search of
-    its path has been."""
+    """The model under the source prompt, without guidance: one row a picture. It keeps the
+    last answer at each timestep, since the sampling that is recorded asks again what the search for
+    its path has asked."""
 
     def __init__(
         self, pipe: Any, texts: list[str], size: tuple[int, int], progress: Progress
     ) -> None:
-        """`texts` has one for each picture; `size` is (width, height) in pixels."""
+        """`texts` has a prompt for each picture; `size` is (width, height) in pixels."""
         self._unet, self._progress, self.evaluations = pipe.unet, progress, 0
-        self._last: dict[float, tuple[Tensor, Tensor]] = {}  # by timestep: asked, answered
+        self._last: dict[float, tuple[Tensor, Tensor]] = {}  # timestep: (sample, answer)
         self._kind = str(getattr(pipe.scheduler.config, "prediction_type", "epsilon"))
         device, (width, height) = pipe._execution_device, size
         encoded = pipe.encode_prompt(
@@ -51,7 +51,7 @@ class SourceModel:
             self._more = {"text_embeds": encoded[2], "time_ids": known}
 
     def predict(self, sample: Tensor, timestep: Any) -> Tensor:
-        """The UNet's output for latents [b, c, h, w] as it wants them, some rows at a time."""
+        """Return the UNet's output for latents [b, c, h, w] in the scale that it expects."""
         asked, answer = self._last.get(float(timestep), (sample, None))
         if answer is None or not _same(asked, sample):
             answer = self._evaluated(sample, timestep)
@@ -74,7 +74,7 @@ class SourceModel:
         return predicted
 
     def at_levels(self, levels: Levels) -> Callable[[Tensor, float], Tensor]:
-        """D(x, sigma), as the flow needs it."""
+        """Return the denoiser D(x, sigma) for `ebca.editing.flow`."""
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             a = (1.0 + sigma**2) ** -0.5

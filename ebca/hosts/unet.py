@@ -32,11 +32,11 @@ class BareUNet:
     ) -> None:
         self._images = images
         self._rows = None if conditional_rows is None else _checked_rows(conditional_rows)
-        self._memories = Memories()  # of one sampling: nothing tells where another one begins
+        self._memories = Memories()  # kept for good: nothing tells where a new sampling begins
         check_contexts(methods, images, unet)
 
     def describe(self, call: Call) -> Evaluation:
-        """The evaluation of a batch. Raises SettingsError if it lacks a row that was named."""
+        """Describe a batch. Raises SettingsError if the batch lacks a row that was named."""
         batch = call.sample.shape[0]
         conditional = list(range(batch)) if self._rows is None else self._rows
         if max(conditional, default=0) >= batch:
@@ -60,8 +60,8 @@ class BareUNet:
 
 
 def denoised(timestep: float, first: float = TRAINING_TIMESTEPS - 1.0) -> float:
-    """The fraction done at a training timestep of the whole way from pure noise, which begins at
-    the timestep `first`."""
+    """Return the fraction of the way from pure noise (at the timestep `first`) that is done at
+    a training timestep."""
     return min(max(1.0 - (timestep + 1.0) / (first + 1.0), 0.0), 1.0)
 
 
@@ -73,13 +73,13 @@ def _checked_rows(rows: Sequence[int]) -> list[int]:
 
 
 def sources(methods: Sequence[Method], image: Image) -> list[Source]:
-    """What has to be encoded for an image besides its main prompt."""
+    """Return the texts and contexts that an image needs besides its main prompt."""
     edits = [edit.source for edit in image.prompt.edits if not edit.empty]
     return [*edits, *(text for method in methods for text in method.texts(image.prompt))]
 
 
 def check_contexts(methods: Sequence[Method], images: Sequence[Image], unet: nn.Module) -> None:
-    """Raise SettingsError unless all that methods need is encoded, in the model's width."""
+    """Raise SettingsError unless every source of the methods is encoded in the model's width."""
     width = getattr(find_layers(unet)[0].linear("to_k"), "in_features")  # noqa: B009
     legal = f"a tensor [tokens, {width}], the width of this model's contexts"
     for image in images:

@@ -1,12 +1,12 @@
 """AUTOMATIC1111's WebUI as a host: one sampling of its CFG denoiser on an ldm or sgm UNet.
 
-Nothing of the WebUI is imported: its objects are known by what they have. Rows are not guessed
-from shapes: the WebUI stacks the rows of all images (conditional ones first, image-major, one for
-each AND-separated prompt; then unconditional ones), announces that batch to extensions, and cuts
-what it evaluates out of it. So the rows of an evaluation are told by where its input lies in the
-batch that was announced. Where another extension makes evaluations of its own (tiles of the
-picture, the prompts once more), rows are told by the contexts that come with them. If even these
-are strange, what was composed into the main prompts goes back to where the WebUI has it.
+Nothing of the WebUI is imported: its objects are recognized by their attributes. Rows are not
+guessed from shapes: the WebUI stacks the rows of all images (conditional ones first, image-major,
+one for each AND-separated prompt; then unconditional ones), announces that batch to extensions, and
+evaluates slices of it. So the rows of an evaluation are known by the position of its input in the
+announced batch. Where another extension makes evaluations of its own (tiles of the picture, the
+prompts once more), rows are recognized by the contexts that come with them. If even these are
+unknown, the prompts that EBCA composed into the main prompts are given back to the WebUI.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ UNMASKED_PIECE = (
 
 
 class Prompts(Protocol):
-    """What the sampling must know of the encoded prompts."""
+    """The encoded prompts of a sampling."""
 
     def images(self, cond: Any, step: int) -> Sequence[Image]:
-        """For the encoded prompts `cond` of a batch at the denoiser's `step`, one image for each
-        conditional row."""
+        """Return an image for each conditional row of the encoded prompts `cond` of a batch, at
+        the denoiser's `step`."""
         ...
 
     def whole(self, cond: Any) -> Any:
-        """What `cond` was before anything was composed into it."""
+        """Return `cond` as it was before anything was composed into it."""
         ...
 
 
 class ForeignRowsError(Exception):
-    """The UNet is called with prompts of somebody else in the place of the announced ones."""
+    """The UNet is called with another extension's prompts in place of the announced ones."""
 
 
 class WebUISampling:
@@ -69,10 +69,10 @@ class WebUISampling:
         give_back: Callable[[], None],
         trace: Trace | None = None,
     ) -> None:
-        """`methods` are those that have something to do. `current_unet` gives the UNet in use,
-        which a refiner exchanges on the way. `from_noise` tells whether the sampling begins with
-        pure noise, and not with a picture. `give_back` is called when the prompts are given back
-        to the WebUI as they were. `trace` collects what is seen."""
+        """`methods` are the methods that have something to do. `current_unet` returns the UNet in
+        use, which a refiner exchanges on the way. `from_noise` tells whether the sampling begins
+        with pure noise, and not with a picture. `give_back` is called when the prompts are given
+        back to the WebUI as they were. `trace` collects measurements."""
         self._sampler, self._denoiser = sampler, sampler.model_wrap_cfg
         self._methods, self._prompts, self._current_unet = methods, prompts, current_unet
         self._from_noise, self._projections = from_noise, projections
@@ -80,28 +80,28 @@ class WebUISampling:
         self._schedule = Schedule({})
         self._noise: tuple[Any, list[float]] = (None, [])
         self._announced: Any = None
-        self._failure: Exception | None = None  # of the announcement
+        self._failure: Exception | None = None  # raised while a batch was announced
         self._known = KnownContexts()
         self._inner: nn.Module | None = None
-        self._batch: Evaluation | None = None  # all rows of the batch that was announced
-        self._own: Sequence[Row] | None = None  # those of the inner model's call under way
+        self._batch: Evaluation | None = None  # all rows of the announced batch
+        self._own: Sequence[Row] | None = None  # rows of the inner model's current call
         self._engine: Engine | None = None
         self._scope, self._inner_hooks = ExitStack(), ExitStack()
         self._in_forward = False
         self.evaluations = 0
-        """UNet calls in which EBCA took part."""
+        """The number of UNet calls in which EBCA took part."""
         self.strange_evaluations = 0
-        """UNet calls that other extensions made with rows of their own, which were left alone."""
+        """The number of UNet calls left alone, since other extensions made their rows."""
         self.gave_back = False
-        """Whether prompts were given back to the WebUI, which is to compose them."""
+        """Whether the prompts were given back to the WebUI, which then composes them itself."""
         self.acted: set[Method] = set()
         """The methods that have done something."""
         self.said: set[str] = set()
-        """What could not be done, in lines for the user."""
+        """Lines that tell the user what could not be done."""
 
     def open(self) -> None:
-        """Install what listens; raises NoCrossAttentionError or SettingsError for a model or a
-        setting that cannot be used."""
+        """Install the hooks. Raises NoCrossAttentionError or SettingsError for a model or a setting
+        that cannot be used."""
         self._follow_unet()
         sampler, function = self._sampler, self._sampler.func
 
@@ -122,7 +122,7 @@ class WebUISampling:
         self._scope.callback(*undo)
 
     def close(self) -> None:
-        """Take everything away again; may be called again."""
+        """Remove every hook; a second call does nothing."""
         self._inner_hooks.close()
         self._scope.close()
         if self._engine is not None:
@@ -130,9 +130,9 @@ class WebUISampling:
         self._announced = self._inner = self._batch = self._own = self._engine = None
 
     def announce(self, params: Any) -> None:
-        """The WebUI's `on_cfg_denoiser`: `params.x` is the batch of all rows, which callbacks that
-        come later may still replace. The WebUI logs an exception in a callback and goes on without
-        EBCA, so it is raised where the model is called next."""
+        """Note the batch that the WebUI's `on_cfg_denoiser` announces: all rows are in `params.x`,
+        which later callbacks may still replace. The WebUI logs an exception in a callback and goes
+        on without EBCA, so it is raised at the model's next call."""
         try:
             self._note_announced(params)
         except Exception as error:
@@ -142,7 +142,7 @@ class WebUISampling:
         self._announced, self._known, self._batch = params, KnownContexts(), None
         if self.gave_back:
             return
-        inner = self._denoiser.inner_model  # a refiner brings a new one
+        inner = self._denoiser.inner_model  # new with a refiner
         if inner is not self._inner:
             self._inner_hooks.close()
             self._inner = inner
@@ -154,7 +154,7 @@ class WebUISampling:
     # One call of the denoiser
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Stands in for the denoiser's own."""
+        """Run the denoiser's own `forward`, in whose place this is installed."""
         forward, self._in_forward = self._forward_as_before, True
         try:
             return forward(*args, **kwargs)
@@ -166,7 +166,7 @@ class WebUISampling:
             self._in_forward = False
 
     def _give_up(self) -> None:
-        """Let the WebUI compose the prompts, from this call of its denoiser on."""
+        """Give the prompts back to the WebUI, from this call of its denoiser on."""
         self.gave_back = True
         self._inner_hooks.close()
         if self._engine is not None:
@@ -191,8 +191,8 @@ class WebUISampling:
     def _describe_batch(
         self, level: Tensor, sample: Tensor, guidance: float | None = None
     ) -> Evaluation | None:
-        """An evaluation of all rows that were announced, if the WebUI has made them; `guidance`
-        is its own if it is not the sampling's."""
+        """Describe all announced rows, or return None if another extension has changed them;
+        `guidance` is given if it differs from the sampling's."""
         cond = self._sampler.sampler_extra_args["cond"]
         images = self._prompts.images(cond, self._denoiser.step)
         rows = self._all_rows([len(prompts) for prompts in cond.batch])
@@ -211,8 +211,8 @@ class WebUISampling:
         return Evaluation(rows, images, clock, size, self._memories, guidance)
 
     def _all_rows(self, prompts: Sequence[int]) -> list[Row] | None:
-        """The rows that were announced for images of so many prompts, if the WebUI has made
-        them."""
+        """Return the announced rows, given the number of prompts of each image, or None if
+        another extension has changed them."""
         return rows_of_batch(prompts, len(self._announced.x))
 
     def _end(self, _inner: nn.Module, _args: Any, _output: Any) -> None:
@@ -242,16 +242,16 @@ class WebUISampling:
         return dataclasses.replace(batch, rows=rows, size=size, images=images, whole=whole)
 
     def _leave_alone(self) -> None:
-        """An evaluation of another extension's. In the place of the WebUI's own it would lack what
-        was composed into the main prompts."""
+        """Count an evaluation of another extension. Raises ForeignRowsError if that replaces the
+        WebUI's own, since it would lack what was composed into the main prompts."""
         instead = self._in_forward and (self._own is not None or not self.evaluations)
         if instead and self._prompts.whole(self._sampler.sampler_extra_args["cond"]) is not None:
             raise ForeignRowsError
         self.strange_evaluations += 1
 
     def _at(self, size: tuple[int, int], batch: Evaluation) -> Sequence[Image]:
-        """The images of a batch in an evaluation of another size: a piece of the picture, and
-        nothing tells which."""
+        """Return the images of a batch, without masks if the size is not the batch's: then only a
+        piece of the picture is evaluated, and nothing tells which."""
         masked = any(image.mask is not None for image in batch.images)
         if size == batch.size or not masked:
             return batch.images
@@ -276,14 +276,13 @@ class WebUISampling:
         self._engine.install()
 
     def _time(self, level: Tensor) -> Time:
-        """The fractions done of this sampling's steps, and of the way from pure noise."""
+        """Return the fractions done of this sampling's steps and of the way from pure noise."""
         counted = self._denoiser.step / max(self._denoiser.total_steps or 0, 1)
         times = Times(self._schedule, self._sigmas(), self._from_noise)
         return times.at(float(level.max()), counted)
 
     def _sigmas(self) -> list[float]:
-        """Those of the model's timesteps, read once: each time a GPU would have to be waited
-        for."""
+        """Return the sigmas of the timesteps, read only once since reading waits for the GPU."""
         model = self._denoiser.inner_model
         if self._noise[0] is not model:
             known = None if self._schedule.on_grid else getattr(model, "sigmas", None)

@@ -1,1 +1,1 @@
-"""Pictures of what was seen: maps of the attention over a picture, and pairs off | on."""
+"""Pictures that show what EBCA does: attention maps over a picture, and pairs off | on."""

@@ -1,6 +1,6 @@
 """Colours that the colour-blind can tell apart.
 
-Small tables of their own, since the WebUI promises no library that has them.
+They are tables here, since no library that has them is sure to be there in the WebUI.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _VIRIDIS = np.frombuffer(
     ),
     np.uint8,
 ).reshape(-1, 3)
-"""matplotlib's viridis (van der Walt and Smith, CC0) at every 16th of the way; brightness rises
-evenly, so that it reads alike with every kind of colour vision and in grey."""
+"""matplotlib's viridis (van der Walt and Smith, CC0) in steps of a 16th; its brightness rises
+evenly, so it reads alike with every kind of colour vision and in grey."""
 
 AREAS = np.frombuffer(
     bytes.fromhex("e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7 999999"), np.uint8
@@ -25,7 +25,7 @@ AREAS = np.frombuffer(
 
 
 def viridis(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Colours [*, 3], 0 to 255, of values [*] from 0 (dark blue) to 1 (yellow)."""
+    """Return colours [*, 3], 0 to 255, for values [*] from 0 (dark blue) to 1 (yellow)."""
     at = np.linspace(0.0, 1.0, len(_VIRIDIS))
     flat = np.clip(np.nan_to_num(values), 0.0, 1.0)
     return np.stack([np.interp(flat, at, _VIRIDIS[:, band]) for band in range(3)], axis=-1)

@@ -1,6 +1,6 @@
-"""Drawing what was seen: a strip of panels beside a picture, and two pictures side by side.
+"""Draw attention maps as a strip of panels beside a picture, and two pictures side by side.
 
-Only PIL and numpy, which every host has. Sizes are (width, height) in pixels here, as PIL has them.
+This needs only PIL and numpy, which every host has. Sizes are PIL's: (width, height) in pixels.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ebca.core.maps import MOST_WORDS, Seen
 from ebca.seeing.colours import AREAS, viridis
 
 Font = Callable[[int], Any]
-"""A font of a size in pixels."""
+"""A function from a size in pixels to a PIL font."""
 Colour = tuple[int, int, int]
 
 _PANEL, _SMALL = 384, 256
-"""The longer side of a panel: at most, and of a small picture at least."""
+"""The longer side of a panel in pixels: the maximum, and the side that small pictures aim at."""
 
 _GAP, _LETTER = 10, 16
 _PAPER, _INK = "white", "black"
 _STRENGTH = 0.65
-"""How much of a colour lies over the picture, which is grey below it."""
+"""The opacity of a colour over the grey picture."""
 
 
 class Frame(NamedTuple):
-    """Where in the finished picture the maps lie, in pixels of the picture: all of it, or what
-    was cropped out of it for painting ("only masked")."""
+    """The part of the finished picture that the maps cover, in its pixels: all of it, or the crop
+    that was painted ("only masked")."""
 
     left: int
     top: int
@@ -48,12 +48,12 @@ class Drawn:
 
     picture: Image.Image
     caption: str
-    keys: tuple[tuple[str, Colour | None], ...] = ()  # below it: names and their colours
-    scale: tuple[float, float] | None = None  # what the first and the last of the colours stand for
+    keys: tuple[tuple[str, Colour | None], ...] = ()  # names with their colours, below the caption
+    scale: tuple[float, float] | None = None  # the values of the first and the last colour
 
 
 def default_font(size: int) -> Any:
-    """PIL's own; before 10.1 it has one size only."""
+    """Return PIL's own font, which before PIL 10.1 has one size only."""
     try:
         return ImageFont.load_default(size)
     except TypeError:
@@ -68,12 +68,11 @@ def strip(
     title: str = "",
     font: Font = default_font,
 ) -> Image.Image:
-    """The picture, a panel for each word with the share of the attention over it and a scale below
-    it, one for each prompt after AND with what it changes, and one for the places that methods
-    gave. `title` is the picture's caption.
+    """Draw the picture, with the caption `title`, and panels beside it.
 
-    A panel's colours go from the lowest share to the highest, or to twice the mean if that is more:
-    what is even all over is dark.
+    There is a panel for each word with its share of the attention and a scale, one for each prompt
+    after AND with its change, and one for the places that methods gave. A panel's colours go from
+    its lowest value to its highest, or to twice the mean if that is more: an even map is dark.
     """
     frame = frame or Frame(0, 0, *picture.size)
     small = _fitted(picture)
@@ -90,12 +89,12 @@ def strip(
 
 
 def pair(off: Image.Image, on: Image.Image, font: Font = default_font) -> Image.Image:
-    """`off | on` with the labels under them, as large as they are; small ones are enlarged."""
+    """Draw `off | on` with labels below, in their own size; small pictures are enlarged."""
     return _sheet([Drawn(_enlarged(off), "off"), Drawn(_enlarged(on), "on")], font)
 
 
 def column(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures below each other."""
+    """Stack pictures below each other."""
     size = max(each.width for each in pictures), sum(each.height for each in pictures)
     whole = Image.new("RGB", size, _PAPER)
     top = 0
@@ -109,7 +108,6 @@ def column(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def _fitted(picture: Image.Image) -> Image.Image:
-    """In a panel's size."""
     scale = _PANEL / max(picture.size)
     if scale >= 1.0:
         return _enlarged(picture)
@@ -118,7 +116,7 @@ def _fitted(picture: Image.Image) -> Image.Image:
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
-    """As it is, or a small one by a whole number."""
+    """Enlarge a small picture by a whole number."""
     times = max(1, _SMALL // max(picture.size))
     size = picture.width * times, picture.height * times
     return picture.convert("RGB").resize(size, Image.Resampling.NEAREST)
@@ -131,8 +129,9 @@ def _over(
     frame: Frame,
     how: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> NDArray[np.float32]:
-    """A map [h, w] where it lies in a picture of a `whole` size, [height, width] in pixels of
-    `size`; nan where it says nothing."""
+    """Resize a map [h, w] of a frame to its place in the picture: [height, width], nan outside.
+
+    `whole` is the picture's size, in whose pixels the frame is; `size` is that of the result."""
     across, down = size[0] / whole[0], size[1] / whole[1]
     left, top = round(frame.left * across), round(frame.top * down)
     width = max(1, round((frame.left + frame.width) * across) - left)
@@ -147,7 +146,7 @@ def _over(
 def _heat(
     picture: Image.Image, values: NDArray[np.float32], low: float, high: float
 ) -> Image.Image:
-    """Values in colours, from `low` to `high`, over the picture in grey."""
+    """Lay values, coloured from `low` to `high`, over the grey picture."""
     grey = 0.8 * np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
     colours = viridis((values - low) / max(high - low, 1e-9))
     there = ~np.isnan(values)[..., None]
@@ -156,8 +155,9 @@ def _heat(
 
 
 def _areas(picture: Image.Image, seen: Seen, whole: tuple[int, int], frame: Frame) -> list[Drawn]:
-    """A panel of the places that methods gave, and of what they added everywhere; none if nothing
-    was used beside what has a panel of its own."""
+    """Return one panel of the places that methods gave and of what they added everywhere.
+
+    The list is empty if everything used has a panel of its own."""
     used = [each for each in seen.used if each.change is None]
     placed = [each for each in used if isinstance(each.weight, Tensor)]
     keys: list[tuple[str, Colour | None]] = []
@@ -189,7 +189,7 @@ def _area(number: int) -> Colour:
 
 
 def _sheet(panels: Sequence[Drawn], font: Font) -> Image.Image:
-    """Panels beside each other, each with what stands below it."""
+    """Draw panels beside each other, each with its caption, keys and scale below."""
     letters = font(_LETTER)
     texts = [_below(panel, letters) for panel in panels]
     width = sum(each.picture.width + _GAP for each in panels) + _GAP
@@ -210,22 +210,22 @@ def _sheet(panels: Sequence[Drawn], font: Font) -> Image.Image:
 
 class _Line(NamedTuple):
     text: str
-    colour: Colour | None = None  # of the square before it
+    colour: Colour | None = None  # of the square before the text
 
 
 def _below(panel: Drawn, font: Any) -> list[_Line]:
-    """What stands below a panel, broken to its width."""
+    """Return the lines below a panel, wrapped to its width."""
     width = panel.picture.width
     captions = panel.caption.split("\n")
     lines = [_Line(each) for part in captions for each in _broken(part, width, font)]
     for name, colour in panel.keys:
         first, *more = _broken(name, width - _LETTER - 6, font)
         lines += [_Line(first, colour), *(_Line(each) for each in more)]
-    return [*lines, _Line("")] if panel.scale is not None else lines  # where the scale goes
+    return [*lines, _Line("")] if panel.scale is not None else lines  # the last line is the scale's
 
 
 def _broken(text: str, width: int, font: Any) -> list[str]:
-    """`text` in lines that are not wider, three at most."""
+    """Wrap `text` into three lines at most, none wider than `width` pixels."""
     text = " ".join(text.split())
     letters = max(4, int(width / max(font.getlength("n"), 1.0)))
     lines = textwrap.wrap(text, letters, max_lines=3, placeholder=" …") or [""]
@@ -233,7 +233,7 @@ def _broken(text: str, width: int, font: Any) -> list[str]:
 
 
 def _cut(text: str, width: int, font: Any) -> str:
-    """`text` with as many letters as there is room for."""
+    """Shorten `text` to `width` pixels, with an ellipsis."""
     while len(text) > 1 and font.getlength(text) > width:
         text = text[:-2] + "…"
     return text
@@ -258,7 +258,7 @@ def _write(
 
 
 def _scale(low: float, high: float, width: int, letters: Any) -> Image.Image:
-    """A bar of the colours between what its ends stand for."""
+    """Draw a bar of the colours between the values of its ends."""
     ends = _percent(low), _percent(high)
     before, after = (int(letters.getlength(each)) + 6 for each in ends)
     length = max(1, width - before - after)

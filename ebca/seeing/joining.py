@@ -1,4 +1,4 @@
-"""What was seen in two samplings of one picture, as one: both passes of hires fix."""
+"""Join the maps of several samplings of one picture, such as both passes of hires fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ebca.core.maps import Seen, Used
 
 
 class Crop(NamedTuple):
-    """What of a sampling's picture is left in the finished one, as fractions of its size."""
+    """The part of a sampling's picture that the finished one keeps, as fractions of its size."""
 
     left: float = 0.0
     top: float = 0.0
@@ -25,7 +25,7 @@ WHOLE = Crop()
 
 
 def joined(parts: Sequence[tuple[Seen, Crop]]) -> Seen:
-    """One `Seen` of several, each cropped, in the size of the last; the mean by evaluations."""
+    """Return the mean of cropped `Seen`, weighted by evaluations, in the size of the last."""
     if len(parts) == 1 and parts[0][1] == WHOLE:
         return parts[0][0]
     last = parts[-1][0]
@@ -47,7 +47,7 @@ def joined(parts: Sequence[tuple[Seen, Crop]]) -> Seen:
 
 
 def _used(parts: Sequence[tuple[Seen, Crop]]) -> tuple[Used, ...]:
-    """What was used, as the mean over the evaluations of all parts."""
+    """Return the mean of everything used over the evaluations of all parts."""
     evaluations = sum(seen.evaluations for seen, _ in parts)
     weights, changes = _Mean(), _Mean()
     for seen, crop in parts:
@@ -64,7 +64,7 @@ def _used(parts: Sequence[tuple[Seen, Crop]]) -> tuple[Used, ...]:
 
 
 class _Mean:
-    """Numbers and maps [h, w] by name, each map in the size of the last one of its name."""
+    """Weighted sums of numbers and maps [h, w] by name, in the size of a name's last map."""
 
     def __init__(self) -> None:
         self.total: dict[str, float | Tensor] = {}
@@ -82,7 +82,7 @@ class _Mean:
 
 
 def cropped(maps: Tensor, crop: Crop, size: tuple[int, int], how: str = "bilinear") -> Tensor:
-    """What is left of maps [k, h, w], in a `size` (h, w)."""
+    """Crop maps [k, h, w] and resize them to `size` (h, w)."""
     if crop == WHOLE and tuple(maps.shape[-2:]) == size:
         return maps
     if not len(maps):

@@ -1,4 +1,4 @@
-"""`python -m ebca subjects`: what would be taken as the subjects of each prompt."""
+"""The command `python -m ebca subjects`, which prints the subjects of prompts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def add_subjects(commands: Any) -> argparse.ArgumentParser:
 
 
 def main(source: TextIO | None = None, target: TextIO | None = None) -> int:
-    """Read prompts, print subjects; returns the exit code."""
+    """Read prompts, print their subjects, and return the exit code."""
     source, target = source or sys.stdin, target or sys.stdout
     try:
         for line in source:
             print("; ".join(find_subjects(line.rstrip("\r\n"))), file=target, flush=True)
-    except BrokenPipeError:  # who read it has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         sys.stderr.close()
     return 0

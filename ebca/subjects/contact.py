@@ -1,4 +1,4 @@
-"""The words of holding and of touching: verbs, and where on a body something is held."""
+"""Words of holding and touching: verbs, and the places on a body where something is held."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ HOLD = words(
     "hold carry wield clutch cradle grip grasp grab brandish hoist heft lift tote lug shoulder"
     " sling clasp clench bear nurse breastfeed dual-wield"
 )
-"""What these are done to is in somebody's arms or hands, be it a sword or a cat."""
+"""Verbs whose object is in somebody's arms or hands, be it a sword or a cat."""
 HANDLE = words(
     "raise swing aim point fire draw twirl thrust wave flourish juggle balance dangle extend offer"
     " present hand give bring fetch play read"
 )
-"""So is a thing, but no living being, after these: `raising a sword`, `playing a lute`."""
+"""Verbs whose object is held if it is a thing and no living being: `raising a sword`."""
 STANDS_ALONE = words("piano organ harpsichord harp drum xylophone marimba")
-"""What one plays and does not hold."""
+"""Instruments that are played but not held."""
 PARTICLES = words("up out aloft onto on to")
-"""They go on with a verb of holding: `holding up a sign`, `holding on to a rope`."""
+"""Words that belong to a verb of holding: `holding up a sign`, `holding on to a rope`."""
 
 HELD_IN = {
     "in": words(
@@ -36,25 +36,26 @@ HELD_IN = {
     "to": words("chest breast bosom"),
 }
 HELD_IN |= {"leans on": HELD_IN["on"], "on_top_of": HELD_IN["on"], "atop": HELD_IN["on"]}
-"""Where on somebody's body it is held or borne, by the word before: `in her arms`. It is never on
-its own lap; it may be on its own back, so that is not here."""
+"""The places on a body where something is held or borne, by their preposition: `in her arms`.
+
+Nobody sits on their own lap, but one may lie on one's own back, so `back` is left out."""
 BAGS = words("pocket pouch bag handbag purse backpack basket satchel")
-"""Of these only somebody's own: `in her bag`, not `in a bag`."""
+"""Places in `HELD_IN` that count only with a possessive: `in her bag`, not `in a bag`."""
 
 HUG = words("hug kiss embrace smooch cuddle canoodle spooning")
-"""Two must be there for these, named or not: `1girl, 1boy, hug`."""
+"""Verbs that take two, whether both are named or not: `1girl, 1boy, hug`."""
 CLING = words(
     "dance waltz tango wrestle grapple snuggle nestle nuzzle huddle cling curl entwine intertwine"
 )
-"""One does these alone as well: `a girl dancing` touches nobody, `dancing with a boy` does."""
+"""Verbs that can be done alone: `a girl dancing` touches nobody, `dancing with a boy` does."""
 TOGETHER = CLING | words("cuddle canoodle spooning")
-"""`With` whom these are done is touched."""
+"""Verbs whose partner after `with` is touched."""
 ENTWINED = (
     ("piggyback",), ("arm", "in", "arm"), ("cheek", "to", "cheek"), ("princess", "carry"),
     ("bridal", "carry"), ("lap", "pillow"), ("on", "lap"), ("on", "shoulders"), ("making", "out"),
 )  # fmt: skip
-"""Phrases that say the same; those with `each other` are read in touch.py."""
+"""Phrases that also say that two touch; touch.py reads those with `each other`."""
 RESTING = words("asleep sleep lie rest doze nap lounge sprawl drape curl lean")
-"""Done `on` or `against` somebody, these touch: `a kitten asleep on top of a dog`."""
+"""Verbs that say that two touch where one does them `on` or `against` the other."""
 TOWARDS = words("up with to against into onto close by tight") | THEIRS | OWN
-"""Between such a verb and whom it touches: `snuggled up to a bear`."""
+"""Words between such a verb and its partner: `snuggled up to a bear`."""

@@ -1,11 +1,11 @@
 """Make the noun lexicon from WordNet's files: `python -m ebca.subjects.derive <its dict folder>`.
 
 WordNet files every sense of a noun under a topic (person, animal, artifact, ...) and below a more
-general noun, and counts how often its annotated texts use it. From these a word gets one letter,
-what it most commonly is in a picture; see `lexicon.py` for the letters. Verbs and adjectives are
-kept as far as those texts use them. The result is `lexicon.txt` beside this file: one line for
-each letter, its words sorted, each written as how many letters it shares with the word before
-and what follows them. The files are in Debian's package wordnet-base.
+general noun, and counts how often its annotated texts use it. From these each word gets one letter,
+the category of what it most commonly is in a picture; `lexicon.py` lists the letters. Verbs and
+adjectives are kept if those texts use them. The result is `lexicon.txt` beside this file: one line
+for each category, its words sorted, each as the number of letters that it shares with the word
+before and its remaining letters. WordNet's files are in Debian's package wordnet-base.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ motive object person phenomenon plant possession process quantity relation shape
 time
 """
 TOPICS = dict(enumerate(_TOPIC_NAMES.split(), 3))
-"""WordNet's files of nouns by their number."""
+"""The topics by the numbers of WordNet's noun files."""
 
 BY_TOPIC = {
     "animal": "a", "artifact": "t", "body": "b", "food": "f", "group": "g", "location": "s",
     "object": "s", "person": "p", "phenomenon": "s", "plant": "l", "substance": "z",
 }  # fmt: skip
-"""The letter of a topic; all others are n, nothing that can be seen by itself."""
+"""The letter of each topic; other topics have n, nothing that can be seen by itself."""
 
 BY_ANCESTOR = {
     "p": "people.group",
@@ -73,17 +73,17 @@ BY_ANCESTOR = {
     "n": "color.attribute abstraction.Tops",
     "b": "body_part.body body_covering.body covering.object process.body organ.body",
 }  # fmt: skip
-"""The letter of all that is below a synset, written as one of its words and its topic."""
+"""Synsets whose nouns below all have a letter, each written as one of its words and its topic."""
 
 CONCRETE = frozenset("patvfluwhks")
 CONCRETE_COUNTS = 3.0
-"""A prompt speaks of what can be seen, more often than WordNet's texts do."""
+"""The factor on visible senses, since prompts name visible things more than WordNet's texts."""
 
 _WORD = re.compile(r"[a-z]{2}[a-z-]*|[a-z]{2}[a-z-]*_[a-z]{2}[a-z-]*")
 
 
 class Synset(NamedTuple):
-    """One line of a data file."""
+    """One line of a WordNet data file: words that share a sense."""
 
     topic: str
     words: tuple[str, ...]
@@ -92,7 +92,7 @@ class Synset(NamedTuple):
 
 
 def read_synsets(file: Path) -> dict[str, Synset]:
-    """The noun synsets by their offset."""
+    """Return the noun synsets by their offset."""
     synsets = {}
     for line in _lines(file):
         fields = line.split(" | ")[0].split()
@@ -112,7 +112,7 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def read_index(file: Path) -> dict[str, list[str]]:
-    """The offsets of every word's senses, the commonest first."""
+    """Return the offsets of every word's senses, the commonest first."""
     index = {}
     for line in _lines(file):
         fields = line.split()
@@ -121,7 +121,7 @@ def read_index(file: Path) -> dict[str, list[str]]:
 
 
 def read_counts(file: Path) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """How often a sense (`word%topic:id`), and a word as each part of speech, was found."""
+    """Return the counts of senses (`word%kind:topic:id`), and of words by part of speech."""
     senses: Counter[str] = Counter()
     words: dict[str, Counter[str]] = defaultdict(Counter)
     for line in _lines(file):
@@ -134,7 +134,7 @@ def read_counts(file: Path) -> tuple[Counter[str], dict[str, Counter[str]]]:
 
 
 class Nouns:
-    """WordNet's nouns, and what each of them most commonly is."""
+    """WordNet's nouns with the categories of their senses."""
 
     def __init__(self, folder: Path) -> None:
         self._synsets = read_synsets(folder / "data.noun")
@@ -161,7 +161,7 @@ class Nouns:
         return self._letters[offset]
 
     def letters(self, word: str) -> dict[str, float]:
-        """What the word is, with the weight of each: its senses' counts, and their order."""
+        """Return the letters of a word's senses, weighted by the senses' counts and order."""
         weights: dict[str, float] = defaultdict(float)
         for rank, offset in enumerate(self.index[word], 1):
             synset = self._synsets[offset]
@@ -180,7 +180,7 @@ class Nouns:
 
 
 def derive(folder: Path) -> dict[str, list[str]]:
-    """The words of every letter."""
+    """Return the words of each category, by the category's letter."""
     nouns = Nouns(folder)
     lexicon: dict[str, list[str]] = defaultdict(list)
     single: dict[str, str] = {}
@@ -217,14 +217,14 @@ def derive(folder: Path) -> dict[str, list[str]]:
 
 
 def _exceptions(file: Path, known: Iterable[str]) -> list[str]:
-    """Irregular forms, each as `form=word`."""
+    """Return the irregular forms of known words, each as `form=word`."""
     known = set(known)
     pairs = (line.split()[:2] for line in _lines(file))
     return sorted(f"{form}={word}" for form, word in pairs if word in known and form.isalpha())
 
 
 def squeeze(words: Iterable[str]) -> str:
-    """Sorted words, each as a digit (what it shares with the last one, up to 9) and the rest."""
+    """Join sorted words, each as a digit (letters shared with the last, up to 9) and the rest."""
     out, last = [], ""
     for word in sorted(set(words)):
         shared = 0

@@ -1,4 +1,4 @@
-"""The small words of English, and the verbs and phrases that decide what is part of a subject."""
+"""English function words ("small words"), and the verbs and phrases that mark parts of subjects."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ PREPOSITIONS = words(
 )
 SHOWING = words("featuring depicting showing representing containing including shows depicts"
                  " features show depict")  # fmt: skip
-"""Between a medium and what is seen in it."""
+"""Words between a medium and its content: `a photo showing a cat`."""
 
 BESIDE = words(
     "beside besides behind above over under underneath below beneath between atop alongside"
     " next_to in_front_of on_top_of opposite inside beyond among amongst"
 )
-"""Where another subject is, from one's own point of view."""
+"""Prepositions that tell where one subject is, seen from another."""
 
 UNDER = words("under underneath below beneath")
 OVERHEAD = words(
     "streetlight streetlamp lamppost lamp light lantern chandelier sign blanket umbrella"
 )
-"""What somebody who is merely under it has around them, as a tree."""
+"""Things that count as surroundings of somebody who is merely under them."""
 
 LONG = {
     ("next", "to"): "next_to", ("close", "to"): "near",
@@ -84,9 +84,9 @@ LONG = {
     **{("in", one, "other", *hand): "other_hand"
        for one in ("the", "its", "his", "her", "their") for hand in ((), ("hand",), ("paw",))},
 }  # fmt: skip
-"""Phrases that count as one small word; `where` says where a subject is, and nothing is read of it
-yet, `background` that what stands there is scenery, `other_hand` ends `a cup in one hand and a bun
-in the other`."""
+"""Phrases that count as one small word. `where` says where a subject is (the place itself is not
+used yet), `background` marks scenery, `other_hand` ends `a cup in one hand and a bun in the
+other`."""
 LONG_BY_FIRST = {
     first: sorted((words for words in LONG if words[0] == first), key=len, reverse=True)
     for first in {words[0] for words in LONG}
@@ -94,7 +94,7 @@ LONG_BY_FIRST = {
 
 WEAR = words("wear don sport")
 CONSUME = words("eat drink smoke sip lick bite chew devour munch nibble taste swallow inhale puff")
-"""What is eaten is soon a part of the one who eats."""
+"""Verbs whose object, if not alive, is no subject: it is soon a part of the eater."""
 
 TAKES_OBJECT = words(
     "hold ride wear eat drink carry chase fight play read hug kiss pet hunt drive fly walk feed"
@@ -113,19 +113,19 @@ FOREIGN = words(
     " del nel sul di da een het en van op met naast och med ett pa i og på en w na z ze oraz ve"
     " bir ile do no na os mot som av sous avec près bei vor neben zwei deux dos due dois chez ja"
 )
-"""Small words of other languages; some are English words too, so they count against those."""
+"""Small words of other languages; some are English too, so the counts of both are compared."""
 
 MEASURES = words(
     "group pair bunch stack pile slice piece set heap row collection cluster handful couple flock"
     " herd pack swarm school army team crowd family band gang trio duo lot number variety scoop"
 )
-"""What they are `of` is what is seen: a pair of shoes, a flock of sheep."""
+"""Nouns whose `of` names what is seen: a pair of shoes, a flock of sheep."""
 
 GROUPS = MEASURES | words(
     "squad choir orchestra congregation patrol tribe platoon gathering mob class"
     " litter brood pride parade procession convoy fleet"
 )
-"""Of living things, or of vehicles; other groups, such as a union, are nothing to see."""
+"""Groups of living things or vehicles; other groups, such as a union, cannot be seen."""
 
 COLOURS = words(
     "red orange yellow green blue purple violet pink brown black white grey gray golden gold silver"
@@ -139,34 +139,34 @@ ENGLISH = DETERMINERS | NOT | AND | OR | COPULA | HAVE | OTHER | PREPOSITIONS
 GENERIC = words(
     "creature animal entity being human person people monster beast character subject crew"
 )
-"""What another one is called: no subject by itself without an article."""
+"""Nouns that may just describe another subject: no subjects without an article."""
 RIDDEN = words(
     "bicycle bike motorcycle motorbike moped scooter skateboard surfboard snowboard hoverboard sled"
     " sleigh unicycle tricycle tractor horse carousel"
 )
-"""Vehicles that one is on and not in."""
+"""Vehicles that a rider is on and not in."""
 
 RESEMBLE = words(
     "resemble mimic imitate impersonate become transform turn morph evoke suggest mean form"
 )
-"""What comes after these is not there."""
+"""Verbs whose object is not in the picture."""
 HYBRID = words(
     "hybrid hybrids combined merged fused blended chimera crossbreed crossover mix mixture"
     " fusion combination mashup"
 )
-"""Of two that are one."""
+"""Words for two beings that are merged into one."""
 
 SUPPORTS = words(
     "lean rest rely hang work walk tread type write draw paint shoot capture take film"
 )
-"""What is on something after these only uses it."""
+"""Verbs after which `on` names something that is only used, no subject."""
 
 SAME_PAST = words("cut put hit set split spread shut burst cast")
-"""Verbs whose past is no other word: `a papaya cut in half`."""
+"""Verbs whose past tense is the same word: `a papaya cut in half`."""
 
 ADVERBS = words("very so really quite rather more most less least almost extremely super ultra")
-"""They say something of the adjective after them."""
+"""Adverbs that modify the adjective after them."""
 MAKERS = words(
     "design paint draw illustrate create make direct write photograph sculpt render compose"
 )
-"""Who does this is not in the picture: `painted by a child`."""
+"""Verbs whose doer is not in the picture: `painted by a child`."""

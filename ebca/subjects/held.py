@@ -1,4 +1,4 @@
-"""What somebody holds, carries or has in the arms belongs to them, as what is worn does."""
+"""Held things: what somebody holds, carries or has in the arms is theirs, as clothes are."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ebca.subjects.phrases import Phrase
 
 _BY_HAND = THINGS | {"w"}
 _ON_LEGS = grammar.words("leg foot heel toe")
-"""What is there stands beside somebody."""
+"""Places next to which something stands by itself: `with a dog at her feet`."""
 
 
 def settle(found: Found) -> None:
-    """Say what is held, as far as it follows from this phrase and the ones before it."""
+    """Settle what is held, as far as this phrase and those before it tell."""
     last = found.previous
     if last is None or last.segment != found.segment:
         return
@@ -30,7 +30,7 @@ def settle(found: Found) -> None:
 
 
 def goes_on(phrase: Phrase, last: Found | None, segment: int) -> bool:
-    """After a comma: is one more thing held, as in `holding a sword, a shield and a torch`?"""
+    """Whether a phrase after a comma is held too: `holding a sword, a shield and a torch`."""
     if last is None or last.verdict is not Verdict.HELD or last.segment + 1 != segment:
         return False
     alike = bool(phrase.article) == bool(last.article)
@@ -38,14 +38,14 @@ def goes_on(phrase: Phrase, last: Found | None, segment: int) -> bool:
 
 
 def joins_held(phrase: Phrase, last: Found) -> bool:
-    """Is what `and` adds to a held thing held as well? Persons hold for themselves."""
+    """Whether a phrase that `and` joins to a held one is held as well; persons never are."""
     if phrase.letter in ("a", "g"):
         return last.letter in ANIMATE  # `an umbrella and a dog`: the dog walks
     return phrase.letter != "p" and (phrase.letter != "v" or last.letter == "v")
 
 
 def _is_place(found: Found) -> bool:
-    """Is the phrase one of somebody's hands, laps and so on, as in `in her arms`?"""
+    """Whether the phrase is a place on a body where something is held: `in her arms`."""
     noun, link = found.phrase.noun, found.link
     if noun in contact.BAGS and found.article != "their":
         return False
@@ -55,7 +55,7 @@ def _is_place(found: Found) -> bool:
 
 
 def _never_ones_own(place: Found) -> bool:
-    """Is nobody there with all of themselves? One may lie on one's own back, not on one's lap."""
+    """Whether nobody can be at this place of their own body: one's lap, but not one's back."""
     noun = place.phrase.noun
     if noun not in contact.HELD_IN[place.link] or place.link in ("over", "at"):
         return False  # `looking over her shoulder`, `a dog at his side`
@@ -65,13 +65,13 @@ def _never_ones_own(place: Found) -> bool:
 
 
 def _is_anothers(place: Found) -> bool:
-    """`sitting on the shoulders of a man` is told of who sits there."""
+    """Whether it is another's body, as in `sitting on the shoulders of a man`."""
     on = place.link != "in" and place.phrase.noun != "lap"
     return on and place.article in ("a", "the")
 
 
 def _at_place(place: Found) -> Found | None:
-    """The phrase before a place that is held there."""
+    """Return the phrase that is held at a place, which stands before it, if any."""
     one = place.previous
     while one and one.verdict in (Verdict.OTHER, Verdict.PART) and one.link in ("in", OF):
         if one.letter == "b":
@@ -84,7 +84,7 @@ def _at_place(place: Found) -> Found | None:
 
 
 def _hold(held: Found, place: Found) -> None:
-    """Make `held` belong to who has that place."""
+    """Make `held` a part of the subject whose body the place is on."""
     holder = held.part_of if held.verdict is Verdict.PART else _bearer(held, place)
     if holder:
         held.verdict, held.part_of = Verdict.PART, holder
@@ -95,9 +95,9 @@ def _hold(held: Found, place: Found) -> None:
 
 
 def _bearer(held: Found, place: Found) -> Found | None:
-    """Who has the living being that is at this place, as in `a woman with a cat in her arms`.
+    """Return who bears the living being at a place, as in `a woman with a cat in her arms`.
 
-    Nobody has those that hold themselves, as in `a woman with a cat on its hind legs`.
+    Nobody bears one that stands by itself, as in `a woman with a cat on its hind legs`.
     """
     bearer, noun = held.owner, place.phrase.noun
     if held.link not in (WITH, HAVE) or not bearer or bearer.letter not in ANIMATE:
@@ -112,6 +112,6 @@ def _bearer(held: Found, place: Found) -> Found | None:
 
 
 def _let_go(held: Found) -> None:
-    """It is held, and by nobody whose text it could be in."""
+    """Mark a phrase as held by nobody whose text could include it."""
     if held.verdict in (Verdict.SUBJECT, Verdict.RELATED):
         held.verdict = Verdict.HELD

@@ -1,4 +1,4 @@
-"""What `and` or a comma adds to the phrase before it: more of the same, or a new subject."""
+"""Decide whether a phrase after `and` or a comma is more of the same, or a new subject."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ebca.subjects.links import (
 from ebca.subjects.phrases import Phrase
 
 _NOTHING = ("as", "like", "is", "by", "leans on", "about")
-"""Links whose phrase is never there, nor what `and` adds to it."""
+"""Links whose phrase is never in the picture, nor are phrases that `and` adds to it."""
 
 
 def inherited(phrase: Phrase, last: Found) -> str:
-    """The link of what `and` adds to the last phrase."""
+    """Return the link of a phrase that `and` adds to the last one."""
     animate = phrase.letter in ANIMATE
     if last.verdict is Verdict.HELD:
         return last.link if joins_held(phrase, last) else START
     part = last.verdict is Verdict.PART or last.of_list is not None
     if last.link in (WITH, WEAR) or (last.link in (HAVE, "in", MADE) and part):
         if (last.of_list and animate) or (last.verdict is Verdict.RELATED and not animate):
-            return "list"  # `a monitor, a keyboard and a mouse`: who knows
+            return "list"  # `a monitor, a keyboard and a mouse`: undecidable
         alone = animate or (last.link == MADE and phrase.article)
         if last.link == WITH and phrase.letter in THINGS and phrase.article:
             owner = last.part_of  # `pancakes with syrup and a glass of juice`
@@ -50,7 +50,7 @@ def inherited(phrase: Phrase, last: Found) -> str:
 
 
 def list_of_parts(phrase: Phrase, last: Found | None, segment: int) -> Found | None:
-    """The subject whose parts go on here after a comma, as in `with lettuce, tomato and`."""
+    """Return the subject whose list of parts this continues: `with lettuce, tomato and`."""
     if last is None or phrase.letter in ANIMATE:
         return None
     if last.link not in (WITH, WEAR, OF) or last.segment + 1 != segment:

@@ -1,13 +1,13 @@
-"""What a word is, by WordNet: nouns sorted by what they are in a picture, verbs and adjectives.
+"""The lexicon: nouns by their category in a picture, verbs and adjectives, from WordNet.
 
-The letters of nouns:
+The letters of the categories:
 
     p person       a animal, creature    g group of them         v vehicle       t thing
     f food         k container, measure  w worn                  u furniture     h building
     l plant        y in the sky          s place, scenery        b part of a body
     z material     m medium, camera      n nothing that is seen by itself
 
-`lexicon.txt` is made by `derive.py`; `common.txt` is ours and goes before it.
+`lexicon.txt` is made by `derive.py`; `common.txt` is ours and takes precedence.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _FOLDER = Path(__file__).parent
 _ITEM = re.compile(r"(\d)([^\d]*)")
 _LONGEST = 24
 _SINGULAR_S = ("ss", "us", "is")
-"""Ends of words that are no plurals."""
+"""Endings in s of singular words."""
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words, see the letters above."""
+    """The words; `nouns` has the letters above."""
 
     nouns: dict[str, str]
     verbs: frozenset[str]
@@ -37,12 +37,12 @@ class Lexicon:
     forms: dict[str, str]
 
     def noun(self, word: str) -> str:
-        """The letter of a noun in singular or plural, or an empty text."""
+        """Return the letter of a noun in singular or plural, or an empty text."""
         singular = self.singular(word)
         return self.nouns.get(word) or self.nouns.get(singular) or self._joined(singular)
 
     def _joined(self, word: str) -> str:
-        """The letter of `tracksuit` is that of suit, as track is a word as well."""
+        """Return the letter of a compound's last word: `tracksuit` is a suit; track is a word."""
         for cut in range(3, min(len(word), _LONGEST) - 3):
             letter = self.nouns.get(word[cut:])
             if letter and letter != "n" and (word[:cut] in self.nouns or word[:cut] in self.verbs):
@@ -50,7 +50,7 @@ class Lexicon:
         return ""
 
     def singular(self, word: str) -> str:
-        """`cats` -> cat, `wolves` -> wolf; a singular stays as it is."""
+        """Return the singular: `cats` -> cat, `wolves` -> wolf; a singular stays as it is."""
         if word in self.plurals:
             return self.plurals[word]
         if not word.endswith("s") or (word.endswith(_SINGULAR_S) and word in self.nouns):
@@ -61,11 +61,11 @@ class Lexicon:
         return word
 
     def is_plural(self, word: str) -> bool:
-        """Is the word the plural of another one (`cats`), or only that (`people`)?"""
+        """Whether the word is a plural (`cats`), maybe one without a singular (`jeans`)."""
         return self.singular(word) != word or word in ("people", "police", "jeans", "clothes")
 
     def verb(self, form: str) -> tuple[str, str]:
-        """The verb of a form, and how that ends: `riding` -> ride, ing. Empty if there is none."""
+        """Return a form's verb and ending: `riding` -> ride, ing. Both are empty for no verb."""
         if form in self.forms:
             return self.forms[form], "ing" if form.endswith("ing") else "ed"
         if form in self.verbs:
@@ -81,12 +81,12 @@ class Lexicon:
         return "", ""
 
     def knows(self, word: str) -> bool:
-        """Is it an English word, as far as known here?"""
+        """Whether the word is in the lexicon."""
         return bool(self.noun(word) or word in self.adjectives or self.verb(word)[0])
 
 
 def _forms(base: str, stem: str, end: str) -> bool:
-    """May `stem` be what is left of the verb `base` before `end`?"""
+    """Whether the verb `base` may be shortened to `stem` before `end`."""
     if base == stem:
         return True
     if base == stem + "e":
@@ -106,7 +106,7 @@ def _unsqueeze(text: str) -> list[str]:
 
 @cache
 def lexicon() -> Lexicon:
-    """The lexicon, read once."""
+    """Return the lexicon, which is read once."""
     lines = (_FOLDER / "lexicon.txt").read_text(encoding="ascii").splitlines()
     lists = {name: _unsqueeze(words) for name, _, words in (line.partition(" ") for line in lines)}
     nouns = {word: name for name, words in lists.items() if name in "patvfluwhksgymnzb"
@@ -114,7 +114,7 @@ def lexicon() -> Lexicon:
     common = (_FOLDER / "common.txt").read_text(encoding="ascii").splitlines()
     ours = {word: line[0] for line in common for word in line.split()[1:] if line[0] not in "#V"}
     our_verbs = (word for line in common if line.startswith("V ") for word in line.split()[1:])
-    for word in ours:  # the plural of one of ours is what it is
+    for word in ours:  # our word decides for its plural as well
         nouns.pop(f"{word}s", None)
     nouns.update(ours)
     pairs = {name: dict(pair.split("=") for pair in lists[name]) for name in ("plural", "form")}

@@ -1,4 +1,4 @@
-"""What joins a noun phrase to its prompt, and what follows from that."""
+"""Links, which join a noun phrase to its prompt, and the verdict that follows from a link."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ebca.subjects.phrases import Phrase
 ANIMATE = frozenset("pag")
 THINGS = frozenset("tvfk")
 STANDING = frozenset("uhly")
-"""Furniture, buildings, plants, stars: things or scenery, as the prompt goes."""
+"""Furniture, buildings, plants, stars: things or scenery, depending on the prompt."""
 
 START, AND, OF, WITH, WEAR, HAVE, MADE = "start", "and", "of", "with", "wearing", "have", "made"
 NOT, BACKGROUND, VERB = "not", "background", "verb "
@@ -23,11 +23,11 @@ NEAR = grammar.words(
     "at to near before around against toward towards onto upon past among amongst beyond"
 )
 _LONG = 6
-"""A noun with more words before it was not understood."""
+"""A noun with more modifiers than this was not understood."""
 
 
 class Verdict(Enum):
-    """What a phrase is."""
+    """The role of a phrase in its prompt."""
 
     SUBJECT = "a subject, if the whole prompt does not say otherwise"
     RELATED = "a subject that stands in a relation to another one"
@@ -38,7 +38,7 @@ class Verdict(Enum):
 
 @dataclass(eq=False)
 class Found:
-    """A phrase where it stands in the prompt."""
+    """A phrase at its place in the prompt."""
 
     phrase: Phrase
     link: str
@@ -48,28 +48,27 @@ class Found:
     """The token after the phrase and its parts."""
     segment: int
     words: frozenset[str]
-    """What is said of the noun: adjectives, and the words of its parts."""
+    """The words that describe the noun: adjectives, and the words of its parts."""
     joined: str = ""
     previous: Found | None = field(default=None, repr=False)
     """The phrase before it in the prompt."""
     part_of: Found | None = field(default=None, repr=False)
     owner: Found | None = field(default=None, repr=False)
-    """The subject that the phrase could be a part of, where it stands."""
+    """The subject that the phrase could be a part of, by its position."""
     of_list: Found | None = field(default=None, repr=False)
-    """The subject whose list of parts it may go on: `with lettuce, tomato and cheese`."""
+    """The subject whose list of parts it may continue: `with lettuce, tomato and cheese`."""
     background: bool = False
     after_comma: bool = False
     placed: bool = False
-    """Does the prompt say where it is, as in `on the left`?"""
+    """Whether the prompt says where it is, as in `on the left`."""
 
     @property
     def article(self) -> str:
-        """As in `Phrase`."""
         return self.phrase.article
 
 
 def judge(phrase: Phrase, link: str, last: Found | None, owner: Found | None) -> Verdict:
-    """What a phrase is by its link. `owner` is the subject that parts may still belong to."""
+    """Return the verdict on a phrase by its link; parts may still belong to `owner`."""
     letter = phrase.letter
     if len(phrase.modifiers) > _LONG or "half" in phrase.modifiers:
         return Verdict.OTHER
@@ -118,7 +117,7 @@ def _with(phrase: Phrase, animate: bool, last: Found | None, owner: Found | None
 
 
 def _is_held(owner: Found) -> bool:
-    """`holding a sword with both hands`: the hands are not the sword's."""
+    """Whether `owner` is a held thing: `holding a sword with both hands`, which are not its own."""
     return owner.verdict is Verdict.RELATED and owner.letter not in ANIMATE
 
 
@@ -140,7 +139,7 @@ def _object(phrase: Phrase, animate: bool, verb: str) -> Verdict:
 
 
 def _is_handled(phrase: Phrase, animate: bool, verb: str) -> bool:
-    """Does the verb put what is done to into somebody's arms or hands?"""
+    """Whether the verb puts its object into somebody's arms or hands."""
     if verb in contact.HOLD:
         return True
     if animate or not phrase.letter:

@@ -1,8 +1,8 @@
-"""The words of a prompt and what parts them, without the WebUI's marks, each with its place.
+"""Split a prompt into words and separators with their positions, without the WebUI's marks.
 
-Emphasis `(a:1.2)`, `[a]`, `((a))` goes and its words stay; `<lora:x:1>` goes; what changes while
-the picture is made, `[a:b:0.5]`, `[a|b]`, `{a|b}`, and wildcards `__a__` are one mark each: nobody
-knows here what they will be.
+Emphasis `(a:1.2)`, `[a]`, `((a))` is removed but its words stay; `<lora:x:1>` is removed. Text that
+changes while the picture is made, `[a:b:0.5]`, `[a|b]`, `{a|b}`, and wildcards `__a__` become one
+opaque token each, since their words are not known here.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*\Z")
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     WORD = auto()
     SOFT = auto()  # a comma
     HARD = auto()  # the end of a sentence, a line or a part
-    OPAQUE = auto()  # what changes, or is not known
+    OPAQUE = auto()  # text that changes, or is not known
 
 
 @dataclass(frozen=True)
 class Token:
-    """A word or a mark at `prompt[start:stop]`: `text` in lower case, `shown` as written."""
+    """A word or a separator at `prompt[start:stop]`: `text` in lower case, `shown` as written."""
 
     kind: Kind
     text: str
@@ -49,7 +49,7 @@ class Token:
 
 
 def read_tokens(prompt: str) -> list[Token]:
-    """The tokens of the main part of a prompt (what is before the first AND)."""
+    """Return the tokens of the main prompt, before the first AND."""
     end = _AND.search(prompt)
     main = prompt[: end.start()] if end else prompt
     if end:
@@ -57,7 +57,7 @@ def read_tokens(prompt: str) -> list[Token]:
     pieces = [(match.lastgroup or "", match) for match in _TOKEN.finditer(main)]
     hidden = _changing(pieces)
     tokens: list[Token] = []
-    quiet = 0  # inside of escaped brackets, which explain a tag: `bow \(weapon\)`
+    quiet = 0  # depth of escaped brackets, which explain a tag: `bow \(weapon\)`
     skip_to = -1
     for index, (name, match) in enumerate(pieces):
         if index <= skip_to:
@@ -77,7 +77,7 @@ def read_tokens(prompt: str) -> list[Token]:
 
 
 def _without_relations(prompt: str, tokens: list[Token]) -> list[Token]:
-    """Without tags such as owl_on_shoulder, which say how somebody looks or stands."""
+    """Remove tags such as owl_on_shoulder, which say how somebody looks or stands."""
     kept: list[Token] = []
     tag: list[Token] = []
     for at, token in enumerate(tokens):
@@ -90,7 +90,7 @@ def _without_relations(prompt: str, tokens: list[Token]) -> list[Token]:
 
 
 def _goes_on(tokens: list[Token], at: int) -> bool:
-    """Is this the end of a line in the middle of what it says?"""
+    """Whether this is a line break in the middle of a phrase."""
     if tokens[at].text != "\n" or not 0 < at < len(tokens) - 1:
         return False
     before, after = tokens[at - 1], tokens[at + 1]
@@ -115,7 +115,7 @@ def _token(name: str, match: re.Match[str]) -> Token | None:
 
 
 def _changing(pieces: list[tuple[str, re.Match[str]]]) -> dict[int, int]:
-    """First and last piece of every outermost bracket whose content changes."""
+    """Return the last piece of each bracket whose content changes, by its first piece."""
     found: dict[int, int] = {}
     stack: list[tuple[int, str, bool]] = []
     for index, (name, match) in enumerate(pieces):

@@ -1,4 +1,4 @@
-"""Which phrases are persons and animals, and not only what another one is called."""
+"""Find the phrases that are persons or animals, not just another name for one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ebca.subjects import grammar
 from ebca.subjects.links import AND, ANIMATE, Found, Verdict
 
 _LONG_LIST = 12
-"""So many parts are a long list of tags."""
+"""The number of parts from which a list of tags is long."""
 
 
 def find_animate(found: list[Found]) -> set[int]:
-    """Which are persons or animals, and not only what another person is called.
+    """Return the indices of persons and animals, without other names for the same person.
 
     `1girl, witch` and `a woman. The artist` are one person, and so is a bare `elf, princess`.
     """
@@ -41,7 +41,7 @@ def find_animate(found: list[Found]) -> set[int]:
 
 
 def _is_quality(one: Found) -> bool:
-    """Is it one bare word that says what another one is: `professional`, `male`, `creature`?"""
+    """Whether it is a bare word that describes another: `professional`, `male`, `creature`."""
     if one.article or one.verdict is not Verdict.SUBJECT:
         return False
     if one.phrase.noun in grammar.COLOURS or not one.phrase.known:
@@ -53,7 +53,7 @@ def _is_quality(one: Found) -> bool:
 
 
 def _joins_scenery(found: list[Found], at: int) -> bool:
-    """`dungeons and dragons`: bare, and with what is no subject."""
+    """Whether it has no article and `and` joins it to no subject: `dungeons and dragons`."""
     one, before = found[at], found[at].previous
     if one.article or one.joined != AND or before is None or before.segment != one.segment:
         return False
@@ -61,7 +61,7 @@ def _joins_scenery(found: list[Found], at: int) -> bool:
 
 
 def without_ornaments(kept: list[Found]) -> list[Found]:
-    """Without the bare `butterflies` or `jellyfish` far behind in a list of tags."""
+    """Remove `butterflies` or `jellyfish`, without article, far behind in a list of tags."""
     out: list[Found] = []
     long = bool(kept) and kept[-1].segment >= _LONG_LIST
     for one in kept:

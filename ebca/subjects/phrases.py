@@ -1,4 +1,4 @@
-"""Noun phrases: from `a tall, dark stranger walks ...` takes what belongs to the stranger."""
+"""Read noun phrases, such as `a tall, dark stranger` from `a tall, dark stranger walks ...`."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _ARTICLES = (
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun with what stands before it: tokens from `start` up to `stop`, the noun at `head`."""
+    """A noun and the words before it: the tokens from `start` up to `stop`, the noun at `head`."""
 
     start: int
     stop: int
     head: int
     article: str
-    """a, the, own (my), their (his, her), number, or nothing."""
+    """One of a, the, own (my), their (his, her), number, or an empty text."""
     modifiers: frozenset[str]
     noun: str
     letter: str
     plural: bool
     adjective: bool
-    """Is the noun an adjective as well?"""
+    """Whether the noun is an adjective as well."""
     known: bool
-    """Are all words before it adjectives or nouns? Else it may be a name."""
+    """Whether all modifiers are words that describe a noun; else the phrase may be a name."""
 
 
 class Phrases(Words):
     """Reads the phrases of one prompt's tokens."""
 
     def _article(self, at: int) -> tuple[str, int]:
-        """The kind of the articles and numbers there, and what comes after them."""
+        """Return the kind of the articles and numbers at a token, and the index after them."""
         article = ""
         while True:
             word = self.word(at)
@@ -56,7 +56,7 @@ class Phrases(Words):
             at += 1
 
     def read(self, at: int) -> tuple[Phrase | None, int]:
-        """The phrase that begins here, if there is one, and where to go on."""
+        """Return the phrase that begins at a token, if any, and the index to go on from."""
         begin = at
         article, at = self._article(at)
         first, head, plural = at, -1, False
@@ -77,20 +77,20 @@ class Phrases(Words):
         return self._phrase(own, first, head, article), head + 1
 
     def _goes_on(self, at: int, begin: int, article: str, first: int) -> bool:
-        """Before the noun: is this a mark or an `and` inside the phrase?"""
+        """Whether this, before the noun, is a mark or an `and` inside the phrase."""
         if not self.word(at):
             changing = self.tokens[at].kind is Kind.OPAQUE and at > begin
             return changing or self._comma_inside(at, article, first)
         return self._colours(at, first)
 
     def _stops(self, at: int, first: int, head: int, article: str, plural: bool) -> bool:
-        """Does the phrase end before this word?"""
+        """Whether the phrase ends before this word."""
         if head < 0:
             return at > first and self._takes_article(at)
         return self._is_over(at, article, plural)
 
     def _may_be_head(self, at: int, article: str, first: int, head: int) -> bool:
-        """Is this word the noun, as far as it was read?"""
+        """Whether this word is the noun, as far as the phrase was read."""
         if head < 0 and self._more_adjectives(at, article, first):
             return False
         return (
@@ -116,19 +116,19 @@ class Phrases(Words):
         )  # fmt: skip
 
     def _describes(self, word: str) -> bool:
-        """Is it a word that says something of a noun?"""
+        """Whether a word can describe a noun."""
         plain = word in grammar.ENGLISH or self.adjective(word) or bool(self.lexicon.noun(word))
         return plain or self.lexicon.verb(word)[1] in ("ing", "ed")
 
     def _takes_article(self, at: int) -> bool:
-        """Is this a verb with an article after it, as in `underwater wearing a mask`?"""
+        """Whether this is a verb with an article after it: `underwater wearing a mask`."""
         return (
             self.lexicon.verb(self.word(at))[1] == "ing"
             and self.word(at + 1) in grammar.DETERMINERS
         )
 
     def _more_adjectives(self, at: int, article: str, first: int) -> bool:
-        """`a giant, ridiculous hat`: an adjective, though a noun as well, before another one."""
+        """Whether a possible noun is an adjective before another: `a giant, ridiculous hat`."""
         after = self.word(at + 2)
         return (
             self._comma_inside(at + 1, article, first)
@@ -138,18 +138,18 @@ class Phrases(Words):
         )
 
     def _named_last(self, at: int, article: str) -> bool:
-        """`a humanoid alien stands`: a noun, though mostly an adjective, where the phrase ends."""
+        """Whether a word that is mostly an adjective is the noun: `a humanoid alien stands`."""
         if self.lexicon.noun(self.word(at)) not in tuple("pa"):
             return False
         return self.is_small(at + 1) or self.ends_as_verb(at + 1, article or "the", False)
 
     def _nothing_follows(self, at: int, article: str, first: int) -> bool:
-        """Is this the last word that could be the noun?"""
+        """Whether this is the last word that could be the noun."""
         goes_on = self._comma_inside(at + 1, article, first) or self._colours(at + 1, first)
         return self.is_small(at + 1) and not goes_on
 
     def _is_over(self, at: int, article: str, plural: bool) -> bool:
-        """Does the phrase end before this word, as a noun is there already?"""
+        """Whether the phrase, which has its noun already, ends before this word."""
         word = self.word(at)
         if self.ends_as_verb(at, article, plural):
             unknown = not self.lexicon.knows(self.word(at - 1)) and word.endswith("ing")
@@ -160,7 +160,7 @@ class Phrases(Words):
         return only_adjective and not self._noun_ahead(at + 1)
 
     def _noun_ahead(self, at: int) -> bool:
-        """Is a noun there, or after a few more adjectives: `light brown curly hair`?"""
+        """Whether a noun comes within a few adjectives: `light brown curly hair`."""
         for ahead in range(at, at + 4):
             word = self.word(ahead)
             if self.is_small(ahead) or self.is_noun(word):
@@ -170,21 +170,21 @@ class Phrases(Words):
         return False
 
     def _comma_inside(self, at: int, article: str, first: int) -> bool:
-        """`a tall, dark stranger`: only adjectives before it, more or the noun after it."""
+        """Whether a comma is between adjectives of one phrase: `a tall, dark stranger`."""
         if at >= len(self.tokens) or self.tokens[at].kind is not Kind.SOFT or not article:
             return False
         further = self.word(at + 1) in grammar.AND and self.adjective(self.word(at + 2))
         if at == first or (self.is_small(at + 1) and not further):
             return False
         before = at - 1
-        while before >= first and self.word(before):  # those before another comma were looked at
+        while before >= first and self.word(before):  # checked at each comma
             if not self.adjective(self.word(before)):
                 return False
             before -= 1
         return True
 
     def _colours(self, at: int, first: int) -> bool:
-        """`a red and blue ball`: an adjective on both sides, and a noun after them."""
+        """Whether an `and` joins two adjectives before a noun: `a red and blue ball`."""
         return (
             at > first
             and self.word(at) in grammar.AND

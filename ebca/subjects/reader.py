@@ -1,9 +1,10 @@
-"""What a prompt asks to see as separate things: right or silent.
+"""Read the subjects of a prompt, or none in case of doubt.
 
-Every noun phrase gets a link, what joins it to the prompt: nothing (it begins a part), a small
-word (`with`, `on`, `next to`), or a verb. Link and noun decide: it is a subject, a part of the one
-before it (`in a red dress`), or neither. Then the whole prompt is looked at: what may be one thing
-said twice, scenery, or a garment is left out, and with fewer than two subjects nothing is done.
+Every noun phrase gets a link, which joins it to the prompt: nothing (it begins a part), a small
+word (`with`, `on`, `next to`), or a verb. The link and the noun decide whether the phrase is a
+subject, a part of the subject before it (`in a red dress`), or neither. Then the whole prompt is
+considered: phrases that may name a thing twice, scenery or a garment are left out. Fewer than two
+subjects count as none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ebca.subjects.whole import keep
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject: a text that can be encoded alone, and its noun, with their places.
+    """A subject: a text that can be encoded alone, and its noun, with their positions.
 
     `prompt[start:stop]` has the text's words, and the marks between them (`(red:1.2) hat`);
     `prompt[noun_start:noun_stop]` is the noun.
@@ -36,7 +37,7 @@ class Subject:
 
 
 def read_subjects(prompt: str) -> tuple[Subject, ...]:
-    """The subjects in order; none if there are fewer than two, or in doubt."""
+    """Return the subjects in order, or none if there are fewer than two or any doubt."""
     tokens = read_tokens(prompt)
     words = lexicon()
     said = {token.text for token in tokens}
@@ -50,7 +51,7 @@ def read_subjects(prompt: str) -> tuple[Subject, ...]:
 
 
 def find_subjects(prompt: str) -> tuple[str, ...]:
-    """The texts of `read_subjects`."""
+    """Return the texts of the subjects that `read_subjects` returns."""
     return tuple(subject.text for subject in read_subjects(prompt))
 
 

@@ -1,4 +1,4 @@
-"""Whether two that a prompt names apart touch: those are better not cut apart at all."""
+"""Find out whether two subjects touch: such subjects are better not separated at all."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _OBJECTS = THINGS | STANDING | {"w", "s"}
 
 
 def do_touch(tokens: list[Token], lexicon: Lexicon, found: list[Found], kept: list[Found]) -> bool:
-    """Do two of the kept subjects hug, kiss, dance and so on with one another?
+    """Whether two of the kept subjects hug, kiss, dance and so on with one another.
 
-    Two that are named by one phrase, `two girls hugging`, stay one subject beside others.
+    Two that one phrase names, `two girls hugging`, do not count: they are one subject.
     """
     touch = _Touch(tokens, lexicon, found, [one for one in kept if one.letter in ANIMATE])
     return touch.any()
 
 
 class _Touch:
-    """Looks for words of touching, and for who it is that touches."""
+    """Looks for words of touching and for the subjects that touch."""
 
     def __init__(
         self, tokens: list[Token], lexicon: Lexicon, found: list[Found], living: list[Found]
@@ -40,7 +40,7 @@ class _Touch:
         self._inside = {at for one in found for at in _without_deed(one)}
 
     def any(self) -> bool:
-        """Is there a word of touching whose two are two subjects?"""
+        """Whether a word of touching is said of two subjects."""
         if len(self._living) < 2:
             return False
         for at, word in enumerate(self._words):
@@ -68,7 +68,7 @@ class _Touch:
         return near and self._found[index].letter in ANIMATE
 
     def _read(self, at: int) -> tuple[str, int]:
-        """The verb of touching there, or an empty text, and where it ends."""
+        """Return the verb of touching at a word, or an empty text, and the index after it."""
         for words in contact.ENTWINED:
             if self._words[at : at + len(words)] == list(words):
                 return "hug", at + len(words)
@@ -81,7 +81,7 @@ class _Touch:
         return verb if touches else "", at + 1
 
     def _on_each_other(self, at: int) -> bool:
-        """`in each other's arms`, `on top of each other`, `holding each other`."""
+        """Whether it is `each other` as in `in each other's arms` or `holding each other`."""
         first, second, third = [*self._words[at : at + 3], "", ""][:3]
         if (first, second.removesuffix("'s")) not in (("each", "other"), ("one", "another")):
             return False
@@ -93,13 +93,13 @@ class _Touch:
         return bool(before) and self._lexicon.verb(before[-1])[0] in contact.HOLD
 
     def _who_touch(self, at: int, stop: int, verb: str) -> bool:
-        """Are those that touch here two subjects?"""
+        """Whether two subjects touch here."""
         toward = self._toward(stop, verb)
         if toward and toward.letter in ANIMATE:
             return True
         if toward and (toward.letter in _OBJECTS or "own" in toward.phrase.modifiers):
             return False
-        last = bisect_right(self._stops, at) - 1  # of those before the verb
+        last = bisect_right(self._stops, at) - 1  # the last one before the verb
         if last >= 0 and self._living[last].segment == self._segments[at]:
             one = self._living[last]
             if last > 0 and (one.joined == AND or one.link == WITH):
@@ -112,7 +112,7 @@ class _Touch:
         return (last > 0 or verb in contact.HUG) and not _is_many(self._living[last])
 
     def _toward(self, stop: int, verb: str) -> Found | None:
-        """Whom or what one touches, as in `kissing a frog`, `snuggled up to a bear`."""
+        """Return what a verb touches, as in `kissing a frog`, `snuggled up to a bear`."""
         index = bisect_left(self._starts, stop)
         if index == len(self._found) or self._found[index].phrase.start > stop + 4:
             return None
@@ -123,7 +123,7 @@ class _Touch:
         return self._found[index] if near else None
 
     def _begins_part(self, at: int) -> bool:
-        """Does a part of the prompt begin with this word, as a tag does?"""
+        """Whether a part of the prompt begins with this word, as a tag does."""
         index = bisect_left(self._starts, at) - 1
         while index >= 0 and self._found[index].segment == self._segments[at]:
             if self._found[index].letter not in ("", "b", "n", "m"):
@@ -133,11 +133,11 @@ class _Touch:
 
 
 def _without_deed(one: Found) -> range:
-    """The words of a phrase that say nothing of what is done: `a dancing bear`, not `a hug`."""
+    """Return the words that name no deed: all of `a dancing bear`, but not hug in `a hug`."""
     deed = one.letter in ("", "n")
     return range(one.phrase.start, one.phrase.head if deed else one.phrase.stop)
 
 
 def _is_many(one: Found) -> bool:
-    """Does the phrase name a pair or more by itself?"""
+    """Whether the phrase alone names two or more."""
     return one.phrase.plural or one.letter == "g" or one.phrase.noun in grammar.GROUPS

@@ -1,4 +1,4 @@
-"""Goes through a prompt's words and finds its noun phrases with their links."""
+"""Go through a prompt's words and find its noun phrases with their links."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CANONICAL = frozenset(grammar.LONG.values()) - {"there"}
 
 
 class Walk:
-    """One walk; `found` has the phrases in order."""
+    """One walk through a prompt; `found` has its phrases in order."""
 
     def __init__(self, tokens: list[Token], lexicon: Lexicon) -> None:
         self.found: list[Found] = []
@@ -44,7 +44,7 @@ class Walk:
             at = self._step(at)
 
     def _step(self, at: int) -> int:
-        """Read what is at a token; returns where to go on."""
+        """Read the words at a token, and return the index to go on from."""
         token = self._tokens[at]
         if token.kind is not Kind.WORD:
             self._part(token)
@@ -82,7 +82,7 @@ class Walk:
             self._segment += 1
 
     def _small_word(self, word: str, at: int) -> bool:
-        """Read a small word; False if it is none."""
+        """Read a small word; return False if the word is none."""
         if word in contact.PARTICLES and self._link.removeprefix(VERB) in contact.HOLD:
             pass
         elif word in grammar.AND:
@@ -114,7 +114,7 @@ class Walk:
         return True
 
     def _link_of(self, word: str, at: int) -> str:
-        """The link that a small word makes."""
+        """Return the link that a small word makes."""
         if word in grammar.NOT:
             return NOT
         if word in grammar.SHOWING or word == "about":
@@ -131,7 +131,7 @@ class Walk:
         return word if word in grammar.PREPOSITIONS or word in _CANONICAL else START
 
     def _may_be_part(self, word: str) -> None:
-        """`with`, `of`, `wearing` and the like: what follows may be a part of the last subject."""
+        """Read `with`, `of`, `wearing` and the like: a part of the last subject may follow."""
         if word == OF and self._opaque:
             self._turn(START)  # [a painting:a photo:0.5] of
             return
@@ -140,7 +140,7 @@ class Walk:
         self._joined = ""
 
     def _where(self) -> None:
-        """`on the left` says where the phrase before it is, or the one after it."""
+        """Read `on the left` and the like as the place of the phrase before, or else after it."""
         if self._here():
             self.found[-1].placed = True
             self._turn("where")
@@ -149,20 +149,20 @@ class Walk:
             self._turn(START)
 
     def _other_hand(self, at: int) -> None:
-        """`a cup in one hand and a bun in the other`: the list of what is held ends here."""
+        """End the list of held things: `a cup in one hand and a bun in the other`."""
         self._joined, self._ended = "", at + self._phrases.long(at)[1]
         holder = self.found[-1].part_of if self.found else None
         if holder:
             holder.stop = self._ended
 
     def _printed(self) -> None:
-        """What is `on it`, a mug or a wall, is not there by itself."""
+        """Read `on it`: the phrase before is only printed on a thing, such as a mug or a wall."""
         if self.found and not (len(self.found) > 1 and self.found[-2].letter in ANIMATE):
             self.found[-1].verdict = Verdict.OTHER
         self._turn(START)
 
     def _turn(self, link: str) -> None:
-        """What follows is no part of the subject before it."""
+        """Start a new link, whose phrase is no part of the subject before it."""
         self._link, self._joined, self._owner = link, "", None
 
     def _verb(self, base: str) -> None:
@@ -173,11 +173,11 @@ class Walk:
         return bool(self.found) and self.found[-1].letter == letter
 
     def _here(self) -> bool:
-        """Has this part of the prompt a phrase yet?"""
+        """Whether this part of the prompt has a phrase yet."""
         return bool(self.found) and self.found[-1].segment == self._segment
 
     def _background(self) -> None:
-        """What stands `in the background` is before these words, or after them."""
+        """Read `in the background` as said of the phrase before, or else after it."""
         if self._here():
             self.found[-1].background = True
         else:

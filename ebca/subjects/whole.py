@@ -1,4 +1,4 @@
-"""Which of a prompt's phrases are subjects, as the whole prompt goes."""
+"""Decide which phrases are subjects, in view of the whole prompt."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ebca.subjects.links import AND, ANIMATE, STANDING, START, THINGS, WEAR, Fou
 from ebca.subjects.persons import find_animate, without_ornaments
 
 _FAMILIES = ("fk", "v", "tk")
-"""Things that make a list of things by themselves."""
+"""Categories of things that may be listed together as subjects."""
 _MOST = 20
-"""So many things of one noun are told apart."""
+"""The number of things with one noun that are told apart."""
 
 
 def keep(found: list[Found]) -> list[Found]:
-    """The subjects, each once."""
+    """Return the subjects, each once."""
     dressed = any(one.link == WEAR for one in found)
     found = [one for one in found if one.verdict in (Verdict.SUBJECT, Verdict.RELATED)]
     for one, after in pairwise(found):
@@ -30,7 +30,7 @@ def keep(found: list[Found]) -> list[Found]:
 
 
 class _Whole:
-    """What must be known of the whole prompt to judge one phrase."""
+    """The facts about the whole prompt that are needed to judge one phrase."""
 
     def __init__(self, found: list[Found], dressed: bool) -> None:
         self._found = found
@@ -41,7 +41,7 @@ class _Whole:
         self._dressed = dressed or bool(self._animate)
 
     def takes(self, at: int, kept: list[Found]) -> bool:
-        """Is this a subject, after those that were kept?"""
+        """Whether this is a subject, given those kept before it."""
         one = self._found[at]
         if at in self._animate:
             return True
@@ -62,7 +62,7 @@ class _Whole:
         return self._scene and one.letter not in ANIMATE and one.letter != "v"
 
     def _is_of_another(self, at: int, kept: list[Found]) -> bool:
-        """`a woman, a bouquet in her hands`: of the one before, or scenery."""
+        """Whether it is the last subject's, or scenery: `a woman, a bouquet in her hands`."""
         one = self._found[at]
         if one.link == "on" and one.letter not in ANIMATE:
             return not _stands_on(one, kept)
@@ -72,12 +72,12 @@ class _Whole:
 
 
 def _only_follows(one: Found) -> bool:
-    """Is it after a comma and nothing else?"""
+    """Whether only a comma joins it to the phrase before."""
     return one.after_comma and one.link == START and not one.joined and not one.placed
 
 
 def _listed_by_and(found: list[Found]) -> set[int]:
-    """Which are of a list that ends with `and`, as in `a king, a queen and a jester`."""
+    """Return the indices in lists that end with `and`: `a king, a queen and a jester`."""
     listed: set[int] = set()
     for at in range(len(found) - 2, -1, -1):
         one, after = found[at], found[at + 1]
@@ -89,25 +89,25 @@ def _listed_by_and(found: list[Found]) -> set[int]:
 
 
 def _stands_on(one: Found, kept: list[Found]) -> bool:
-    """Is what is on this thing the last subject, as in `a crow on a skull`?"""
+    """Whether the last subject is on this thing, as in `a crow on a skull`."""
     return bool(kept) and (one.previous is kept[-1] or _is_part(one.previous, kept[-1]))
 
 
 def _begins_with_scenery(found: list[Found]) -> bool:
-    """`a living room, a sofa, a table`: what follows furnishes it."""
+    """Whether a place comes first, and the rest furnishes it: `a living room, a sofa`."""
     first = next((one for one in found if one.letter not in ("m", "n", "")), None)
     return first is not None and first.letter == "s" and first.link == START
 
 
 def _lists_places(found: list[Found]) -> bool:
-    """`a church, a graveyard and a full moon`: what stands there is scenery as well."""
+    """Whether a place is listed, so that a church is scenery in `a church, a graveyard`."""
     return any(one.letter == "s" and one.link == START and one.article for one in found)
 
 
 def _has_article(found: list[Found], index: int) -> bool:
-    """Has it an article, or a share in one, as in `a pie, fries and a coke`?
+    """Whether it has an article, or shares one, as in `a pie, fries and a coke`.
 
-    What begins a sentence needs none: `red car passing a truck`.
+    At the beginning of a sentence none is needed: `red car passing a truck`.
     """
     one = found[index]
     before, after = (found[i] if 0 <= i < len(found) else None for i in (index - 1, index + 1))
@@ -122,7 +122,7 @@ def _has_article(found: list[Found], index: int) -> bool:
 
 
 def _is_thing(one: Found, before: Found | None, worn: bool) -> bool:
-    """Is it a thing by itself, and no possession?"""
+    """Whether it is a thing by itself, and no possession."""
     if not one.article and one.phrase.noun in grammar.COLOURS:
         return False
     if one.letter in THINGS:
@@ -140,7 +140,7 @@ def _is_part(one: Found | None, whole: Found | None) -> bool:
 
 
 def _listed(found: list[Found]) -> set[int]:
-    """The things of a list of tags that names nothing but things, all of a kind."""
+    """Return the things in a list of tags that names only things of one family."""
     named = {
         at: one
         for at, one in enumerate(found)
@@ -156,7 +156,7 @@ def _listed(found: list[Found]) -> set[int]:
 
 
 def _distinct(found: list[Found]) -> list[Found]:
-    """Without what is named again."""
+    """Remove phrases that name a thing again."""
     kept: list[Found] = []
     by_noun: dict[str, list[Found]] = {}
     for one in found:
@@ -168,7 +168,7 @@ def _distinct(found: list[Found]) -> list[Found]:
 
 
 def _is_same(one: Found, other: Found) -> bool:
-    """Do both, of one noun, mean one thing? Then one has no adjective that the other lacks."""
+    """Whether both, of one noun, mean one thing: one has no adjective that the other lacks."""
     mine, yours = one.words, other.words
     if not one.article or not other.article:
         mine, yours = mine & grammar.COLOURS, yours & grammar.COLOURS

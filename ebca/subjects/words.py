@@ -1,4 +1,4 @@
-"""What a word is where it stands: a small one, a verb, an adjective or a noun."""
+"""Tell a word's part of speech in its context: small word, verb, adjective or noun."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COUNTED = re.compile(r"(\d+)\+?([a-z]+)")
 _SMALL = grammar.ENGLISH - grammar.DETERMINERS
 _COUNTABLE = frozenset("patvfkl")
 _ING_NOUNS = frozenset("hmwsbu")
-"""A painting, a building, clothing; others, such as a serving, are rather verbs."""
+"""Categories of nouns in -ing (painting, building, clothing); others are rather verbs."""
 _ADJECTIVE_ENDS = ("y", "ful", "ous", "less", "ish", "ive", "ic", "able", "ible", "al")
 _NEVER_NOUNS = frozenset(("next", "solo"))
 _BEHIND_VERBS = grammar.DETERMINERS | {"at", "into", "through", "with", "him", "her"}
@@ -26,22 +26,22 @@ class Words:
         self.lexicon = lexicon
 
     def word(self, at: int) -> str:
-        """The word there, or an empty text where there is none."""
+        """Return the word at an index, or an empty text if there is none."""
         if 0 <= at < len(self.tokens) and self.tokens[at].kind is Kind.WORD:
             return self.tokens[at].text
         return ""
 
     def is_small(self, at: int) -> bool:
-        """Is there a small word, or no word at all?"""
+        """Whether there is a small word, or no word at all."""
         word = self.word(at)
         small = not word or word in _SMALL or word in grammar.DETERMINERS
-        if word == "can":  # it flies, or is one of soup
+        if word == "can":  # `can fly`, or `a can of soup`
             after = self.word(at + 1)
             return after in grammar.NOT | {"be"} or after in self.lexicon.verbs
         return small or self.long(at)[1] > 1
 
     def long(self, at: int) -> tuple[str, int]:
-        """The word there, or the phrase that counts as one small word, and its length."""
+        """Return the word, or the small word that a phrase here counts as, and its length."""
         word = self.word(at)
         for words in grammar.LONG_BY_FIRST.get(word, ()):
             if all(self.word(at + i) == one for i, one in enumerate(words)):
@@ -49,7 +49,7 @@ class Words:
         return word, 1
 
     def adjective(self, word: str) -> bool:
-        """May the word stand before a noun without being one?"""
+        """Whether the word may stand before a noun without being a noun."""
         lexicon = self.lexicon
         return (
             word in lexicon.adjectives
@@ -61,12 +61,12 @@ class Words:
         )
 
     def counted(self, word: str) -> str:
-        """The noun of `1girl`; none of `35mm`."""
+        """Return the noun of a word such as `1girl`, or an empty text as for `35mm`."""
         match = _COUNTED.fullmatch(word)
         return match[2] if match and self.lexicon.noun(match[2]) in _COUNTABLE else ""
 
     def letter(self, at: int) -> str:
-        """What the noun there is, taking `ice cream` as one noun."""
+        """Return the category of the noun at an index, taking `ice cream` as one noun."""
         word = self.word(at)
         counted = self.counted(word)
         if counted:
@@ -78,7 +78,7 @@ class Words:
         return letter or self.lexicon.noun(word)
 
     def is_noun(self, word: str) -> bool:
-        """May the word be a noun? What is not known may."""
+        """Whether the word may be a noun, as any unknown word may."""
         word = self.counted(word) or word
         if word in self.lexicon.mostly_adjectives or word in _NEVER_NOUNS | grammar.ADVERBS:
             return False
@@ -87,7 +87,7 @@ class Words:
         return bool(self.lexicon.noun(word)) or not self.lexicon.knows(word)
 
     def ends_as_verb(self, at: int, article: str, plural: bool) -> bool:
-        """After a noun: is this word a verb, as in `a dog barks`?"""
+        """Whether this word after a noun is a verb, as in `a dog barks`."""
         word = self.word(at)
         base, form = self.lexicon.verb(word)
         if not base:
@@ -112,14 +112,14 @@ class Words:
         return plural and (word in self.lexicon.mostly_verbs or self.is_small(at + 1))
 
     def starts(self, at: int) -> bool:
-        """May a phrase begin here?"""
+        """Whether a phrase may begin here."""
         word = self.word(at)
         if not word or (word in _SMALL and word not in grammar.DETERMINERS):
             return False
         return word in grammar.DETERMINERS or not self._verb_first(at)
 
     def _verb_first(self, at: int) -> bool:
-        """Without an article: is this a verb, as in `holding a sword`, `surrounded by`?"""
+        """Whether this is a verb and begins no phrase: `holding a sword`, `surrounded by`."""
         word = self.word(at)
         base, form = self.lexicon.verb(word)
         if not base or form not in ("ing", "ed"):
