@@ -145,7 +145,7 @@ def chosen_checkpoint() -> Any:
 
 
 class NextModel(NamedTuple):
-    """What is known of the model that the next job will use.
+    """The known facts about the model that the next job will use.
 
     model: the model, or None if it is not loaded.
     has_attention: whether it has cross-attention; None if that is unknown until it is loaded.
