@@ -1,8 +1,8 @@
-"""Run by the WebUI at its start, where it does nothing: EBCA needs nothing that the WebUI has not.
+"""Check whether EBCA can work in a WebUI.
 
-Tells whether EBCA can work in a WebUI. `scripts/ebca.py` asks that before it imports anything of
-EBCA, in any program that loads it; so this must run under older Pythons than the rest, without
-torch.
+`scripts/ebca.py` runs this check before it imports anything of EBCA, in any program that loads the
+script, so this file must run under older Pythons than the rest and without torch. The WebUI also
+runs the file at its start; there is nothing to install then, since the WebUI has all EBCA needs.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 10)
 OLDEST_TORCH = (2, 0)
 OLDEST_WEBUI = (1, 7)
-SAMPLING = (  # where Forge, and its older kind, make the UNet's batch
+SAMPLING = (  # where Forge and its older relatives make the UNet's batch
     "backend/sampling/sampling_function.py",
     "modules_forge/forge_sampler.py",
 )
 
 
 def here(root: Path) -> str | None:
-    """What is wrong with the WebUI in `root`, which is running, and what to do about it; None if
-    nothing is."""
+    """Return what is wrong with the running WebUI in `root` and what to do about it, or None."""
     return problem(root, sys.version_info[:2], torch_release())
 
 
 def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
-    """What is wrong with the WebUI in `root`, under that Python and that release of torch."""
+    """Like `here`, for a given Python and release of torch."""
     if python < OLDEST_PYTHON:
         return (
             f"the WebUI runs under Python {_dotted(python)}, but {_dotted(OLDEST_PYTHON)} or later"
@@ -45,7 +44,7 @@ def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
             " update it, or disable this extension"
         )
     webui = _release(_heading(root / "CHANGELOG.md"))
-    if webui is None:  # a file that came with 1.7 tells as well
+    if webui is None:  # tell 1.7 by a file that came with it
         new_enough = (root / "modules" / "ui_toprow.py").is_file()
     else:
         new_enough = webui >= OLDEST_WEBUI
@@ -65,13 +64,13 @@ def problem(root: Path, python: tuple[int, int], torch: str) -> str | None:
 
 
 def _has_modifiers(root: Path) -> bool:
-    """Whether a Forge asks extensions about its conditions, by which EBCA knows the rows."""
+    """Whether a Forge has the conditioning modifiers by which EBCA tells the rows of a batch."""
     files = (root / name for name in SAMPLING)
     return any(b"conditioning_modifiers" in file.read_bytes() for file in files if file.is_file())
 
 
 def torch_release() -> str:
-    """Of the installed torch, which is not imported for this; empty if there is none."""
+    """Return the release of the installed torch without importing it; empty if there is none."""
     try:
         return metadata.version("torch") or ""
     except metadata.PackageNotFoundError:
@@ -79,7 +78,7 @@ def torch_release() -> str:
 
 
 def _heading(changelog: Path) -> str:
-    """The first line of a changelog that says anything; empty if it cannot be read."""
+    """Return the first nonblank line of a changelog; empty if the file cannot be read."""
     try:
         lines = changelog.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -88,7 +87,7 @@ def _heading(changelog: Path) -> str:
 
 
 def _release(text: str) -> tuple[int, int] | None:
-    """The first two numbers of a release such as 1.10.1, v1.8.0-RC or 2.0.1+cu118."""
+    """Return the first two numbers of a release such as 1.10.1, v1.8.0-RC or 2.0.1+cu118."""
     found = re.match(r"v?(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else None
 

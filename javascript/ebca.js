@@ -1,14 +1,14 @@
-// The line under EBCA's controls follows the page: shortly after the prompt or a control has
-// changed, a hidden button is pressed, whose handler on the server knows the WebUI's own parser.
-// Nothing is asked while the line is not shown. Values that the WebUI sets (pasting, sending
-// between tabs) fire no events, so the page is looked at instead of listened to.
+// Keep the line under EBCA's controls up to date: shortly after the prompt or a control has changed,
+// this script presses a hidden button, whose handler on the server uses the WebUI's own parser.
+// It asks nothing while the line is not shown. Values that the WebUI sets (pasting, sending between
+// tabs) fire no events, so the page is polled.
 
-const ebcaAsked = {};
-const ebcaChosen = {}; // the model that is chosen, as the page has it
-const ebcaChanged = {}; // whether a click on a word is not shown yet
-const ebcaQueue = {txt2img: [], img2img: []}; // clicks that wait for the answer to an earlier one
-const ebcaWaits = {}; // since when an answer is awaited
-const EBCA_PATIENCE = 10000; // ms, after which an answer is not awaited any more
+const ebcaAsked = {}; // the state of the page when the server was last asked
+const ebcaChosen = {}; // the chosen model, as the page shows it
+const ebcaChanged = {}; // whether a change of a control is not shown in the words yet
+const ebcaQueue = {txt2img: [], img2img: []}; // clicks that wait for the answer to an earlier click
+const ebcaWaits = {}; // when the pending question was asked
+const EBCA_PATIENCE = 10000; // ms to wait for an answer
 let ebcaFocused = null; // tab and key of the word that has the focus
 
 function ebcaPage(tab) {
@@ -37,8 +37,8 @@ function ebcaPage(tab) {
     });
 }
 
-// Which model the next job is made with is known on the server: it is asked again when another one
-// is chosen, once more when that has had time to arrive there, and after every job.
+// Only the server knows which model the next job will use. It is asked again when another model is
+// chosen, once more when the choice has had time to reach the server, and after every job.
 function ebcaModel(tab) {
     const chosen = [...gradioApp().querySelectorAll("#quicksettings input")].map((each) => each.value).join();
     if (chosen !== ebcaChosen[tab]) {
@@ -48,7 +48,7 @@ function ebcaModel(tab) {
     return chosen + (gradioApp().querySelector(`#html_log_${tab}`)?.textContent ?? "");
 }
 
-// What the button sends: its first input becomes the page; the last value, the line, is no input.
+// Returns the button's inputs, with the page as the first; the last value, the line, is an output.
 function ebcaWithPage(tab, values) {
     return [ebcaPage(tab), ...values.slice(1, -1)];
 }
@@ -59,7 +59,7 @@ function ebcaFollow(tab) {
     const controls = gradioApp().querySelectorAll(`#ebca_${tab}_enabled :is(input, textarea)`);
     const values = [...controls].map((each) => (each.type == "checkbox" || each.type == "radio" ? each.checked : each.value));
     const state = ebcaPage(tab) + JSON.stringify(values) + ebcaModel(tab);
-    if (state === ebcaAsked[tab] || ebcaWaiting(tab)) return; // what is pressed meanwhile is lost
+    if (state === ebcaAsked[tab] || ebcaWaiting(tab)) return; // a press during a question is lost
     ebcaAsked[tab] = state;
     ebcaWaits[tab] = Date.now();
     gradioApp().querySelector(`#ebca_${tab}_tell`).click();
@@ -69,8 +69,8 @@ function ebcaWaiting(tab) {
     return Date.now() - (ebcaWaits[tab] ?? 0) < EBCA_PATIENCE;
 }
 
-// The words of the prompt. What they do is written into the controls "Subjects" and "Words to bring
-// out", and shown when the server has read these: there is no other state.
+// The buttons for the prompt's words. A click changes the control "Subjects" or "Words to bring out"
+// and is shown when the server has read it: there is no other state.
 
 function ebcaBox(tab, field) {
     return gradioApp().querySelector(`#ebca_${tab}_${field} :is(input, textarea)`);
@@ -107,7 +107,7 @@ function ebcaEntries(tab) {
     return ebcaBox(tab, "token_weights").value.split(",").map((entry) => entry.trim()).filter(Boolean);
 }
 
-// A factor of 1 is none.
+// Sets the factor of `words`; a factor of 1 removes the entry.
 function ebcaWeigh(tab, words, factor) {
     const name = (entry) => entry.slice(0, entry.lastIndexOf(":")).trim();
     const entries = ebcaEntries(tab), place = entries.findIndex((entry) => name(entry) === words);
@@ -116,7 +116,7 @@ function ebcaWeigh(tab, words, factor) {
     ebcaWrite(tab, "token_weights", entries.join(", "));
 }
 
-// The slider stands outside of what is drawn anew while it is used.
+// The slider is put outside the line, which may be redrawn while it is used.
 function ebcaSlider(chip) {
     ebcaCloseSlider();
     const tab = ebcaTab(chip), key = chip.dataset.key, words = chip.dataset.words, all = chip.closest(".ebca-words").dataset;
@@ -149,19 +149,19 @@ function ebcaCloseSlider() {
     document.querySelector("#ebca_slider")?.remove();
 }
 
-// The words were drawn anew, with the focus gone if it was on one: put it where it was.
+// Put the focus back on its word after the words were redrawn.
 function ebcaRefocus(tab) {
     if (ebcaFocused?.tab === tab && document.activeElement === document.body) {
         ebcaChip(tab, ebcaFocused.key)?.focus({preventScroll: true});
     }
 }
 
-// The server has answered. When the new words are there, which may take a frame, the next click
-// that waits is done.
+// The server has answered: wait until the new words are there, which may take a frame, then carry
+// out the next waiting click.
 function ebcaAnswered(tab) {
     requestAnimationFrame(() => requestAnimationFrame(() => {
         delete ebcaWaits[tab];
-        ebcaFollow(tab); // what has changed meanwhile
+        ebcaFollow(tab); // asks about changes made meanwhile
         if (ebcaWaiting(tab)) return;
         ebcaChanged[tab] = false;
         const chip = ebcaQueue[tab].length && ebcaChip(tab, ebcaQueue[tab].shift());

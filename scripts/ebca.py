@@ -1,5 +1,5 @@
-"""The WebUI's door to EBCA: an accordion in txt2img and img2img, axes for the X/Y/Z plot, and the
-tab of the blind vote."""
+"""The script by which the WebUI loads EBCA: the accordion in txt2img and img2img, the axes of the
+X/Y/Z plot, and the tab of the blind vote."""
 
 import runpy
 from pathlib import Path

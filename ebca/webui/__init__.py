@@ -1,1 +1,1 @@
-"""EBCA as an extension of the WebUI; with `scripts/` the only place that imports its `modules`."""
+"""EBCA as an extension of the WebUI. Only this package and `scripts/` import its `modules`."""

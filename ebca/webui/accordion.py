@@ -1,5 +1,5 @@
-"""The accordion: one control for each declared setting, those in sight first, the rest folded
-under the titles of their groups, and a line that says what will be done with the prompt."""
+"""EBCA's accordion: a control for each declared setting, the main ones in sight and the others
+folded under the titles of their groups, and a line that says what EBCA will do with the prompt."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ebca.webui import infotext, interrogators
 from ebca.webui.status import status
 
 _PAIR = 2
-"""Controls side by side."""
+"""The most controls in a row."""
 
 _ASKED = "keep_source"
-"""The field that the host's interrogators may fill in."""
+"""The field that the host's interrogators can fill in."""
 
 _OF_A_PICTURE = ("keep",)
-"""Groups for jobs that begin with a picture."""
+"""Groups shown in img2img only, where a job begins with a picture."""
 
 
 class Accordion(NamedTuple):
-    """What the WebUI wants from a script's `ui()`."""
+    """The controls that a script's `ui()` returns, and the attributes that it sets."""
 
     controls: list[Any]  # in the order of the fields
     infotext_fields: list[tuple[Any, Any]]
@@ -72,21 +72,21 @@ def build(tab: str) -> Accordion:
 
 
 class _Label(str):
-    """A field's label in the infotext, as the WebUI compares it, and what reads the field from
-    there, as the WebUI calls it."""
+    """A field's label in the infotext. The WebUI compares it as a string, and calls it to get the
+    field's value from the parameters of an infotext."""
 
     def __call__(self, parameters: Mapping[str, str]) -> Any:
         return infotext.read(parameters, self.removeprefix(PREFIX))
 
 
 def _members(group: str) -> list[Declaration]:
-    """The settings of a group, in the order in which they are shown."""
+    """Return the settings of a group in the order in which they are shown."""
     shown = declared().values()
     return [each for each in shown if each.group == group and each.name != "enabled"]
 
 
 def _controls(tab: str, group: str) -> dict[str, Any]:
-    """The controls of a group, side by side."""
+    """Make the controls of a group, in rows."""
     rows: list[list[Declaration]] = []
     for each in _members(group):
         if not rows or each.new_row or len(rows[-1]) == _PAIR:
@@ -125,12 +125,13 @@ def _elem_id(tab: str, name: str) -> str:
 
 
 def _preset_fields() -> Iterator[str]:
-    """The fields that choosing a preset sets."""
+    """Yield the fields that a preset sets."""
     yield from preset_values(next(iter(PRESETS)))
 
 
 def _choose_preset() -> str:
-    """In the browser, so that no late answer overwrites what was typed after the choice."""
+    """Return JavaScript that fills in a preset: in the browser, no late answer of the server can
+    overwrite what was typed after the choice."""
     values = {preset: list(preset_values(preset).values()) for preset in PRESETS}
     count = len(list(_preset_fields()))
     return f"(preset, ...now) => ({json.dumps(values)})[preset] ?? now.slice(0, {count})"

@@ -1,4 +1,4 @@
-"""What an interrogator of the host says of a picture, or why it says nothing."""
+"""Ask an interrogator of the host what a picture shows, or say why there is no answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ BATCH = "A batch has many pictures: write what all of them show."
 NO_PICTURE = "There is no picture in this tab yet."
 NOBODY = "This WebUI has no interrogator {}."
 FAILED = "The WebUI's interrogator {} failed; the WebUI's console says why."
-_MARK = "<error>"  # which the WebUI's interrogator puts behind what it had, when it fails
+_MARK = "<error>"  # the WebUI's interrogator ends with this when it fails
 
 
 class Answer(NamedTuple):
-    """What the picture shows, None where nobody said it, and a line for the user, if any."""
+    """A description of the picture, None if there is none, and a line for the user, if any."""
 
     text: str | None
     line: str = ""
@@ -26,11 +26,11 @@ def answer(
     interrogate: Callable[[Any], Any] | None,
     report: Callable[[], object],
 ) -> Answer:
-    """Of the picture in the tab `number` of those that have one.
+    """Describe the picture of tab `number`, counting only the tabs that have a picture.
 
-    pictures: PIL pictures, dicts with such an `image` beside its mask, or None.
-    name, interrogate: the interrogator; None if the host has it not.
-    report: called while its exception is handled.
+    pictures: a PIL picture, a dict with `image` and its mask, or None for each of those tabs.
+    name, interrogate: the interrogator's name and function; None if the host lacks it.
+    report: called while an exception of the interrogator is handled.
     """
     if number >= len(pictures):
         return Answer(None, BATCH)
@@ -43,7 +43,7 @@ def answer(
         return Answer(None, NOBODY.format(name))
     try:
         said = str(interrogate(picture.convert("RGB")) or "")
-    except Exception:  # of a host's model or its download: told below, and with its traceback
+    except Exception:  # from the host's model or its download; told to the user below
         report()
         said = _MARK
     text = said.replace(_MARK, "").strip(" ,\n")

@@ -14,7 +14,7 @@ from ebca.webui.refusal import refused_job, worded
 
 
 def register() -> None:
-    """Add the axes to the plot that the WebUI has loaded; those that are there are kept."""
+    """Add the axes to the X/Y/Z plot that the WebUI has loaded, except those it already has."""
     plot = next((data.module for data in scripts.scripts_data if _is_plot(data.script_class)), None)
     if plot is None:
         return
@@ -24,7 +24,7 @@ def register() -> None:
 
 
 def label(name: str) -> str:
-    """What the plot calls the axis of a field."""
+    """Return the name of a field's axis in the plot."""
     return f"[EBCA] {fields()[name].label} ({name})"
 
 
@@ -55,6 +55,7 @@ def _axis(option: Callable[..., Any], field: Declaration) -> Any:
 
 
 def _room(name: str) -> dict[str, float]:
-    """What lets a window begin late, whatever the accordion's end of it is."""
+    """Return an end of 1 for the window that the field `name` begins, so that `confirm` accepts a
+    late start whatever end the accordion has; empty for other fields."""
     stop = name.replace("start", "stop")
     return {stop: 1.0} if stop != name and stop in fields() else {}

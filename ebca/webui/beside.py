@@ -1,11 +1,11 @@
-"""What comes beside a job's pictures: strips of the attention, and the same without EBCA.
+"""Extra pictures beside a job's own: strips of the attention, and the same job without EBCA.
 
-A script is told of a job's end before other scripts are, so that nothing more could be made there.
-Therefore this stands in for `process_images_inner`, for the one job and until it is called.
+EBCA's script is told of a job's end before other scripts are, so it could make nothing more there.
+Therefore a function stands in for `process_images_inner`, for one job and until it is called.
 
-The pictures stay where they are; what comes beside them comes after them, picture by picture:
-without EBCA, `off | on`, strips. In an X/Y/Z plot, which takes one picture from each cell, all of
-it is one picture.
+The job's pictures stay where they are. The extra ones follow after all of them, picture by picture:
+without EBCA, `off | on`, strips. In an X/Y/Z plot, which takes one picture from each cell, the
+pairs and strips are put together into one picture.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from ebca.webui.maps import JobMaps, draw
 from ebca.webui.without import Without, is_without
 
 KEY = "ebca_images"
-"""The field of an answer of the API that tells what its pictures are."""
+"""The field of an API response that says what each of its pictures is."""
 
 ON, OFF, PAIR, ATTENTION = "on", "off", "off | on", "attention"
 
 _PLOT = "xyz_grid.py"
 _HARMLESS = (_PLOT, "prompts_from_file.py")
-"""Scripts of the WebUI that can take more pictures from a job than they asked for."""
+"""Scripts of the WebUI that cope with more pictures from a job than they asked for."""
 
 
 class Shown(NamedTuple):
-    """A picture that goes beside the others."""
+    """An extra picture beside those of the job."""
 
     kind: str
     picture: Image.Image
     infotext: str
-    number: int  # of the job's picture that it belongs to
-    ebca: bool = True  # whether that picture is with EBCA
+    number: int  # which of the job's pictures it belongs to
+    ebca: bool = True  # whether it is of the job with EBCA
 
 
 def prepare(p: Any, page: PageSettings) -> None:
-    """Before a job begins: see to it that what is asked for comes beside its pictures."""
+    """Before a job begins, put the stand-in in place if `page` asks for extra pictures."""
     forget()
     if is_without(p) or not (page.show_attention or page.also_off):
         return
@@ -69,14 +69,14 @@ def prepare(p: Any, page: PageSettings) -> None:
 
 
 def forget() -> None:
-    """Take the stand-in away, if one is there."""
+    """Remove the stand-in, if one is in place."""
     inner = getattr(processing.process_images_inner, "ebca_stands_for", None)
     if inner is not None:
         processing.process_images_inner = inner
 
 
 def _script(p: Any) -> Any:
-    """The script of the WebUI's menu that runs the job, if one does."""
+    """Return the script from the WebUI's menu that runs the job, if any."""
     arguments, scripts = getattr(p, "script_args", None), getattr(p, "scripts", None)
     index = arguments[0] if arguments else 0
     if scripts is None or not isinstance(index, int) or index < 1:
@@ -89,7 +89,7 @@ def _is_plot(script: Any) -> bool:
 
 
 class Beside:
-    """What comes beside the pictures of the job `p`."""
+    """The extra pictures of the job `p`."""
 
     def __init__(self, p: Any, page: PageSettings, in_a_plot: bool) -> None:
         self._p, self._page, self._in_a_plot = p, page, in_a_plot
@@ -97,7 +97,7 @@ class Beside:
         self._said: list[str] = []
 
     def run(self, make: Callable[[], Any]) -> Any:
-        """Make the job's pictures, then what comes beside them."""
+        """Make the job's pictures with `make`, then the extra ones."""
         seen = self._attached(self._p)
         self._count_jobs()
         try:
@@ -105,7 +105,7 @@ class Beside:
         finally:
             if seen is not None:
                 seen.detach(self._p)
-        if goes_without(self._p):  # and says so: there is nothing to see or to compare with
+        if goes_without(self._p):  # nothing to see or to compare; `goes_without` tells the user
             return processed
         on = pictures_of(self._p, processed)
         off, off_seen = self._make_without(bool(on))
@@ -127,7 +127,7 @@ class Beside:
         return maps
 
     def _count_jobs(self) -> None:
-        """For the progress bar."""
+        """Count the pictures without EBCA in the WebUI's progress bar."""
         state = shared.state
         if self._without is not None:
             state.job_count = 2 * self._p.n_iter if state.job_count == -1 else (
@@ -137,7 +137,7 @@ class Beside:
     # The same without EBCA
 
     def _make_without(self, wanted: bool) -> tuple[list[tuple[Image.Image, str]], JobMaps | None]:
-        """The pictures without EBCA and their infotexts, and what was seen of them."""
+        """Make the pictures without EBCA; return them with their infotexts, and their maps."""
         state = shared.state
         if self._without is None or not wanted:
             return [], None
@@ -148,7 +148,7 @@ class Beside:
         seen = self._attached(job)
         try:
             processed = self._without.make()
-        except Exception as error:  # what was made with EBCA is not to be lost by it
+        except Exception as error:  # must not cost the user the pictures with EBCA
             errors.report("EBCA: making the picture without EBCA failed", exc_info=True)
             self._said.append(f"EBCA: making the picture without EBCA failed: {error}")
             return [], None
@@ -168,7 +168,7 @@ class Beside:
         off: Sequence[tuple[Image.Image, str]],
         off_seen: JobMaps | None,
     ) -> Iterator[Shown]:
-        """All that comes beside the pictures, in order."""
+        """Yield the extra pictures in order."""
         p = self._p
         for number, (place, text) in enumerate(on):
             picture = processed.images[place]
@@ -189,7 +189,7 @@ class Beside:
                 self._save(drawn, labelled(off_text, ATTENTION), number, "-off")
 
     def _save(self, picture: Image.Image, text: str, number: int, suffix: str = "") -> None:
-        """A strip, beside its picture, if that is asked for."""
+        """Save a strip in the folder of its picture, if that is set."""
         p = self._p
         if self._page.save_attention and p.save_samples():
             images.save_image(
@@ -198,7 +198,7 @@ class Beside:
             )  # fmt: skip
 
     def _save_grid(self, picture: Image.Image, text: str, number: int) -> None:
-        """A pair, where and if the WebUI saves its grids."""
+        """Save a pair in the WebUI's folder for grids, if the WebUI saves grids."""
         p, opts = self._p, shared.opts
         if opts.grid_save and not p.do_not_save_grid and not self._in_a_plot:
             images.save_image(
@@ -208,7 +208,7 @@ class Beside:
             )  # fmt: skip
 
     def _tell(self, seen: JobMaps, strips: Sequence[Shown], on: Sequence[tuple[int, str]]) -> None:
-        """What could not be shown."""
+        """Tell the user what could not be shown."""
         missing = seen.missing(self._p.all_prompts) if on else []
         for words in missing:
             self._said.append(f"EBCA: the prompt does not have “{words}”, so it has no map.")
@@ -218,10 +218,10 @@ class Beside:
                 " part, or another extension makes the picture in pieces."
             )
 
-    # Where it goes
+    # Where the extra pictures go
 
     def _add(self, processed: Any, on: Sequence[tuple[int, str]], shown: Sequence[Shown]) -> None:
-        """After the pictures, with an infotext for each of all."""
+        """Append the extra pictures to the job's, and give every picture an infotext."""
         texts = aligned(processed, on)
         what: list[dict[str, Any] | None] = [None] * len(processed.images)
         for number, (place, _) in enumerate(on):
@@ -239,7 +239,7 @@ class Beside:
     def _as_one(
         self, processed: Any, on: Sequence[tuple[int, str]], shown: Sequence[Shown]
     ) -> None:
-        """In the place of the picture that the plot takes."""
+        """Put the pairs and strips, as one picture, where the plot takes its picture from."""
         whole = [each.picture for each in shown if each.kind in (PAIR, ATTENTION)]
         if whole:
             text = on[0][1]
@@ -248,7 +248,7 @@ class Beside:
 
 
 def pictures_of(p: Any, processed: Any) -> list[tuple[int, str]]:
-    """Where the job's own pictures are among those that it gave, and their infotexts.
+    """Return the index of each of the job's own pictures in `processed.images`, and its infotext.
 
     A grid may come before them, and with inpainting the masks may come after each.
     """
@@ -261,7 +261,7 @@ def pictures_of(p: Any, processed: Any) -> list[tuple[int, str]]:
 
 
 def aligned(processed: Any, pictures: Sequence[tuple[int, str]]) -> list[str]:
-    """An infotext for each of the images: of a mask that of its picture."""
+    """Return an infotext for each of the images; a mask has that of its picture."""
     first = processed.index_of_first_image
     texts = list(processed.infotexts[:first])
     places = dict(pictures)
@@ -273,5 +273,5 @@ def aligned(processed: Any, pictures: Sequence[tuple[int, str]]) -> list[str]:
 
 
 def labelled(infotext: str, kind: str) -> str:
-    """The infotext of a picture for what was made of it."""
+    """Return a picture's infotext for an extra picture of the given kind."""
     return f"{infotext}, {PREFIX}picture: {kind}"

@@ -1,4 +1,4 @@
-"""What is checked of a job before anything is sampled, and whose its ANDs are."""
+"""Checks of a job before anything is sampled, among them which extension its ANDs belong to."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NO_CROSS_ATTENTION = (
 
 
 def check_model(settings: Settings, other_unet: Any) -> None:
-    """Raise SettingsError or NoCrossAttentionError if the model in use cannot be used;
-    `other_unet` is what the WebUI's settings have in the UNet's place."""
+    """Raise SettingsError or NoCrossAttentionError if EBCA cannot work in the model in use;
+    `other_unet` is what the WebUI's setting SD Unet puts in the UNet's place."""
     check_layers_and_unet(settings, shared.sd_model, other_unet)
 
 
 def check_layers_and_unet(settings: Settings, model: Any, other_unet: Any) -> None:
-    """The same for a model."""
+    """Like `check_model`, for a given model."""
     if other_unet is not None:
         legal = "None: EBCA cannot work inside this one"
         raise SettingsError("the setting SD Unet", other_unet.label, legal)
@@ -45,8 +45,8 @@ def check_layers_and_unet(settings: Settings, model: Any, other_unet: Any) -> No
 
 
 def goes_without(p: Any) -> bool:
-    """Whether the model in use has no cross-attention, on a host where the job `p` goes on
-    nevertheless; says so in `p`."""
+    """Whether the model in use has no cross-attention and the host lets the job `p` go on without
+    EBCA; if so, add a comment to `p`."""
     host = family()
     if not host.goes_without:
         return False
@@ -57,7 +57,7 @@ def goes_without(p: Any) -> bool:
 
 
 def leave_to_owners(p: Any, options: Options) -> Options:
-    """The options with which other extensions keep the ANDs that are theirs; says so in `p`."""
+    """Return the options with which other extensions keep their ANDs; comment on that in `p`."""
     several = [image for image in _images(p, options) if len(image.parts) > 1]
     if not any(image.absorbed or image.owner for image in several):
         return options
@@ -72,14 +72,14 @@ def leave_to_owners(p: Any, options: Options) -> Options:
 
 
 def without(options: Options) -> Options:
-    """The options with which nothing is done, and AND is the WebUI's."""
+    """Return the options with which EBCA does nothing and AND is left to the WebUI."""
     settings = options.settings.off().replace(and_means=HOSTS_OWN)
     return dataclasses.replace(options, settings=settings, keeping=Keeping())
 
 
 def check_prompts(p: Any, options: Options) -> list[Method]:
-    """Raise SettingsError if the prompts of the job `p` cannot be used. Returns the methods that
-    have something to do."""
+    """Return the methods that have something to do with the prompts of the job `p`. Raises
+    SettingsError if the prompts cannot be used."""
     settings, images = options.settings, _images(p, options)
     for image in images:
         image.check(settings.methods)
@@ -92,8 +92,8 @@ def check_prompts(p: Any, options: Options) -> list[Method]:
 
 
 def _left_over(p: Any, settings: Settings, images: Sequence[ImagePrompt]) -> Iterator[str]:
-    """Lines on what is said of words that the prompts do not have. It has no effect; a request
-    through the API, which is written in one piece, is refused: raises SettingsError."""
+    """Yield lines on settings for words that the prompts do not have. These have no effect; but a
+    request through the API, which is written in one piece, is refused with a SettingsError."""
     words, texts = settings.words, [text for image in images for text in image.words()]
     weighed = [each for each, _ in words.word_weights]
     if by_api(p):
@@ -106,7 +106,7 @@ def _left_over(p: Any, settings: Settings, images: Sequence[ImagePrompt]) -> Ite
 
 
 def _images(p: Any, options: Options) -> list[ImagePrompt]:
-    """The prompts of all images and of those passes in which EBCA takes part."""
+    """Return the prompts of all images, for the passes in which EBCA takes part."""
     images, first_steps = [], _steps(p.sampler_name, p.steps)
     if options.page.hires != "only":
         images += _read(options, [*p.all_prompts, *(p.prompts or ())], first_steps)
@@ -117,7 +117,8 @@ def _images(p: Any, options: Options) -> list[ImagePrompt]:
 
 
 def _steps(sampler: str, steps: int) -> int:
-    """What the WebUI schedules prompts over: twice the steps for second-order samplers."""
+    """Return how many steps the WebUI schedules prompts over: twice the steps for second-order
+    samplers."""
     config = sd_samplers.find_sampler_config(sampler)
     return int(config.total_steps(steps)) if config else steps
 

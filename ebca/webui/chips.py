@@ -1,8 +1,8 @@
 """The prompt below the line: its words as buttons, as the model reads them.
 
-A click on a word of the main prompt makes it a part of a subject, or takes it out; Shift and a
-click give any word a weight. What they say goes into the controls `subjects` and `token_weights`,
-see javascript/ebca.js.
+A click on a word of the main prompt makes the word part of a subject, or takes it out; Shift and a
+click give any word a weight. javascript/ebca.js writes the result into the controls `subjects` and
+`token_weights`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ebca.webui.membership import Span, clicked, spans
 from ebca.webui.pieces import Piece
 
 MOST = 300
-"""So many words are shown."""
+"""The most words and marks that are shown."""
 
 
 class Phase(NamedTuple):
-    """What is read from one step to another, both counted from 1."""
+    """The pieces of a prompt from step `first` to step `last`, both counted from 1."""
 
     first: int
     last: int
@@ -32,7 +32,7 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """One of the prompts that AND joins; `wrong` is why its weight cannot be used."""
+    """One of the prompts joined by AND; `wrong` says why its weight cannot be used, if so."""
 
     weight: float
     phases: Sequence[Phase]
@@ -40,9 +40,9 @@ class Part:
 
 
 class LeftOver(NamedTuple):
-    """What stands in a control without effect.
+    """Entries of a control that have no effect.
 
-    control: the field's name; entries: text -> why it has no effect; kept: what else is there.
+    control: the field's name; entries: text -> why it has no effect; kept: the other entries.
     """
 
     control: str
@@ -52,10 +52,10 @@ class LeftOver(NamedTuple):
 
 @dataclass(frozen=True)
 class Marked:
-    """What the controls say of the words.
+    """The subjects and weights that the controls give to the words.
 
-    subjects: text -> noun; weights: words -> factor; also: what the control of the subjects has
-    besides, which a click leaves there.
+    subjects: text -> noun; weights: words -> factor; also: other entries of the control
+    `subjects`, which a click leaves there.
     """
 
     subjects: Mapping[str, str]
@@ -65,9 +65,9 @@ class Marked:
 
 
 def chips(parts: Sequence[Part], marked: Marked, subjects_act: bool = True) -> str:
-    """HTML of the words of all parts, the main one first; empty if there are none.
+    """Return the HTML of the words of all parts, the main one first; empty if there are none.
 
-    subjects_act: whether the subjects will get their places; else they are drawn without colour.
+    subjects_act: whether the subjects will get their places; if not, they have no colour.
     """
     room = _Room(MOST)
     shown = [_part(number, part, len(parts), marked, room) for number, part in enumerate(parts)]
@@ -90,7 +90,7 @@ _HINT = "Click a word to make it a subject. Shift and a click: bring it out more
 
 @dataclass
 class _Room:
-    """How many more words there is room for, and how many had none."""
+    """How many more pieces there is room for, and how many did not fit."""
 
     left: int
     over: int = 0
@@ -128,7 +128,7 @@ def _name(number: int, part: Part) -> str:
 
 
 def _pieces(key: str, phase: Phase, main: bool, marked: Marked, room: _Room) -> Iterator[str]:
-    """The words and marks of a phase; those of a subject together."""
+    """Yield the words and marks of a phase, those of a subject grouped."""
     pieces, chunk = phase.pieces, 0
     taken = spans(pieces, marked.subjects) if main else []
     weighed = spans(pieces, {words: words for words in marked.weights})
@@ -196,7 +196,7 @@ def _piece(
 def _told(
     piece: Piece, subject: Span | None, then: str | None, factor: float, weighed: Span | None
 ) -> Iterator[str]:
-    """What the tooltip says."""
+    """Yield the sentences of a word's tooltip."""
     if piece.dropped:
         yield "The model never reads it: only the first 75 tokens count."
     if subject:
@@ -215,7 +215,7 @@ def _told(
 
 
 def _left_over(left: LeftOver) -> str:
-    """A row of what stands in a control without effect, as buttons that take it out."""
+    """Return a row of buttons, each of which takes out an entry that has no effect."""
     if not left.entries:
         return ""
     buttons = [
@@ -231,7 +231,7 @@ def _left_over(left: LeftOver) -> str:
 
 
 def _bad(text: str, told: str, control: str, rest: Sequence[str], shown: str = "") -> str:
-    """A button that leaves `rest` in a control."""
+    """Return a button that sets a control to `rest`."""
     word = _escaped(text)
     return (
         f"<button type='button' class='ebca-chip ebca-wrong' data-key='wrong.{control}.{word}'"

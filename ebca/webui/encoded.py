@@ -1,8 +1,8 @@
-"""The WebUI's encoded prompts as the engine's images.
+"""Turn the WebUI's encoded prompts into the engine's `Image` objects.
 
 The WebUI encodes all AND-separated prompts of an image, with their schedules, LoRAs, embeddings
-and whatever else it knows. Where a method takes what follows AND, the main ones alone stay in what
-the denoiser is given, and the encodings of the others come along.
+and whatever else it knows. Where a method takes what follows AND, the denoiser is given the main
+prompts alone, and the engine gets the encodings of the others.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ebca.webui.words import CHUNK
 
 
 class _Whole(NamedTuple):
-    """What stands behind the `mains` that the denoiser is given."""
+    """The complete prompts behind the `mains` that the denoiser is given."""
 
-    mains: Any  # kept, so that its id stays its own
+    mains: Any  # held, so that no other object gets its id
     cond: Any
     texts: Sequence[ImagePrompt]
     contexts: Mapping[str, Tensor]  # of the texts that methods asked for
 
 
 class EncodedPrompts:
-    """One batch's encoded prompts during one sampling."""
+    """The encoded prompts of one batch during one sampling."""
 
     def __init__(
         self,
@@ -42,17 +42,16 @@ class EncodedPrompts:
         encode: Callable[[Sequence[str]], Sequence[Any]],
         find: Callable[[str, str], Sequence[int]],
     ) -> None:
-        """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` gives the
-        texts that belong to an encoded batch, `weigh` the factors on the tokens of a text,
-        `encode` texts as the WebUI does, by the model in use, `find` the token indices of words
-        in a text."""
+        """`mask` [h, w] in latent pixels is 1 where the image is repainted; `read` returns the
+        texts of an encoded batch, `weigh` the factors on the tokens of a text, `find` the token
+        indices of words in a text; `encode` encodes texts with the model in use."""
         self._methods, self._mask, self._read, self._weigh = methods, mask, read, weigh
         self._encode, self._find = encode, find
         self._whole: dict[int, _Whole] = {}
         self._made: dict[tuple[int, ...], list[Image]] = {}
 
     def mains(self, cond: Any) -> Any:
-        """What the denoiser gets instead of `cond`: without what methods take."""
+        """Return `cond` for the denoiser, without the parts that methods take."""
         texts = self._read(cond)
         wanted = asked_texts(self._methods, texts)
         encoded = zip(wanted, map(_context, self._encode(wanted) if wanted else ()), strict=True)
@@ -65,15 +64,15 @@ class EncodedPrompts:
         return mains
 
     def whole(self, cond: Any) -> Any:
-        """What `mains` was given for `cond`; None if `cond` has all of it."""
+        """Return what `mains` made `cond` from; None if `cond` lacks nothing of it."""
         whole = self._whole.get(id(cond))
         absorbed = whole is not None and any(image.absorbed for image in whole.texts)
         return whole.cond if whole is not None and absorbed else None
 
     def images(self, cond: Any, step: int) -> list[Image]:
-        """One for each row of `cond`, which `mains` has given, at a step of the denoiser."""
+        """Return an `Image` for each row of `cond`, made by `mains`, at a step of the denoiser."""
         whole = self._whole.get(id(cond))
-        if whole is None:  # another extension's: nothing is known of its texts
+        if whole is None:  # from another extension: its texts are unknown
             rows = [row for image in cond.batch for row in image]
             return [Image(mask=self._mask, number=number) for number in range(len(rows))]
         batch = whole.cond.batch
@@ -92,7 +91,7 @@ class EncodedPrompts:
     def _image(
         self, text: ImagePrompt, parts: Any, step: int, contexts: Mapping[str, Tensor]
     ) -> list[Image]:
-        if len(text.parts) != len(parts):  # read in another way by who joins it
+        if len(text.parts) != len(parts):  # another extension splits this prompt in its own way
             return [Image(mask=self._mask) for _ in parts]
         own = {
             part.at(step): _context(encoded.schedules[_place(encoded.schedules, step)].cond)
@@ -112,7 +111,7 @@ class EncodedPrompts:
 
 
 def asked_texts(methods: Sequence[Method], images: Sequence[ImagePrompt]) -> list[str]:
-    """What methods need encoded beside the prompts of a batch."""
+    """Return the texts that methods need encoded in addition to the prompts of a batch."""
     asked = (
         text
         for image in images
@@ -124,9 +123,9 @@ def asked_texts(methods: Sequence[Method], images: Sequence[ImagePrompt]) -> lis
 
 
 def _context(encoding: Any) -> Tensor:
-    """The context [t, c] in an encoding of the WebUI, which for SDXL has more.
+    """Return the context [t, c] in an encoding of the WebUI, which holds more for SDXL.
 
-    Texts take whole chunks. What stands before them is another extension's: ControlNet marks an
+    A text takes whole chunks; surplus rows before it are another extension's: ControlNet marks an
     encoding as conditional with a row of 1024s, which the UNet's layers never see.
     """
     context: Tensor = encoding["crossattn"] if isinstance(encoding, dict) else encoding
@@ -134,12 +133,13 @@ def _context(encoding: Any) -> Tensor:
 
 
 def _place(schedules: Sequence[Any], step: int) -> int:
-    """Which of a prompt's schedules is used at `step`, by the WebUI's own rule."""
+    """Return the index of the schedule that the WebUI's own rule chooses at `step`."""
     return next((i for i, entry in enumerate(schedules) if step <= entry.end_at_step), 0)
 
 
 def _with_weight_one(prompt: Any) -> Any:
-    """The main prompt: its own weight divides the others' and does not multiply the guidance."""
+    """Return the main prompt with weight 1: its own weight divides the others' and does not
+    multiply the guidance."""
     main = copy.copy(prompt)
     main.weight = 1.0
     return main

@@ -10,13 +10,13 @@ from ebca.webui.words import OldEmphasis
 
 
 def webui_text_encoder(model: Any) -> Any:
-    """Who tells where the words of a prompt are; the two encoders of SDXL agree on that. None where
-    none does, as with SD3."""
+    """Return the text encoder that tells where the words of a prompt are, None if there is none, as
+    with SD3. The two encoders of SDXL agree on the places, so either will do."""
     stage = getattr(model, "cond_stage_model", None)
     encoders = getattr(stage, "embedders", [stage])
     encoder = next((each for each in encoders if hasattr(each, "tokenize_line")), None)
     if encoder is not None and getattr(shared.opts, "use_old_emphasis_implementation", False):
-        from modules import sd_hijack_clip_old  # which some of Forge's relatives lack
+        from modules import sd_hijack_clip_old  # some of Forge's relatives lack it
 
         return OldEmphasis(encoder, sd_hijack_clip_old.process_text_old)
     return encoder

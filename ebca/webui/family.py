@@ -1,9 +1,9 @@
 """The families of WebUIs: AUTOMATIC1111's own, and Forge with its relatives.
 
-They share their scripts, prompts, samplers and pages, and so all of this package. What differs is
-here: where the model has its UNet and its text encoder, how rows are told, who does the linears,
-how the model is asked beside a sampling.
-A family is known by what the model in use has, never by a name.
+They share their scripts, prompts, samplers and pages, and so all of this package. Their differences
+are here: where a model has its UNet and its text encoder, how the rows of a batch are told apart,
+which code computes the linears, and how the model is evaluated outside a sampling.
+A family is recognised by the attributes of the model in use, never by a name.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ from ebca.webui.projections import WebUIProjections
 
 
 class Family(Protocol):
-    """What differs."""
+    """The differences between the families."""
 
     sampling: type[WebUISampling]
     projections: type[Projections]
     encodes_early: bool
-    """Whether texts are encoded before the sampler begins: its memory manager makes room for
-    the UNet then, and counts on nobody else coming."""
+    """Whether EBCA encodes texts before the sampler begins: the host's memory manager makes room
+    for the UNet then, and expects no other model to be needed."""
 
     goes_without: bool
-    """Whether a job goes on without EBCA where the model cannot have it: where people change
-    between models with and without cross-attention all the time."""
+    """Whether a job goes on without EBCA if the model has no cross-attention, because people
+    change between models with and without it all the time."""
 
     def unet(self, model: Any) -> nn.Module:
-        """The UNet of a model, or what the model has in its place."""
+        """Return the UNet of a model, or the network that the model has in its place."""
         ...
 
     def text_encoder(self, model: Any) -> Any:
-        """Who tells where the words of a prompt are; None where nobody does."""
+        """Return the text encoder that tells where a prompt's words are; None if none does."""
         ...
 
     def encoded(self, sampler: Any) -> None:
-        """Called after texts were encoded while `sampler` was about to begin."""
+        """Called after EBCA encoded texts while `sampler` was about to begin."""
         ...
 
     def source(self, denoiser: Any, encoded: Any) -> AbstractContextManager[Evaluate]:
-        """What evaluates the model under prompts, `encoded` as the host encodes negative ones,
-        without guidance; `denoiser` is the host's."""
+        """Return a context manager whose function evaluates the model without guidance, under
+        prompts `encoded` as the host encodes negative ones; `denoiser` is the host's."""
         ...
 
 
@@ -95,14 +95,14 @@ class _Forge:
         return unet
 
     def text_encoder(self, model: Any) -> Any:
-        """The engines of SDXL agree on where words are. Chroma has none of these."""
+        """Return the first engine: those of SDXL agree on where words are. Chroma has none."""
         names = ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g")
         engines = (getattr(model, name, None) for name in names)
         own = next((each for each in engines if each is not None), None)
         return own if own is not None else webui_text_encoder(model)
 
     def encoded(self, sampler: Any) -> None:
-        """The memory manager may have taken the UNet off its device for the text encoder."""
+        """Load the UNet again, which may have been taken off its device for the text encoder."""
         unet = shared.sd_model.forge_objects.unet
         sd_samplers_common.sampling_prepare(unet, x=sampler.last_latent)
 
@@ -114,42 +114,42 @@ _WEBUI, _FORGE = _WebUI(), _Forge()
 
 
 def family(model: Any = None) -> Family:
-    """Whose `model` is; the one in use if none is given."""
+    """Return the family of `model`, by default of the model in use."""
     model = shared.sd_model if model is None else model
     return _FORGE if hasattr(model, "forge_objects") else _WEBUI
 
 
 def unet() -> nn.Module:
-    """The UNet in use."""
+    """Return the UNet in use."""
     return family().unet(shared.sd_model)
 
 
 def text_encoder() -> Any:
-    """The text encoder of the model in use, as the host's settings have it."""
+    """Return the text encoder of the model in use, as the host's settings have it."""
     return family().text_encoder(shared.sd_model)
 
 
 def loaded_model() -> Any:
-    """The model that is loaded; None if none is. Loads none, unlike `shared.sd_model`, and takes
-    what stands there until one is loaded (Forge) for none."""
+    """Return the model that is loaded, None if there is none. Unlike `shared.sd_model` this loads
+    no model; Forge's placeholder for a model that is not loaded yet counts as none."""
     model = sd_models.model_data.sd_model
     known = any(hasattr(model, name) for name in ("forge_objects", "model"))
     return model if known else None
 
 
 def chosen_checkpoint() -> Any:
-    """The host's description of the model that the next job is made with: Forge loads the one that
-    is chosen only then."""
+    """Return the host's description of the model that the next job will use: Forge loads the chosen
+    model only when the job begins."""
     chosen = getattr(sd_models.model_data, "forge_loading_parameters", None)
     return chosen["checkpoint_info"] if chosen else shared.sd_model.sd_checkpoint_info
 
 
 class NextModel(NamedTuple):
-    """What is known of the model that the next job is made with.
+    """The known facts about the model that the next job will use.
 
-    model: the model, if it is loaded; None if another one is chosen, or none is loaded.
-    has_attention: whether it has cross-attention; None if nobody knows before it is loaded.
-    goes_without: as `Family` has it.
+    model: the model, or None if it is not loaded.
+    has_attention: whether it has cross-attention; None if that is unknown until it is loaded.
+    goes_without: as in `Family`.
     """
 
     model: Any
@@ -158,7 +158,7 @@ class NextModel(NamedTuple):
 
 
 def next_model() -> NextModel:
-    """The model that the next job is made with; loads none."""
+    """Describe the model that the next job will use, without loading it."""
     model = loaded_model()
     late = hasattr(sd_models.model_data, "forge_loading_parameters")
     host = None if model is None else family(model)
@@ -173,7 +173,7 @@ def next_model() -> NextModel:
 
 
 def _chosen() -> Any:
-    """The host's description of what is chosen on its page; None if nothing is."""
+    """Return the host's description of the model chosen on its page; None if none is chosen."""
     late = getattr(sd_models.model_data, "forge_loading_parameters", None)
     if late:
         return late["checkpoint_info"]
@@ -182,7 +182,7 @@ def _chosen() -> Any:
 
 
 def has_attention(model: nn.Module) -> bool:
-    """Whether a UNet, or what stands in its place, has cross-attention."""
+    """Whether a UNet, or the network in its place, has cross-attention."""
     try:
         find_layers(model)
     except NoCrossAttentionError:
@@ -192,7 +192,7 @@ def has_attention(model: nn.Module) -> bool:
 
 def file_has_attention(path: str) -> bool | None:
     """Whether the model in a checkpoint has cross-attention, by the names of its tensors; None if
-    they cannot be read without loading it."""
+    the names cannot be read without loading the model."""
     file = Path(path)
     if file.suffix != ".safetensors" or not file.is_file():
         return None
@@ -209,4 +209,4 @@ def _file_has_attention(path: str, _changed: float) -> bool | None:
 
 
 _ATTENTION = ".attn2.to_k.weight"
-"""How the names end of what projects a text in a UNet's cross-attention."""
+"""The end of the names of tensors that project a text to keys in a UNet's cross-attention."""

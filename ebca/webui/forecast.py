@@ -1,7 +1,7 @@
-"""What will be done with a prompt, told before the job: sentences, and whether the picture changes.
+"""A forecast of what EBCA will do with a prompt: sentences, and whether the picture changes.
 
-Each method is asked what it will do at the steps that the sampling has, so that nothing is promised
-which these steps do not allow.
+Each method is asked what it will do at the steps of the sampling, so that the forecast promises
+nothing that these steps do not allow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ebca.subjects import find_subjects
 from ebca.webui.prompts import ImagePrompt, missing_subjects
 
 Times = Sequence[tuple[int, Time]]
-"""When a sampling evaluates the model: (step counted from 0, time)."""
+"""The evaluations of the model in a sampling: (step counted from 0, time)."""
 
 _TOO_FEW = "Fewer than two subjects found. If there are more, click them below."
 _ONE = "One subject is too few: click a second one below."
@@ -24,9 +24,9 @@ _WITH_AND = "To show several subjects write “and” in small letters: AND puts
 
 
 class Forecast(NamedTuple):
-    """What will be done in one sampling.
+    """What EBCA will do in one sampling.
 
-    acts: whether it changes the picture; subjects: whether it gives subjects their places.
+    acts: whether the picture changes; subjects: whether subjects are given their places.
     """
 
     sentences: tuple[str, ...]
@@ -35,9 +35,9 @@ class Forecast(NamedTuple):
 
 
 def forecast(image: ImagePrompt, times: Times | None) -> Forecast:
-    """What will be done with `image` in a sampling with those times; None if they are not known.
+    """Forecast one sampling of `image`; `times` is None if they are not known.
 
-    Raises SettingsError if it cannot be done.
+    Raises SettingsError if the methods cannot do what the prompt asks for.
     """
     methods = image.settings.methods
     image.check(methods)
@@ -58,7 +58,7 @@ def forecast(image: ImagePrompt, times: Times | None) -> Forecast:
 
 
 def left_over(field: str, words: Sequence[str]) -> str:
-    """The sentence on words in a control that no prompt has."""
+    """Return the sentence on words in a control that no prompt has; empty if there are none."""
     if not words:
         return ""
     shown = ", ".join(f"“{each}”" for each in words)
@@ -69,12 +69,12 @@ Phases = Sequence[tuple[int, int, list[Prompt]]]
 
 
 def _has_work(method: Method, phases: Phases) -> bool:
-    """Whether the prompt ever asks for what a method does."""
+    """Whether the prompt has something for the method to do in any phase."""
     return any(method.acts_on(prompt) for *_, prompts in phases for prompt in prompts)
 
 
 def _steps_of(method: Method, image: ImagePrompt, times: Times | None) -> set[int] | None:
-    """The steps at which a method acts; None if nobody knows."""
+    """Return the steps at which a method acts; None if they are not known."""
     if times is None:
         return None
     asked = [(step, time, image.prompts(step)) for step, time in times]
@@ -86,7 +86,7 @@ def _steps_of(method: Method, image: ImagePrompt, times: Times | None) -> set[in
 
 
 def _sentences(method: Method, phases: Phases, steps: set[int] | None) -> Iterator[str]:
-    """What a method says of each part of the prompt's schedule in which it acts."""
+    """Yield a method's sentences on those phases of the prompt in which it acts."""
     said = [
         (first, last, " ".join(dict.fromkeys(filter(None, map(method.tell, prompts)))))
         for first, last, prompts in phases
@@ -101,7 +101,7 @@ def _sentences(method: Method, phases: Phases, steps: set[int] | None) -> Iterat
 
 
 def _notes(image: ImagePrompt, phases: Phases) -> Iterator[str]:
-    """What the user might do about subjects that are too few, or not there."""
+    """Yield hints on subjects that are too few or not in the prompt."""
     settings, texts = image.settings, [text for _, text in image.parts[0].schedule]
     prompts = [prompt for *_, row in phases for prompt in row]
     wanted = any(method.needs_subjects for method in settings.methods)
@@ -115,7 +115,7 @@ def _notes(image: ImagePrompt, phases: Phases) -> Iterator[str]:
 
 
 def _joins_subjects(image: ImagePrompt) -> bool:
-    """Whether AND stands between subjects, which then share one place."""
+    """Whether AND stands between subjects, so that they will share one place."""
     main, *others = (part.schedule[-1][1] for part in image.parts)
     if len(find_subjects(main)) > 1:
         return False

@@ -1,11 +1,12 @@
-"""Keeping the picture of an img2img job: its inversion before the sampling, and the sampling held.
+"""Keep the picture of an img2img job: invert it into noise, then hold the job's sampling to it.
 
-The host's sampler runs twice. In the first run, under the source prompt and without guidance,
-every step is moved to where the picture's path is at its noise level, and the moves are recorded.
-In the second, the job's own, each step is moved likewise. Neither draws noise while it is held:
-the moves have it. What a sampler hands to its model is the tensor that it goes on with, so that a
-step is moved by writing into it; that serves every sampler that does not choose its steps by
-itself. Some hand over a smaller or larger picture in between, which is left as it is.
+The host's sampler runs twice. In the first run, under the source prompt and without guidance, the
+latents are moved at every step to the picture's path at that noise level, and the moves are
+recorded. In the second run, the job's own, each step is moved by the same amounts. Neither run
+draws noise while it is held, since the moves contain it. A sampler goes on with the tensor that it
+hands to its model, so writing into this tensor moves a step; this works for every sampler that
+does not choose its steps by itself. Some samplers hand over a smaller or larger picture in between,
+which is left as it is.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from ebca.webui.samplers import StandIn, quiet
 
 
 class Keep:
-    """The picture of one sampling of the job `p`, kept."""
+    """Keeps the picture in one sampling of the job `p`."""
 
     def __init__(self, p: Any, keeping: Keeping, sampler: Any) -> None:
         self._p, self._keeping, self._sampler = p, keeping, sampler
         self._texts = source_texts(keeping, p.prompts)
-        self._encoded: Any = None  # what the pictures show
+        self._encoded: Any = None  # the descriptions of the pictures
         self._found: Found | None = None
 
     def encode(self) -> None:
-        """Encode what the pictures show before `run`, which need not do it then."""
+        """Encode the descriptions of the pictures early, so that `run` need not do it."""
         self._encoded = encoded(self._p, self._texts, self._sampler)
 
     def _shown(self) -> Any:
@@ -48,8 +49,8 @@ class Keep:
 
     @contextmanager
     def run(self, launch: Callable[..., Any], steps: int, func: Any) -> Iterator[None]:
-        """Find the noise, launching the sampler as its own sampling is launched; while the block
-        runs samplings start from it and are held."""
+        """Find the noise by launching the sampler as the job's own sampling is launched; while the
+        block runs, samplings start from this noise and are held."""
         sampler, function = self._sampler, self._sampler.func
         given = sampler.sampler_extra_args
         uncond = given["uncond"]
@@ -80,7 +81,7 @@ class Keep:
         model_now = (shared.sd_model.sd_checkpoint_info.filename, weakref.ref(shared.sd_model))
         found = recordings.find(model_now, key, self._sampler.model_wrap_cfg.init_latent)
         if found is None:
-            shared.state.job_count += 1  # the progress counts it as a job of its own
+            shared.state.job_count += 1  # the progress bar counts the inversion as a job of its own
             found = run.find(self._shown(), x, *args, **kwargs)
             recordings.keep(key, found)
             shared.state.nextjob()

@@ -1,4 +1,4 @@
-"""The options in a picture's infotext, and back into the accordion."""
+"""Write the options into a picture's infotext, and read them back for the accordion."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ebca.options import infotext
 from ebca.options.job import Options, fields
 
 _OWN_LABELS = ("enabled", "preset")
-"""Fields that the infotext has a form of its own for."""
+"""Fields that the infotext writes in a form of their own."""
 
 
 def write(options: Options) -> dict[str, str]:
-    """Labels and texts."""
+    """Return the options as labels and texts of an infotext."""
     values = {name: value for name, value in options.values().items() if name not in _OWN_LABELS}
     return infotext.write(values, fields(), options.page.preset)
 
 
 def label(name: str, text: str) -> dict[str, str]:
-    """What was done otherwise than the options say."""
+    """Return the label for something that was done otherwise than the options say."""
     return {infotext.PREFIX + name: text}
 
 
@@ -30,9 +30,9 @@ def clear(parameters: dict[str, Any]) -> None:
 
 
 def read(parameters: Mapping[str, str], name: str) -> Any:
-    """The value of a field, from the labels of an infotext.
+    """Return the value of a field from the labels of an infotext.
 
-    An infotext without EBCA switches it off and says nothing (None) of the other fields.
+    An infotext without EBCA gives False for `enabled`, and None for every other field.
     """
     known = {key: each for key, each in fields().items() if key not in _OWN_LABELS}
     found = infotext.read(parameters, known)

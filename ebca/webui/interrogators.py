@@ -1,4 +1,4 @@
-"""The host's own interrogators, as buttons beside the box for what the picture shows.
+"""Buttons for the host's own interrogators, beside the text box “The picture shows”.
 
 Their models, settings and downloads are the host's.
 """
@@ -18,27 +18,27 @@ from ebca.webui.asking import answer
 _PICTURES = (
     "img2img_image", "img2img_sketch", "img2maskimg", "inpaint_sketch", "img_inpaint_base"
 )  # fmt: skip
-"""The element ids of the host's pictures in img2img, in the order of its tabs."""
+"""The element ids of the host's input pictures in img2img, in the order of its tabs."""
 
-_ICONS = {"CLIP": "📎", "DeepBooru": "📦"}  # the host's own
+_ICONS = {"CLIP": "📎", "DeepBooru": "📦"}  # those of the host's own buttons
 
 _ONLY_IN_FRONT = """(...all) => {
     const front = get_tab_index("mode_img2img");
     return [front, ...all.slice(1, %d).map((picture, tab) => tab === front ? picture : null)];
 }"""
-"""In the place of the text box: the tab. The pictures of other tabs stay in the page, since reForge
-cannot read the one of Inpaint before something is drawn on it."""
+"""JavaScript that sends the open tab's number in the place of the text box, and this tab's picture
+alone, since reForge cannot read the picture of Inpaint before something is drawn on it."""
 
 _BEHIND = "logical_image_background"
-"""The class of what has the picture in a canvas of Forge, under what is drawn on it."""
+"""The class of the component that has the picture in Forge's canvas, under the drawing on it."""
 
 _seen: dict[str, Any] = {}
-_canvases: list[str] = []  # the last one, until its picture comes
+_canvases: list[str] = []  # the last canvas, until its picture's component is made
 
 
 def note(component: Any, **kwargs: Any) -> None:
-    """The host has made a component; keep it if it is one of the pictures. Forge makes a canvas
-    first, and then what has its picture."""
+    """Remember a component that the host has made, if it is one of the pictures. Forge makes a
+    canvas first, and then the component that has its picture."""
     name = kwargs.get("elem_id")
     if name in _PICTURES and isinstance(component, gr.Image):
         _seen[name] = component
@@ -49,18 +49,18 @@ def note(component: Any, **kwargs: Any) -> None:
 
 
 class Buttons(NamedTuple):
-    """One for each interrogator, beside the text box that gets the answer."""
+    """A button for each interrogator, and the text box that gets the answers."""
 
     box: Any
     each: dict[str, Any]
 
     def connect(self) -> None:
-        """Below them comes a line for what goes wrong."""
-        from modules import call_queue  # of hosts with a page alone
+        """Make the buttons work, and add a line for errors below them."""
+        from modules import call_queue  # absent from hosts without a page
 
         line = gr.HTML(elem_classes=["ebca-asked"])
         pictures = [_seen[name] for name in _PICTURES]
-        count = 1 + len(pictures)  # the gradio of these hosts sends what it writes to as well
+        count = 1 + len(pictures)  # these hosts' gradio sends the values of outputs as well
         for name, button in self.each.items():
             asked = call_queue.wrap_queued_call(functools.partial(_on_ask, name))
             script = _ONLY_IN_FRONT % count
@@ -68,10 +68,10 @@ class Buttons(NamedTuple):
 
 
 def buttons(box: Any) -> Buttons | None:
-    """Made where this is called; None in a host whose pictures are of another kind."""
+    """Make the buttons at this place of the page; None if the host has other kinds of pictures."""
     if not all(name in _seen for name in _PICTURES):
         return None
-    from modules.ui_components import ToolButton  # type: ignore[import-not-found]  # of a page
+    from modules.ui_components import ToolButton  # type: ignore[import-not-found]  # needs a page
 
     made = {
         name: ToolButton(

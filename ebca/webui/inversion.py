@@ -1,4 +1,4 @@
-"""The first run of a sampler: the picture's path into noise, and the moves that hold it there."""
+"""The first run of a sampler: find the picture's path into noise, and the moves that keep to it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _ADAPTIVE = (
     "EBCA: this sampler chooses its steps by itself, so EBCA found only the noise that it begins"
     " with. Another sampler keeps more of the picture."
 )
-_LATENT_NOISE = 2  # what is masked is filled with
+_LATENT_NOISE = 2  # the masked part is filled with noise
 _PLAIN = (str, bool, int, float)
 _ITERATIONS = 2  # evaluations of the model for each step back along the flow
 
 
 def encoded(p: Any, texts: Sequence[str], sampler: Any) -> Any:
-    """Texts as the host encodes negative prompts: with their schedules, one for each image, and
-    all of one length."""
+    """Encode texts, one for each image, as the host encodes negative prompts: with their schedules,
+    and all to one length."""
     prompts = prompt_parser.SdConditioning(texts, width=p.width, height=p.height)
     steps = sampler.config.total_steps(p.steps)
     made = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, steps)
@@ -45,7 +45,7 @@ def encoded(p: Any, texts: Sequence[str], sampler: Any) -> Any:
 
 
 class InversionRun:
-    """One run of a sampler on the picture of the job `p`, under what it shows.
+    """One run of a sampler on the picture of the job `p`, under the texts that describe it.
 
     Levels are sigma (`levels.py`).
     """
@@ -56,8 +56,7 @@ class InversionRun:
         self, p: Any, keeping: Keeping, texts: Sequence[str], model: Any,
         function: Callable[..., Any], given: dict[str, Any],
     ) -> None:  # fmt: skip
-        """`model` is the host's denoiser; `given` are the arguments that the sampler's `function`
-        is called with."""
+        """`model` is the host's denoiser; `given` has the arguments of the sampler's `function`."""
         self._p, self._keeping, self._texts = p, keeping, texts
         self._model, self._function = model, function
         self._adaptive = _is_adaptive(function, given)
@@ -69,7 +68,7 @@ class InversionRun:
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        """What decides what is found, besides the model and the sampler."""
+        """Everything that the result depends on, besides the model and the sampler."""
         p, keeping = self._p, self._keeping
         scattered = keeping.keep_noise == "scattered" and not self._adaptive
         return (
@@ -79,8 +78,8 @@ class InversionRun:
         )  # fmt: skip
 
     def find(self, encoded: Any, x: Tensor, *args: Any, **kwargs: Any) -> Found:
-        """Run the sampler once; `encoded` is what the pictures show. Raises the host's
-        InterruptedException."""
+        """Run the sampler once; `encoded` are the encoded descriptions of the pictures. Raises the
+        host's InterruptedException."""
         clean = self._model.init_latent
         shared.state.sampling_steps = self._expected()
         with family().source(self._model, encoded) as self._source:
@@ -97,7 +96,7 @@ class InversionRun:
         return Found(start.detach().cpu(), kept, clean.detach().cpu(), _ADAPTIVE * self._adaptive)
 
     def _recorded(self, path: Path) -> StandIn:
-        """The denoiser of the run."""
+        """Return a denoiser that moves every step to the path and records the move."""
 
         def recorded(x: Tensor, level: Tensor, given: dict[str, Any]) -> Tensor:
             if x.shape == path.clean.shape:
@@ -109,12 +108,12 @@ class InversionRun:
         return StandIn(self._model, recorded)
 
     def step(self, path: Path, x: Tensor, level: float) -> None:
-        """Move a step of the sampler, in place, and note the move."""
+        """Move the sampler's latents `x` in place to the path at `level`, and record the move."""
         x.copy_(self._recording.move(x.clone(), self._levels.to_host(path, level).to(x)))
 
     def evaluate(self, x: Tensor, level: Tensor, given: Mapping[str, Any]) -> Tensor:
-        """The host's model under the source prompt alone, one row an image; `given` is what its
-        denoiser is called with."""
+        """Evaluate the host's model under the source prompt alone, with one row for each image;
+        `given` has the arguments of the host's denoiser."""
         if shared.state.interrupted or shared.state.skipped:
             raise sd_samplers_common.InterruptedException
         made = self._source(x, level, max(len(self._recording.moves) - 1, 0), given)
@@ -138,7 +137,7 @@ class InversionRun:
         return Scattered(clean, draw)
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """D(x, sigma)."""
+        """Return the denoised latents D(x, sigma)."""
         levels = self._levels
         if not levels.on_grid:
             return self.evaluate(x, x.new_full((len(x),), sigma), self._given)
@@ -161,18 +160,18 @@ def _is_adaptive(function: Callable[..., Any], given: Mapping[str, Any]) -> bool
 
 
 def _networks(p: Any) -> Hashable:
-    """The extra networks of the prompts, such as LoRAs."""
+    """Return a key of the extra networks of the prompts, such as LoRAs."""
     data = getattr(p, "extra_network_data", None) or {}
     return tuple((name, tuple(tuple(each.items) for each in data[name])) for name in sorted(data))
 
 
 def _options() -> Hashable:
-    """The host's settings: some say how its samplers, encoders and autoencoders work."""
+    """Return a key of the host's settings: some change its samplers, encoders or autoencoders."""
     return md5(repr(sorted(shared.opts.data.items())).encode()).hexdigest()
 
 
 def _picture(p: Any) -> Hashable:
-    """What tells the job's picture and mask from others."""
+    """Return a key of the job's picture and mask."""
     images = [*p.init_images, getattr(p, "image_mask", None)]
     seen = [each and (each.mode, each.size, md5(each.tobytes()).hexdigest()) for each in images]
     inpaint = ("mask_blur_x", "mask_blur_y", "mask_round", "inpaint_full_res",
@@ -182,7 +181,7 @@ def _picture(p: Any) -> Hashable:
 
 
 def _nothing(_step: dict[str, Any]) -> None:
-    """In the place of the callback that counts the job's own steps."""
+    """Stand in for the callback that counts the job's own steps."""
 
 
 def _columns(recording: Recording) -> tuple[list[Tensor], list[Tensor]]:
@@ -198,7 +197,7 @@ def _tokens(cond: Any) -> int:
 
 
 def _lengthened(cond: Any, tokens: int) -> Any:
-    """An encoding with its last vector repeated, as the host makes prompts of one length."""
+    """Repeat the last vector of an encoding, as the host does to make prompts of one length."""
     if isinstance(cond, dict):
         return {**cond, "crossattn": _lengthened(cond["crossattn"], tokens)}
     return torch.cat([cond, cond[-1:].repeat(tokens - len(cond), 1)])

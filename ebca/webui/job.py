@@ -1,12 +1,12 @@
 """EBCA on one job of the WebUI.
 
-A script's callbacks are no place for either of the two things that matter: exceptions in them are
-swallowed, and after an exception in the sampling none of them is called. So the script only puts
-a `Job` around three of the job's own methods:
+A script's callbacks can neither refuse a job nor clean up after it: the WebUI swallows exceptions
+in callbacks, and calls none of them after an exception in the sampling. So the script only wraps a
+`Job` around three of the job's own methods:
 
     p.setup_prompts   before any script is told to begin: values and model are checked
-    p.init            when all scripts have changed the prompts: these are checked
-    p.sample          everything happens, and is taken away however the sampling ends
+    p.init            when all scripts have changed the prompts: the prompts are checked
+    p.sample          EBCA is put in place, and taken away however the sampling ends
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ AXES = "ebca_axes"
 """The attribute of a job in which the axes of an X/Y/Z plot put their values."""
 
 _CURRENT = "ebca_job"
-"""The attribute of a job in which the `Job` is that is on it."""
+"""The attribute of a job that has the `Job` wrapped around it."""
 
 _EARLY, _LATE = ("setup_prompts",), ("init", "sample")
 
 
 def prepare(p: Any, arguments: Sequence[Any]) -> None:
-    """Called by the script before anything else of a job happens."""
+    """Prepare a job; the script calls this before anything else of the job happens."""
     leave(p)
     beside.forget()
     if job := _job(p, arguments):
@@ -58,7 +58,7 @@ def prepare(p: Any, arguments: Sequence[Any]) -> None:
 
 
 def take_part(p: Any, arguments: Sequence[Any]) -> None:
-    """Called by the script when a job begins; `arguments` are the accordion's values."""
+    """Put EBCA on a job; the script calls this when the job begins, with the accordion's values."""
     leave(p)
     infotext.clear(p.extra_generation_params)
     if job := _job(p, arguments):
@@ -67,9 +67,9 @@ def take_part(p: Any, arguments: Sequence[Any]) -> None:
 
 
 def begin_pass(p: Any, cond: Any) -> None:
-    """Called by the script when prompts are encoded (`cond`) and the sampler is about to begin;
-    Forge does so twice before hires fix. The host logs an exception in a callback and goes on, so
-    it is raised where the sampler begins."""
+    """Prepare a pass; the script calls this when prompts are encoded (`cond`) and the sampler is
+    about to begin, on Forge twice before hires fix. The host only logs exceptions in a callback,
+    so they are kept here and raised where the sampler begins."""
     job = vars(p).get(_CURRENT)
     if isinstance(job, Job):
         try:
@@ -79,7 +79,7 @@ def begin_pass(p: Any, cond: Any) -> None:
 
 
 def leave(p: Any) -> None:
-    """Take a `Job` off `p`, if one is there."""
+    """Take the `Job` off `p`, if there is one."""
     job = vars(p).get(_CURRENT)
     if isinstance(job, Job):
         job.detach(p)
@@ -92,35 +92,35 @@ def _job(p: Any, arguments: Sequence[Any]) -> Job | None:
         return Job(p, Options(), error)
     if not options.page.enabled:
         return None
-    if is_without(p):  # nothing is done in it, but its attention may be shown
+    if is_without(p):  # EBCA does nothing in it, but its attention may be shown
         return Job(p, without(options)) if options.page.show_attention else None
     return Job(p, options)
 
 
 class Job:
-    """What happens in the methods of a job `p` while EBCA is on."""
+    """Stands in for methods of a job `p` while EBCA is on."""
 
     def __init__(self, p: Any, options: Options, error: SettingsError | None = None) -> None:
-        """`error` is what is wrong with the job's values, if something is."""
+        """`error` says what is wrong with the job's values, if anything is."""
         self._p, self._options, self._error = p, options, error
         self._before: dict[str, Any] = {}
         self._as_before: dict[str, Any] = {}
         self._methods: Sequence[Method] = ()
-        self.failure: Exception | None = None  # before the sampling that comes next
+        self.failure: Exception | None = None  # raised when the next sampling begins
         self._sampling_now = False
         self._evaluations = 0
         self._acted: set[Method] = set()  # the methods that did something in the batch under way
         self._said: set[str] = set()  # what could not be done
-        self._next: tuple[Any, Pass] | None = None  # the prompts of the next pass, and the pass
-        self._keep: Any = None  # of the next sampling, if it is ready
+        self._next: tuple[Any, Pass] | None = None  # the next pass, after its encoded prompts
+        self._keep: Any = None  # the `Keep` of the next sampling, if it is ready
 
     @property
     def page(self) -> PageSettings:
-        """What is set of the job beside the methods."""
+        """The job's settings that are not of the methods."""
         return self._options.page
 
     def attach(self, methods: Sequence[str]) -> None:
-        """Stand in for some methods of the job."""
+        """Stand in for the named methods of the job."""
         setattr(self._p, _CURRENT, self)
         for name in methods:
             self._before[name] = vars(self._p).get(name)
@@ -128,23 +128,23 @@ class Job:
             setattr(self._p, name, getattr(self, name))
 
     def detach(self, p: Any) -> None:
-        """Make the methods of `p` what they were; `p` may be a copy of the job's."""
+        """Restore the methods of `p`, which may be a copy of the job."""
         delattr(p, _CURRENT)
         for name, before in self._before.items():
             if getattr(vars(p).get(name), "__self__", None) is not self:
-                continue  # somebody else stands in front of it
+                continue  # another extension has replaced it since
             if before is None:
                 delattr(p, name)
             else:
                 setattr(p, name, before)
 
     def claim(self) -> None:
-        """Say in the infotext what makes the picture."""
+        """Write the options into the infotext."""
         if self._error is None and not is_without(self._p):
             self._p.extra_generation_params.update(infotext.write(self._options))
 
     def begin_pass(self, cond: Any) -> None:
-        """Make ready for the sampling that comes next."""
+        """Encode the next sampling's texts now, on hosts where that must be done early."""
         ours = self._sampling_now and family().encodes_early and not goes_without(self._p)
         if not ours or (self._next and self._next[0] is cond):
             return
@@ -157,19 +157,19 @@ class Job:
         following.encode_early(cond)
         self._next = cond, following
 
-    # What stands in for the job's methods
+    # Replacements of the job's methods
 
     def setup_prompts(self, *args: Any, **kwargs: Any) -> Any:
-        """The first of the job's own methods that is called."""
+        """Check values and model, in the first of the job's methods that the WebUI calls."""
         made = self._as_before["setup_prompts"](*args, **kwargs)
         with self._leaving(), ending(self._p, begun="nothing"):
             if goes_without(self._p):
                 return made
-            self._check(sd_unet.get_unet_option())  # which is yet to be activated
+            self._check(sd_unet.get_unet_option())  # not activated yet
         return made
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Called when the scripts have been told of the job, and of no batch yet."""
+        """Check the prompts, when scripts have been told of the job and of no batch yet."""
         with self._leaving(), ending(self._p, begun="job"):
             if goes_without(self._p):
                 infotext.clear(self._p.extra_generation_params)
@@ -180,8 +180,8 @@ class Job:
         return self._as_before["init"](*args, **kwargs)
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
-        """Both passes of one batch. Other extensions keep what they have found in `p.sample`, so
-        that this may be called when another `Job` is on `p`, or none, or twice."""
+        """Sample both passes of one batch with EBCA. Other extensions keep the `p.sample` that they
+        found, so this may be called while another `Job` or none is on `p`, or twice."""
         job = vars(self._p).get(_CURRENT)
         if not isinstance(job, Job) or job._sampling_now:
             return self._as_before["sample"](*args, **kwargs)
@@ -194,7 +194,7 @@ class Job:
             return made
 
     def _tell_idle(self) -> None:
-        """Say which methods never got to do anything, though the prompts asked for it."""
+        """Comment on methods that never acted, although the prompts asked for it."""
         whole = self._evaluations and not (shared.state.interrupted or shared.state.skipped)
         for method in self._methods if whole else ():
             lost = method.needs_whole and PIECES in self._said
@@ -221,7 +221,7 @@ class Job:
 
     @contextmanager
     def _leaving(self) -> Iterator[None]:
-        """After an exception `p` is as it was."""
+        """Take the `Job` off `p` after an exception."""
         try:
             yield
         except BaseException:
@@ -230,7 +230,7 @@ class Job:
 
     @contextmanager
     def _around_sampling(self) -> Iterator[None]:
-        """The samplings of this very job, and of no other, are with EBCA."""
+        """While the block runs, the samplings of this job, and of no other, are with EBCA."""
         p, launch = self._p, sd_samplers_common.Sampler.launch_sampling
 
         def launch_sampling(sampler: Any, steps: int, func: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is checked of keeping the picture before anything is sampled; `holding` does the rest."""
+"""Checks of keeping the picture before anything is sampled; `holding` does the keeping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ebca.options.keeping import Keeping
 from ebca.prompts import split_prompt
 from ebca.settings import SettingsError
 
-_EDITING_CHANNELS = 8  # the latents', and those of the picture that is edited
+_EDITING_CHANNELS = 8  # of the latents, and of the picture that is edited
 
 NO_PICTURE = "EBCA: “Keep the picture” did nothing: it works in img2img and inpaint only."
 
@@ -21,8 +21,8 @@ def has_picture(p: Any) -> bool:
 
 
 def check(keeping: Keeping, prompts: Sequence[str], unet: Any) -> None:
-    """Raise SettingsError if the picture of a job with those prompts cannot be kept by a UNet;
-    None where that is not known yet."""
+    """Raise SettingsError if a UNet cannot keep the picture of a job with these prompts; `unet` is
+    None while it is not known."""
     if not keeping.keep:
         return
     if getattr(unet, "in_channels", None) == _EDITING_CHANNELS:
@@ -33,7 +33,7 @@ def check(keeping: Keeping, prompts: Sequence[str], unet: Any) -> None:
 
 
 def source_texts(keeping: Keeping, prompts: Sequence[str]) -> list[str]:
-    """What the picture of each prompt shows, free of extra networks."""
+    """Return a description of each prompt's picture, free of extra networks."""
     given = keeping.keep_source.strip()
     texts = [given] * len(prompts) if given else [split_prompt(each)[0].text for each in prompts]
     plain: list[str] = extra_networks.parse_prompts(texts)[0]

@@ -1,6 +1,6 @@
 """The noise levels that a sampler of a WebUI goes through.
 
-Levels are sigma; the host's own are those, or timesteps, where latents are scaled:
+Levels are sigma. The host's own levels are sigma or timesteps; at timesteps its latents are scaled:
 host's x = scale (clean + sigma noise).
 """
 
@@ -15,16 +15,16 @@ from ebca.editing.paths import Path
 
 
 class Levels:
-    """Those of one run, from the arguments that the sampler is called with."""
+    """The levels of one run, from the arguments that the sampler is called with."""
 
     def __init__(self, given: dict[str, Any], steps: int | None, alphas: Tensor | None) -> None:
-        """`steps` are those of the job, for samplers that are told none; `alphas` the model's
-        `alphas_cumprod`, for those that speak of timesteps."""
+        """`steps` is the job's, for samplers that are given no number of steps; `alphas` is the
+        model's `alphas_cumprod`, for samplers with timesteps."""
         self._alphas = alphas
         self.on_grid = "timesteps" in given
         """Whether the host's levels are timesteps."""
         self.rising = self._rising(given, steps)
-        """Those above 0, lowest first."""
+        """The levels above 0, lowest first."""
 
     def _rising(self, given: dict[str, Any], steps: int | None) -> list[float]:
         if self.on_grid:
@@ -37,18 +37,18 @@ class Levels:
         return [math.exp(low + place * (high - low) / max(count - 1, 1)) for place in range(count)]
 
     def to_host(self, path: Path, level: float) -> Tensor:
-        """Where the path is at a level as the host has it, in its scale."""
+        """Return the point of the path at a level of the host, in the host's scale."""
         if not self.on_grid:
             return path.at(level)
         sigma = self.sigma(level)
         return path.at(sigma) * self.scale(sigma)
 
     def scale(self, sigma: float) -> float:
-        """Of the host's latents at timesteps."""
+        """Return the scale of the host's latents at timesteps."""
         return 1.0 / math.sqrt(1.0 + sigma**2)
 
     def sigma(self, timestep: float) -> float:
-        """Of a timestep, which may lie between two."""
+        """Return the sigma of a timestep, which may lie between two whole ones."""
         alphas = self._alphas
         assert alphas is not None
         below = min(max(int(timestep), 0), len(alphas) - 2)
@@ -57,6 +57,6 @@ class Levels:
         return math.sqrt((1.0 - alpha) / alpha)
 
     def timestep(self, sigma: float) -> float:
-        """The one whose level is nearest."""
+        """Return the timestep whose level is nearest to sigma."""
         assert self._alphas is not None
         return float((self._alphas.float() - 1.0 / (1.0 + sigma**2)).abs().argmin())

@@ -1,4 +1,4 @@
-"""Maps of the attention in the WebUI: what is seen of a job's batches, and the strips of it."""
+"""Attention maps in the WebUI: collect them from a job's samplings, and draw them as strips."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ebca.seeing.drawing import Frame, strip
 from ebca.seeing.joining import WHOLE, Crop, joined
 
 _ATTRIBUTE = "ebca_seen"
-"""The attribute of a job in which `JobMaps` are while it runs."""
+"""The attribute of a job that has its `JobMaps` while it runs."""
 
 
 class JobMaps:
-    """What is seen of a job: maps for each of its samplings."""
+    """The attention maps of a job, for each of its samplings."""
 
     def __init__(self, page: PageSettings) -> None:
         self._page, self._words = page, read_list(page.attention_of)
         self._seen: dict[int, list[tuple[Maps, Crop]]] = {}  # by the number of the batch
 
     def attach(self, p: Any) -> None:
-        """Be asked when the job `p` samples."""
+        """Let the samplings of the job `p` find these maps."""
         setattr(p, _ATTRIBUTE, self)
 
     def detach(self, p: Any) -> None:
         vars(p).pop(_ATTRIBUTE, None)
 
     def of_sampling(self, p: Any) -> Maps | None:
-        """Maps for the sampling that begins; None if it is the other pass that counts."""
+        """Return maps for the sampling that begins; None if the other pass is to be shown."""
         when, hires = self._page.attention_when, bool(p.is_hr_pass)
         both = bool(getattr(p, "enable_hr", False)) and self._page.hires == "same"
         if both and ((when == "early" and hires) or (when == "late" and not hires)):
@@ -43,7 +43,7 @@ class JobMaps:
         return maps
 
     def seen(self, number: int, batch_size: int) -> Seen | None:
-        """What was seen of a picture of the job, if anything was."""
+        """Return the attention in one picture of the job, if any was collected."""
         batch, place = divmod(number, batch_size)
         found = self._seen.get(batch, ())
         parts = [(maps.seen(place), crop) for maps, crop in found if place in maps.pictures]
@@ -51,25 +51,25 @@ class JobMaps:
         return seen if seen and (seen.words or seen.used) else None
 
     def missing(self, prompts: Sequence[str]) -> list[str]:
-        """The words to look for that no prompt has."""
+        """Return the words to be shown that no prompt has."""
         return missing_words(prompts, self._words)
 
 
 def job_maps(p: Any) -> JobMaps | None:
-    """Those of the job `p`, if its attention is to be shown."""
+    """Return the `JobMaps` of the job `p`, if its attention is to be shown."""
     found = vars(p).get(_ATTRIBUTE)
     return found if isinstance(found, JobMaps) else None
 
 
 def draw(p: Any, picture: Image.Image, seen: Seen, title: str = "") -> Image.Image:
-    """The strip of a finished picture of the job `p`."""
+    """Draw the strip of a finished picture of the job `p`."""
     font = getattr(images, "get_font", None)
     given = {"font": font} if font else {}
     return strip(picture, seen, frame=_frame(p, picture), title=title, **given)
 
 
 def _crop(p: Any) -> Crop:
-    """What hires fix leaves of its first pass, which it cuts after making it larger."""
+    """Return the part of the first pass that hires fix leaves when it cuts the enlarged picture."""
     cut = getattr(p, "truncate_x", 0), getattr(p, "truncate_y", 0)
     if p.is_hr_pass or not getattr(p, "enable_hr", False) or not any(cut):
         return WHOLE
@@ -83,7 +83,7 @@ def _crop(p: Any) -> Crop:
 
 
 def _frame(p: Any, picture: Image.Image) -> Frame | None:
-    """Where in the picture the painting was done, with "only masked"."""
+    """Return the part of the picture that was painted with "only masked"; None without it."""
     place, overlays = getattr(p, "paste_to", None), getattr(p, "overlay_images", None)
     if not place or not overlays or not getattr(shared.opts, "overlay_inpaint", True):
         return None

@@ -1,5 +1,5 @@
-"""Which words of a prompt belong to which subject, and what the subjects are after a click on a
-word. The state is the text of the control `subjects`, and nothing else."""
+"""Which words of a prompt belong to which subject, and how a click on a word changes them.
+The text of the control `subjects` is the only state."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ebca.webui.pieces import Piece, units
 
 
 class Span(NamedTuple):
-    """A subject where it stands: pieces `start` up to `stop`; `noun` is its last word's or noun's
-    place."""
+    """An occurrence of a subject: pieces `start` up to `stop`, and the place `noun` of its noun, or
+    else of its last word."""
 
     subject: str
     start: int
@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 def spans(pieces: Sequence[Piece], subjects: Mapping[str, str]) -> list[Span]:
-    """Every occurrence of the subjects (text -> noun), in order; no piece belongs to two."""
+    """Return the occurrences of the subjects (text -> noun) in order; no piece belongs to two."""
     said = [piece.text.lower() for piece in pieces]
     found: list[Span] = []
     for subject, noun in sorted(subjects.items(), key=lambda each: -len(each[0])):
@@ -36,10 +36,10 @@ def spans(pieces: Sequence[Piece], subjects: Mapping[str, str]) -> list[Span]:
 def clicked(
     pieces: Sequence[Piece], taken: Sequence[Span], subjects: Sequence[str], place: int
 ) -> str:
-    """The text of the control `subjects` after a click on the word at `place`.
+    """Return the text of the control `subjects` after a click on the word at `place`.
 
-    A word outside becomes a subject, or joins the subject that begins behind it. A word within is
-    taken out, with all that is not on the noun's side of it; the noun takes the subject along.
+    A word outside all subjects becomes one, or joins the subject right after it. A word within is
+    taken out with the words that it cuts off from the noun; the noun takes the whole subject out.
     """
     span = next((each for each in taken if each.start <= place < each.stop), None)
     if span is not None:
@@ -61,13 +61,13 @@ def _places(said: Sequence[str], wanted: Sequence[str]) -> list[int]:
 
 
 def _noun(said: Sequence[str], noun: str) -> int:
-    """The place of the noun within a subject's words; the last one, if it is not there."""
+    """Return the place of the noun within a subject's words; the last place if it is not there."""
     last = units(noun.lower())[-1:] or [""]
     return max((n for n, word in enumerate(said) if word == last[0]), default=len(said) - 1)
 
 
 def _text(pieces: Sequence[Piece], start: int, stop: int) -> str:
-    """The words of these pieces, without small words at the end; empty if only such are left."""
+    """Return the text of these pieces without small words at its end; empty if no other is left."""
     words = [piece.text for piece in pieces[start:stop]]
     while words and (words[-1].lower() in ENGLISH or not words[-1][-1].isalnum()):
         words.pop()
@@ -75,7 +75,7 @@ def _text(pieces: Sequence[Piece], start: int, stop: int) -> str:
 
 
 def _joined(words: Sequence[str]) -> str:
-    """Words as a text has them: a space apart, but for scripts without spaces."""
+    """Join words with spaces, except in scripts without spaces."""
     text = ""
     for word in words:
         apart = text and not (without_spaces(text[-1]) and without_spaces(word))
@@ -84,11 +84,11 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def _listed(subjects: Sequence[str], old: str, new: str) -> str:
-    """All subjects with `new` in the place of `old`."""
+    """Return the list of subjects with `new` in the place of `old`, as a text."""
     changed = (new if each == old else each for each in subjects)
     return ", ".join(dict.fromkeys(filter(None, map(_plain, changed))))
 
 
 def _plain(subject: str) -> str:
-    """As the list can have it, where commas stand between subjects."""
+    """Shorten a subject to the part after its last comma, since commas separate the subjects."""
     return subject.rpartition(",")[2].strip()

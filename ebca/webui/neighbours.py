@@ -1,7 +1,7 @@
-"""Other people's extensions: how they are recognised, and what is theirs.
+"""Recognise other people's extensions, and which ANDs belong to them.
 
-Nothing of theirs is imported. They are known by what they put into a job's parameters, or by what
-they put in the place of the WebUI's own functions.
+Nothing is imported from these extensions. They are recognised by their entries in a job's
+parameters, or by the functions that they put in the place of the WebUI's own.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from modules import prompt_parser  # type: ignore[import-not-found]
 Parser = Callable[[Sequence[str]], Any]
 
 _KEYWORD = re.compile(r"\bAND_[A-Z]+\b")
-"""Neutral Prompt's: AND_PERP, AND_SALT, AND_TOPK."""
+"""Neutral Prompt's keywords: AND_PERP, AND_SALT, AND_TOPK."""
 
 _NESTED = re.compile(r"\[[^\]]*\bAND\b")
 """AND inside brackets, which Neutral Prompt reads and the WebUI does not know."""
 
 _NAMES = {"lib_neutral_prompt": "Neutral Prompt"}
-"""Package of an extension that is known -> its name."""
+"""Package of a known extension -> name of the extension."""
 
 
 def owner_of_and(p: Any) -> str | None:
-    """The extension for which every AND of the job `p` is, if there is one: it counts rows."""
+    """Return the extension that every AND of the job `p` belongs to, if any: it counts rows."""
     told = p.extra_generation_params
     if told.get("RP Calc Mode") == "Latent":
         return "Regional Prompter in its Latent mode"
@@ -38,7 +38,7 @@ def owner_of_and(p: Any) -> str | None:
 
 
 def owner_of_prompt(prompt: str) -> str | None:
-    """The extension for which the AND of one prompt is, if there is one."""
+    """Return the extension that the ANDs of one prompt belong to, if any."""
     if keyword := _KEYWORD.search(prompt):
         return _name(_parser()) or f"the extension that knows {keyword[0]}"
     name = _name(_parser())
@@ -48,9 +48,9 @@ def owner_of_prompt(prompt: str) -> str | None:
 
 
 def read_and(prompts: Sequence[str]) -> Any:
-    """What the WebUI's `get_multicond_prompt_list` makes of the prompts, with other people's
-    keywords as ANDs. Who has replaced that function remembers what it is called with, so that it
-    is not called."""
+    """Parse prompts as the WebUI's `get_multicond_prompt_list` does, with other people's keywords
+    as ANDs. A replacement by another extension remembers the prompts it is called with, so the
+    function that it replaced is called instead."""
     parser = _parser()
     if _behind(parser):
         prompts = [_KEYWORD.sub("AND", prompt) for prompt in prompts]
@@ -60,7 +60,7 @@ def read_and(prompts: Sequence[str]) -> Any:
 
 
 def tell_reader(prompts: Sequence[str]) -> None:
-    """Let who remembers the prompts that were read (Neutral Prompt) remember these."""
+    """Let an extension that remembers the prompts last parsed (Neutral Prompt) remember these."""
     if _name(_parser()) is not None:
         _parser()(list(prompts))
 
@@ -71,12 +71,12 @@ def _parser() -> Parser:
 
 
 def _behind(parser: Parser) -> Parser | None:
-    """What stood in the place of a `functools.partial` of Neutral Prompt's."""
+    """Return the function that a `functools.partial` of Neutral Prompt's replaced, if it is one."""
     return getattr(parser, "keywords", {}).get("original_function")
 
 
 def _name(parser: Parser) -> str | None:
-    """Whose the parser is, if it is not the WebUI's."""
+    """Return the extension that the parser comes from; None if it is the WebUI's own."""
     module = str(getattr(parser, "func", parser).__module__)
     if module.endswith("prompt_parser"):
         return None

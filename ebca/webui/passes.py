@@ -31,29 +31,29 @@ class Pass:
     """EBCA on one sampling of the job `p`."""
 
     def __init__(self, p: Any, settings: Settings, methods: Sequence[Method]) -> None:
-        """`methods` are those of the settings that have something to do."""
+        """`methods` are the settings' methods that have something to do."""
         self._p, self._settings, self._methods = p, settings, methods
         self._words = settings.words.word_weights
         self._early: Mapping[str, Any] = {}
         self.evaluations = 0
-        """In how many evaluations it took part."""
+        """The number of evaluations of the model in which EBCA took part."""
         self.left_alone = False
-        """Whether there were others."""
+        """Whether there were evaluations in which EBCA took no part."""
         self.acted: set[Method] = set()
-        """The methods that did something."""
+        """The methods that acted."""
         self.said: set[str] = set()
-        """What could not be done."""
+        """Sentences on what could not be done."""
 
     def encode_early(self, cond: Any) -> None:
-        """Encode what methods ask for beside the prompts `cond`, before `run`, which need not
-        do it then."""
+        """Encode the texts that methods ask for in addition to the prompts `cond`, so that `run`
+        need not do it."""
         texts = asked_texts(self._methods, self._read(cond))
         self._early = dict(zip(texts, _encode(texts), strict=True)) if texts else {}
 
     @contextmanager
     def run(self, sampler: Any, maps: Maps | None = None) -> Iterator[None]:
-        """EBCA is on while the block runs, in which `sampler` does its work; `maps` collects what
-        is seen of the attention."""
+        """Switch EBCA on while the block runs, in which `sampler` does its work; `maps` collects
+        the attention."""
         p, methods, scope, host = self._p, self._methods, ExitStack(), family()
 
         def encode(texts: Sequence[str]) -> list[Any]:
@@ -99,7 +99,7 @@ class Pass:
         self._tell(sampling)
 
     def _tell(self, sampling: WebUISampling) -> None:
-        """What was not done in a sampling: in lines under the picture, and in its infotext."""
+        """Tell what was not done in a sampling, by comments on the job and in the infotext."""
         p, told = self._p, self._p.extra_generation_params
         for line in sorted(sampling.said):
             p.comment(line)
@@ -119,26 +119,26 @@ class Pass:
             )
 
     def _mask(self) -> Tensor | None:
-        """The WebUI's own latent mask [h, w], 1 where it repaints, if a method asks for it."""
+        """Return the WebUI's latent mask [h, w], 1 where it repaints, if a method uses it."""
         mask: Tensor | None = getattr(self._p, "nmask", None)
         asked = any(method.uses_mask for method in self._methods)
         return None if mask is None or not asked else mask.reshape(-1, *mask.shape[-2:])[0]
 
     def _read(self, cond: Any) -> list[ImagePrompt]:
-        """The texts behind the encoded prompts of the pass under way."""
+        """Read the texts behind the encoded prompts `cond` of the pass under way."""
         p, last = self._p, cond.batch[0][0].schedules[-1].end_at_step
         steps = (p.firstpass_steps, last) if p.is_hr_pass else (last, None)
         return read_prompts(self._prompts, self._settings, *steps)
 
     @property
     def _prompts(self) -> Sequence[str]:
-        """Those of the pass under way, one for each image."""
+        """The prompts of the pass under way, one for each image."""
         prompts: Sequence[str] = self._p.hr_prompts if self._p.is_hr_pass else self._p.prompts
         return prompts
 
     @property
     def _read_last(self) -> Sequence[str]:
-        """What the WebUI has read last: it reads the prompts of hires fix before both passes."""
+        """The prompts the WebUI read last: those of hires fix, if it is on, before either pass."""
         prompts: Sequence[str] | None = getattr(self._p, "hr_prompts", None)
         return prompts if prompts and getattr(self._p, "enable_hr", False) else self._p.prompts
 
@@ -147,12 +147,12 @@ class Pass:
 
 
 def _encode(texts: Sequence[str]) -> list[Any]:
-    """Texts without schedules, encoded by the model in use as the WebUI encodes prompts."""
-    prompts = prompt_parser.SdConditioning(texts, width=1024, height=1024)  # not in contexts
+    """Encode texts without schedules with the model in use, as the WebUI encodes prompts."""
+    prompts = prompt_parser.SdConditioning(texts, width=1024, height=1024)  # no part of contexts
     encoded = prompt_parser.get_learned_conditioning(shared.sd_model, prompts, 1)
     return [only.cond for (only,) in encoded]
 
 
 def _find(text: str, words: str) -> list[int]:
-    """Token indices of words in the context of a text."""
+    """Return the token indices of words in the context of a text."""
     return find_words(text_encoder(), text, words)

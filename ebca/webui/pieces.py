@@ -1,5 +1,5 @@
-"""A prompt as the model reads it: its words, each with its emphasis, its tokens and the chunk of
-75 tokens that it is encoded in."""
+"""A prompt as the model reads it: words with their emphasis, their tokens, and the chunks of 75
+tokens in which they are encoded."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from ebca.prompts.words import UNIT
 from ebca.webui.words import read_chunks
 
 Parsed = Sequence[Sequence[Any]]
-"""What the WebUI's `parse_prompt_attention` makes of a text: [[text, weight], ...]."""
+"""The result of the WebUI's `parse_prompt_attention`: [[text, weight], ...]."""
 
 _UNIT = re.compile(rf"{UNIT.pattern}|[^\w\s]+|_+")
 _WORD = re.compile(r"[^\W_]")
 _BREAK = "BREAK"
-_WINDOW = 12  # tokens that may be passed over to find a word again
+_WINDOW = 12  # how many tokens may be skipped to find a word again
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A word, or what stands between words.
+    """A word, or the characters between words.
 
-    weight: its emphasis; tokens: how many it is, 0 if that is not known; chunk: counted from 0;
-    embedding: its name, if the words are one's; dropped: whether the model never sees it.
+    weight: its emphasis; tokens: their number, 0 if that is not known; chunk: counted from 0;
+    embedding: the name of the embedding that the text names, if any; dropped: whether the model
+    never sees the piece.
     """
 
     text: str
@@ -45,13 +46,13 @@ class Piece:
 
 
 def units(text: str) -> list[str]:
-    """Words and what stands between them, without spaces."""
+    """Split a text into words and the marks between them, without spaces."""
     return _UNIT.findall(text)
 
 
 def read_pieces(text: str, parsed: Parsed, encoder: Any = None) -> list[Piece]:
-    """The pieces of a text. `encoder` is the WebUI's text encoder; without one nothing is known of
-    tokens and chunks."""
+    """Return the pieces of a text. `encoder` is the WebUI's text encoder; without it tokens and
+    chunks are unknown."""
     found = [piece for part, weight in parsed for piece in _of(str(part), float(weight))]
     if encoder is None or not found:
         return found
@@ -67,7 +68,7 @@ def _of(text: str, weight: float) -> Iterator[Piece]:
 
 
 class _Stream:
-    """All that is encoded, in order, and how far it has been read."""
+    """The encoded tokens and embeddings in order, and how far they have been read."""
 
     def __init__(self, chunks: list[list[object]]) -> None:
         self._places = [place for places in chunks for place in places]
@@ -84,12 +85,12 @@ class _Stream:
 
     @property
     def embedding(self) -> str:
-        """The name of the one that begins here."""
+        """The name of the embedding that begins here; empty if there is none."""
         place = None if self.ended else self._places[self._at]
         return str(place[0]) if isinstance(place, tuple) else ""
 
     def vectors(self) -> int:
-        """How many places the embedding has that begins here; they are read."""
+        """Read the embedding that begins here, and return its number of vectors."""
         begin, self._at = self._at, self._at + 1
         while not self.ended:
             place = self._places[self._at]
@@ -99,7 +100,7 @@ class _Stream:
         return self._at - begin
 
     def find(self, tokens: Sequence[int]) -> int | None:
-        """The chunk of the next place where the tokens stand, near here; they are read."""
+        """Read on past the next occurrence of `tokens`, if it is near; return its chunk."""
         for begin in range(self._at, min(self._at + _WINDOW, len(self._places))):
             if self._places[begin : begin + len(tokens)] == list(tokens):
                 self._at = begin + len(tokens)
@@ -110,7 +111,7 @@ class _Stream:
 def _placed(
     pieces: Sequence[Piece], ids: Sequence[Sequence[int]], stream: _Stream
 ) -> Iterator[Piece]:
-    """The pieces with their tokens, found in order in what is encoded."""
+    """Yield the pieces with their tokens, found in order in the stream."""
     number = 0
     while number < len(pieces):
         piece, chunk = pieces[number], stream.chunk
@@ -128,7 +129,7 @@ def _placed(
 
 
 def _spelling(name: str, pieces: Sequence[Piece]) -> int:
-    """How many of the first pieces spell the name; 0 if they do not."""
+    """Return how many of the first pieces spell the name; 0 if they do not spell it."""
     rest = "".join(name.lower().split())
     for count, piece in enumerate(pieces, 1):
         if not rest or not rest.startswith(piece.text.lower()):

@@ -1,4 +1,4 @@
-"""How the WebUI uses contexts and linears: hypernetworks, its LoRAs, its settings."""
+"""How the WebUI projects contexts: through hypernetworks, its LoRAs and its settings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class WebUIProjections(Projections):
     """The projections of the WebUI's UNets."""
 
     def inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """`context` as the loaded hypernetworks change it. Some of Forge's relatives, which do not
-        use these projections, have no such module."""
+        """Return `context` as the loaded hypernetworks change it for keys and for values. Some of
+        Forge's relatives, which do not use these projections, lack the module."""
         networks: list[Any] = shared.loaded_hypernetworks
         if not networks:
             return context, context
@@ -27,7 +27,7 @@ class WebUIProjections(Projections):
         return for_key, for_value
 
     def pull_back(self, context: Tensor, gradient: Tensor) -> Tensor:
-        """Through the loaded hypernetworks, by autograd."""
+        """Pull a gradient back through the loaded hypernetworks, by autograd."""
         if not shared.loaded_hypernetworks:
             return gradient
         with torch.enable_grad():
@@ -39,11 +39,11 @@ class WebUIProjections(Projections):
     def key_weight(
         self, to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """As it is, but for LoRAs that the WebUI was told to add in every call."""
+        """Return W_K^T, by calling `to_k` if the WebUI is set to add LoRAs in every call."""
         if getattr(shared.opts, "lora_functional", False):
             return self.acting_weight(context, project)
         return super().key_weight(to_k, context, project)
 
     def upcast(self, layer: Layer) -> bool:
-        """Also where the setting "Upcast cross attention layer to float32" is on."""
+        """Whether the layer or the setting "Upcast cross attention layer to float32" wants fp32."""
         return bool(shared.opts.upcast_attn) or super().upcast(layer)

@@ -1,4 +1,4 @@
-"""The prompts of a job, read by the WebUI's own parser, as what methods are asked about."""
+"""Read the prompts of a job with the WebUI's own parser, into `Prompt` objects for methods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Part:
     schedule: tuple[tuple[int, str], ...]
 
     def at(self, step: int) -> str:
-        """The text at a step of the denoiser, chosen as the WebUI chooses its encoding."""
+        """Return the text at a step of the denoiser, by the WebUI's rule for choosing encodings."""
         return next((text for last, text in self.schedule if step <= last), self.schedule[0][1])
 
 
@@ -38,9 +38,9 @@ class Part:
 class ImagePrompt:
     """The prompt of one image: the main part, then those that follow AND.
 
-    whole: as it is given to the WebUI.
-    absorbed: whether a method takes what follows AND; else every part is a row of its own, and
-        the WebUI or another extension (`owner`) joins them.
+    whole: the prompt as it is given to the WebUI.
+    absorbed: whether a method takes the parts after AND; if not, every part is a row of its own,
+        and the WebUI or another extension (`owner`) joins them.
     """
 
     parts: tuple[Part, ...]
@@ -51,12 +51,12 @@ class ImagePrompt:
 
     @property
     def main(self) -> str:
-        """What is left of it where a method has taken the other parts."""
+        """The prompt that is left for the WebUI: the main part alone if the others are absorbed."""
         return f"{self.parts[0].text} :1" if self.absorbed else self.whole
 
     def prompts(self, step: int, weigh: Weigh = lambda text: {}) -> list[Prompt]:
-        """What is asked for at a step of the denoiser, one for each row that the WebUI makes.
-        `weigh` gives factors on the tokens of a text."""
+        """Return the prompts at a step of the denoiser, one for each row that the WebUI makes.
+        `weigh` returns factors on the tokens of a text."""
         main, *others = self.parts
         if not self.absorbed:
             if others:
@@ -71,7 +71,7 @@ class ImagePrompt:
         return [self._with_subjects(Prompt(main.at(step), tuple(edits)))]
 
     def all_prompts(self) -> Iterator[Prompt]:
-        """Those of all steps. Raises SettingsError for a main weight that cannot be used."""
+        """Yield the prompts of all steps. Raises SettingsError if the main weight is unusable."""
         if self.absorbed:
             check_main_weight(self.parts[0].text, self.parts[0].weight)
         ends = {last + 1 for part in self.parts for last, _ in part.schedule}
@@ -79,17 +79,17 @@ class ImagePrompt:
             yield from self.prompts(step)
 
     def check(self, methods: Sequence[Method]) -> None:
-        """Raise SettingsError unless the methods can do what it asks, at every step."""
+        """Raise SettingsError unless the methods can do what the prompt asks at every step."""
         for prompt in self.all_prompts():
             for method in methods:
                 method.check(prompt)
 
     def words(self) -> list[str]:
-        """All texts that are ever encoded for it."""
+        """Return all texts that are encoded for the prompt at any step."""
         return [text for part in self.parts for _, text in part.schedule]
 
     def phases(self) -> Iterator[tuple[int, int, list[Prompt]]]:
-        """What is asked for from one step to another, both counted from 1, as `prompts` has it."""
+        """Yield (first step, last step, the `prompts` between them), with steps counted from 1."""
         first = 1
         for last in sorted({last for part in self.parts for last, _ in part.schedule}):
             yield first, last, self.prompts(last)
@@ -103,10 +103,10 @@ class ImagePrompt:
 def read_prompts(
     prompts: Sequence[str], settings: Settings, steps: int, hires_steps: int | None = None
 ) -> list[ImagePrompt]:
-    """`prompts`, one per image and free of extra networks, as the WebUI reads them.
+    """Read `prompts`, one per image and free of extra networks, as the WebUI reads them.
 
-    steps: what the WebUI schedules the prompts over (twice the steps for second-order samplers);
-    hires_steps: the same for the pass of hires fix, when it is this pass's prompts that are read.
+    steps: how many the WebUI schedules prompts over (twice the steps for second-order samplers);
+    hires_steps: the same for the pass of hires fix, if the prompts of that pass are read.
     """
     indices, flat, _ = read_and(prompts)
     schedules = prompt_parser.get_learned_conditioning_prompt_schedules(
@@ -126,6 +126,6 @@ def read_prompts(
 
 
 def missing_subjects(images: Sequence[ImagePrompt]) -> list[str]:
-    """The subjects that the user named and that no prompt ever has."""
+    """Return the subjects that the user named and that no prompt has at any step."""
     texts = [text for image in images for _, text in image.parts[0].schedule]
     return missing_words(texts, images[0].settings.words.named) if images else []

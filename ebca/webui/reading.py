@@ -1,4 +1,4 @@
-"""The prompt on the page and what the controls say of its words, for the buttons below the line."""
+"""Read the prompt on the page, and what the controls say of its words, for the word buttons."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def words_of(
     prompt: str, values: Mapping[str, Any], settings: Settings, steps: int, encoder: Any,
     subjects_act: bool,
 ) -> str:  # fmt: skip
-    """HTML of the words of `prompt`, which is free of extra networks.
+    """Return the HTML of the words of `prompt`, which is free of extra networks.
 
-    values: the accordion's, by field; they may be ones that cannot be used. settings: those of
-    the job, or the defaults. encoder: that of the model that the job is made with; without one
-    nothing is said of tokens. subjects_act: whether the subjects will get their places.
+    values: the accordion's values by field, which may be illegal. settings: the job's settings, or
+    the defaults. encoder: the text encoder of the job's model; without it tokens are left out.
+    subjects_act: whether the subjects will get their places.
     """
     (image,) = read_prompts([prompt], settings, steps)
     parts = [
@@ -50,7 +50,7 @@ def _phases(part: Read, encoder: Any) -> Iterator[Phase]:
 
 
 def _wrong(image: ImagePrompt, part: Read) -> str:
-    """Why the weight of a part cannot be used, if EBCA is to use it."""
+    """Return why EBCA cannot use the weight of a part; empty if it can, or need not."""
     if not image.absorbed:
         return ""
     main = image.parts[0]

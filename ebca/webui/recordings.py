@@ -1,4 +1,4 @@
-"""What was found for pictures, kept for the next job on the same one."""
+"""A cache of the inversions of pictures, for the next job on the same picture."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _SAME = 0.2  # relative; the WebUI encodes the same picture a little differently
 
 
 class Found(NamedTuple):
-    """Where the sampler began when `recording` was made of a picture's `latent`, all in main
-    memory."""
+    """The inversion of a picture's `latent`: where the sampler started, and the recording of its
+    moves, all in main memory."""
 
     start: Tensor
     recording: Recording
     latent: Tensor
-    told: str = ""  # what the user should know of it
+    told: str = ""  # a line for the user, if any
 
 
 class Recordings:
-    """The last ones, of one model."""
+    """The last inversions under one model."""
 
     def __init__(self, most: int = _MOST, size: int = _BYTES) -> None:
         self._most, self._size = most, size
@@ -37,8 +37,8 @@ class Recordings:
         return len(self._kept)
 
     def find(self, model: Hashable, key: Hashable, latent: Tensor) -> Found | None:
-        """What was found with the same `key`, if the picture's latent is about the same too. With
-        another `model` everything is dropped."""
+        """Return the inversion with the same `key` and about the same `latent`, if there is one.
+        Another `model` than before empties the cache."""
         if model != self._model:
             self._kept.clear()
             self._model = model
@@ -49,7 +49,7 @@ class Recordings:
         return None
 
     def keep(self, key: Hashable, found: Found) -> None:
-        """The oldest ones go where it becomes too much."""
+        """Keep an inversion, and drop the oldest if they are too many or too large."""
         self._count += 1
         self._kept[key, self._count] = found
         while len(self._kept) > self._most or self.size > self._size:
@@ -57,7 +57,7 @@ class Recordings:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size of the recordings in bytes."""
         return sum(each.recording.size for each in self._kept.values())
 
 
@@ -69,4 +69,4 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 
 recordings = Recordings()
-"""Of the WebUI."""
+"""The cache of the running WebUI."""

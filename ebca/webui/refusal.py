@@ -1,8 +1,8 @@
-"""Stopping a job, so that neither the job nor the next one is spoilt.
+"""Stop a job with an exception, without damage to the next job.
 
-Exceptions in a script's callbacks are swallowed, those in the methods of a job are not. After one
-the WebUI calls nobody's `postprocess`, in which other extensions take away what they have put into
-the model, and keeps the encoded prompts that it has; so both are made good for here.
+The WebUI swallows exceptions in a script's callbacks, but not those in the methods of a job. After
+one it calls no script's `postprocess`, where other extensions take away what they have put into the
+model, and it keeps the prompts that it has encoded; both are made up for here.
 """
 
 from __future__ import annotations
@@ -35,27 +35,26 @@ class JobRefusedError(HTTPException, RuntimeError):  # type: ignore[misc]
 
 
 def refused_job(message: str) -> JobRefusedError:
-    """The refusal with that message, told in a line of the console."""
+    """Return a refusal with that message, and print it in the console."""
     print(f"The job was refused. {message}")
     return JobRefusedError(message)
 
 
 def by_api(p: Any) -> bool:
-    """Whether the job `p` was asked for through the host's API, and not on its page."""
+    """Whether the job `p` came through the host's API, and not from its page."""
     return bool(getattr(p, "is_api", False))
 
 
 def worded(error: Exception, p: Any) -> str:
-    """The message of an error, in the words of who asked for the job `p`: the page has labels, the
-    API the names of fields."""
+    """Return an error's message in the words of the job's source: labels for the page, names of
+    fields for the API."""
     if isinstance(error, SettingsError) and not by_api(p):
         return error.with_labels(labels())
     return str(error)
 
 
 def speak_plainly() -> None:
-    """Let the host show refusals on its page, and print no traceback of them. May be called
-    again."""
+    """Let the host show refusals on its page without a traceback; may be called repeatedly."""
     _pass_on_from_the_thread()
     report = errors.report
     if hasattr(report, "leaves_refusals_out"):
@@ -72,8 +71,8 @@ def speak_plainly() -> None:
 
 
 def _pass_on_from_the_thread() -> None:
-    """Forge and reForge do their jobs in a thread. It prints what they raise there, and reForge
-    keeps it to itself: its page would say that None is no list. So a refusal is carried past it."""
+    """Carry refusals past the thread in which Forge and reForge run jobs. The thread prints the
+    exceptions of jobs; reForge's hides them, so that its page would say that None is no list."""
     thread: Any = sys.modules.get("modules_forge.main_thread")
     if thread is None:
         return
@@ -94,7 +93,7 @@ def _pass_on_from_the_thread() -> None:
 
         result = run(noting, *args, **kwargs)
         if refused:
-            if hasattr(thread, "last_exception"):  # Forge's page prints any other
+            if hasattr(thread, "last_exception"):  # Forge prints any other exception
                 thread.last_exception = refused[0]
             raise refused[0]
         return result
@@ -105,8 +104,8 @@ def _pass_on_from_the_thread() -> None:
 
 @contextmanager
 def ending(p: Any, *, begun: str) -> Iterator[None]:
-    """An exception ends the job `p` for all scripts; `begun` is what they have been told of:
-    "nothing", the "job" or a "batch" of it. What cannot be done becomes a refusal."""
+    """End the job `p` for all scripts if the block raises; `begun` says whether they have been told
+    of "nothing", the "job" or a "batch". Errors on what cannot be done become refusals."""
     try:
         yield
     except Exception as error:
@@ -126,8 +125,8 @@ def ending(p: Any, *, begun: str) -> Iterator[None]:
 
 
 def _forget_encoded(p: Any) -> None:
-    """Empty the WebUI's caches of encoded prompts where they are: another extension may have
-    changed what is in them for this job (ControlNet), and the next one would take it from there."""
+    """Empty the WebUI's caches of encoded prompts in place: another extension (ControlNet) may have
+    changed their contents for this job, and the next job would use them."""
     for name in _CACHES:
         cache = getattr(p, name, None)
         if isinstance(cache, list):

@@ -1,4 +1,4 @@
-"""What a sampler of the host is given in the place of its denoiser and of its noise."""
+"""Replacements for the denoiser and the noise that a sampler of the host is given."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SEED = 0
 
 
 class StandIn:
-    """The host's denoiser, with every call of it by a sampler ours."""
+    """The host's denoiser, except that `call` handles a sampler's calls of it."""
 
     def __init__(self, model: Any, call: Callable[[Tensor, Tensor, dict[str, Any]], Any]) -> None:
-        """`call` gets the latents, their level and whatever else the denoiser is given."""
+        """`call` gets the latents, their level and the denoiser's other arguments."""
         vars(self).update(_model=model, _call=call)
 
     def __call__(self, x: Tensor, level: Tensor, **given: Any) -> Any:
@@ -36,11 +36,11 @@ class StandIn:
 
 @contextmanager
 def quiet(p: Any, x: Tensor, kwargs: dict[str, Any], silent: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs, samplers of the job `p` on latents `x` draw no noise as long as they
-    are to be `silent`. `kwargs` are what the sampler is called with, and are changed.
+    """While the block runs, give samplers of the job `p` on latents `x` zeros for noise whenever
+    `silent` returns true. `kwargs`, the sampler's arguments, are changed.
 
-    Some samplers and Forge's inpainting draw noise of their own all the same: it is the same in
-    every such block.
+    Some samplers and Forge's inpainting draw noise of their own nevertheless; that noise is the
+    same in every such block.
     """
 
     def unless_silent(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:

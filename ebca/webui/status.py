@@ -32,12 +32,12 @@ _NOT_LOADED = (
 
 
 class _Line(NamedTuple):
-    """What the line says; acts: whether the picture will be another one, None if nobody knows."""
+    """The text of the line; acts: whether the picture will change, None if that is not known."""
 
     text: str
     acts: bool | None = False
     style: str = ""
-    subjects: bool = False  # whether they get their places
+    subjects: bool = False  # whether subjects get their places
 
     @property
     def html(self) -> str:
@@ -46,12 +46,12 @@ class _Line(NamedTuple):
 
 
 def status(page: str, values: Mapping[str, Any]) -> str:
-    """The line as HTML, and below it the prompt's words as buttons.
+    """Return the HTML of the line and, below it, of the prompt's words as buttons.
 
-    page: what the browser sees, JSON of `tab`, `prompt`, `styles` (names), `sampler`, `scheduler`,
-    `steps`, `denoising` (null where a picture is made from noise) and `hires` (null if that is
-    off, else its `prompt`, `sampler`, `scheduler`, `steps` and `denoising`); values: the
-    accordion's, by field.
+    page: the state of the page, JSON of `tab`, `prompt`, `styles` (names), `sampler`, `scheduler`,
+    `steps`, `denoising` (null where a picture is made from noise) and `hires` (null if hires fix
+    is off, else its `prompt`, `sampler`, `scheduler`, `steps` and `denoising`); values: the
+    accordion's values by field.
     """
     if not values["enabled"]:
         return _Line(_OFF).html
@@ -71,9 +71,9 @@ def status(page: str, values: Mapping[str, Any]) -> str:
 
 
 def _described(page: Mapping[str, Any], options: Options, coming: NextModel) -> _Line:
-    """Raises SettingsError where a job would be refused."""
+    """Make the line for the page. Raises SettingsError where a job would be refused."""
     settings, model = options.settings, coming.model
-    if model is not None:  # the host loads one to answer
+    if model is not None:  # without a model the host would load one here
         check_layers_and_unet(settings, model, sd_unet.get_unet_option())
     told: list[str] = []
     made: list[Forecast] = []
@@ -101,12 +101,12 @@ def _described(page: Mapping[str, Any], options: Options, coming: NextModel) -> 
 
 
 def _keeps(page: Mapping[str, Any], options: Options) -> bool:
-    """Whether the picture of the job is kept."""
+    """Whether the job keeps its picture."""
     return options.keeping.keep and page.get("tab") == "img2img"
 
 
 def _kept(page: Mapping[str, Any], options: Options, model: Any) -> Iterator[str]:
-    """What is said of keeping the picture. Raises SettingsError where it cannot be kept."""
+    """Yield sentences on keeping the picture. Raises SettingsError if it cannot be kept."""
     if not options.keeping.keep:
         return
     if not _keeps(page, options):
@@ -124,8 +124,8 @@ def _kept(page: Mapping[str, Any], options: Options, model: Any) -> Iterator[str
 
 
 def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, str, Sampling, bool]]:
-    """(introduction, prompt, sampling, whether it is to be told whatever the first one does) of
-    those passes in which EBCA takes part."""
+    """Yield (introduction, prompt, sampling, own) for each pass in which EBCA takes part; an `own`
+    pass is described even if it does no more than the first."""
     hires, wanted = page["hires"], options.page.hires
     prompt = _plain(page["prompt"], page["styles"])
     if wanted != "only":
@@ -137,6 +137,6 @@ def _passes(page: Mapping[str, Any], options: Options) -> Iterator[tuple[str, st
 
 
 def _plain(prompt: str, styles: list[str]) -> str:
-    """The prompt with its styles and without extra networks."""
+    """Return the prompt with its styles and without extra networks."""
     styled = shared.prompt_styles.apply_styles_to_prompt(prompt, styles)
     return str(extra_networks.parse_prompt(styled)[0])

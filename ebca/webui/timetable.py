@@ -1,4 +1,4 @@
-"""When the steps of a sampling will be that the page asks for, told before it begins.
+"""The times of a sampling's evaluations, computed from the page before the sampling begins.
 
 The host's own sampler is asked for its noise levels, so that its settings and schedulers count.
 """
@@ -17,18 +17,18 @@ from ebca.core.method import Time
 from ebca.hosts.schedule import Schedule, Times
 
 _SAME = "Use same "
-"""How the choices of hires fix begin that are those of the first pass."""
+"""The beginning of choices of hires fix that take over a choice of the first pass."""
 
 _BETWEEN = ("sample_dpm_2", "sample_dpm_2_ancestral", "sample_dpmpp_2s_ancestral",
             "sample_dpmpp_sde")  # fmt: skip
-"""Samplers that evaluate the model halfway between two levels too."""
+"""Samplers that also evaluate the model halfway between two levels."""
 
 
 class Sampling(NamedTuple):
     """One sampling as the page asks for it.
 
     denoising: the denoising strength; None where the sampling begins with pure noise.
-    hires: whether it is the pass of hires fix, which makes all of its steps.
+    hires: whether it is the pass of hires fix, which does all of its steps.
     """
 
     sampler: str
@@ -39,7 +39,7 @@ class Sampling(NamedTuple):
 
     @classmethod
     def of(cls, page: Mapping[str, Any], hires: bool = False) -> Sampling:
-        """The sampling of a tab, or its pass of hires fix."""
+        """Return the sampling of a tab, or its pass of hires fix."""
         first = (str(page.get("sampler") or ""), str(page.get("scheduler") or "Automatic"))
         steps, denoising = int(page.get("steps") or 20), page.get("denoising")
         if not hires:
@@ -54,8 +54,8 @@ class Sampling(NamedTuple):
 
 
 def times_of(sampling: Sampling) -> list[tuple[int, Time]] | None:
-    """The step, counted from 0, and the time of all evaluations, by the model that is loaded; None
-    where nobody knows them: some samplers choose their steps as they go."""
+    """Return the step, counted from 0, and the time of every evaluation by the loaded model; None
+    if they are not known, as for samplers that choose their steps as they go."""
     config = sd_samplers.find_sampler_config(sampling.sampler)
     if config is None:
         return None
@@ -72,7 +72,7 @@ def times_of(sampling: Sampling) -> list[tuple[int, Time]] | None:
 
 
 def _arguments(sampler: Any, sampling: Sampling) -> dict[str, Any] | None:
-    """What the host will call the sampler with, as far as it tells the levels."""
+    """Return the arguments for the sampler that determine its levels; None if not known."""
     if sampling.steps < 1:
         return None
     job = SimpleNamespace(

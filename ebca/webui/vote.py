@@ -18,32 +18,32 @@ from ebca.vote.store import Store
 from ebca.vote.web import MOST_BYTES, Answer, refuse
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "vote"
-"""In the extension's own folder; git leaves it alone."""
+"""The vote's data, in a folder of the extension that git ignores."""
 
 _PATH = "ebca-vote"
 _LOGIN = "/login_check"
-"""Gradio's own route that refuses who has not logged in, in all its versions."""
+"""The route by which all versions of Gradio refuse users who have not logged in."""
 
 _ONE_AT_A_TIME = Lock()
 
 
 def service() -> Service:
-    """One for as long as the WebUI runs: "Reload UI" makes a new page, and no new thread."""
+    """Return the one service of the running WebUI: "Reload UI" makes no new thread."""
     with _ONE_AT_A_TIME:
         return _service()
 
 
 @cache
 def _service() -> Service:
-    """What paints is not imported before, so that a host that lacks something of it lacks the vote
-    alone."""
+    """Make the service. The painter is imported only here, so that a host that lacks something
+    that it needs lacks the vote alone."""
     from ebca.webui.vote_painter import WebUIPainter
 
     return Service(Store(DATA), WebUIPainter())
 
 
 def tab() -> list[tuple[Any, str, str]]:
-    """What the WebUI wants of a tab. Nothing is loaded before it is opened."""
+    """Return the tab for the WebUI; its page is loaded when it is opened."""
     with gr.Blocks(analytics_enabled=False) as page:
         frame = f"<iframe src='{_PATH}/' title='EBCA vote' loading='lazy'></iframe>"
         gr.HTML(frame, elem_id="ebca_vote")
@@ -51,7 +51,7 @@ def tab() -> list[tuple[Any, str, str]]:
 
 
 def serve(page: Any, app: Any) -> None:
-    """Add the routes to the WebUI's server. Without a page (`--nowebui`) there are none."""
+    """Add the vote's routes to the WebUI's server, unless it has no page (`--nowebui`)."""
     if page is None:
         return
     login = next((r.endpoint for r in app.routes if getattr(r, "path", "") == _LOGIN), None)

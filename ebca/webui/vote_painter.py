@@ -1,7 +1,7 @@
-"""The pictures of a vote, by the WebUI's own processing, in its queue.
+"""Make the pictures of a vote with the WebUI's own processing, in its queue.
 
-EBCA alone takes part, and no other extension's script. The model and the options are those that
-the WebUI has; a vote that was begun with others waits until they are back.
+EBCA takes part, but no other extension's script. The model and the options are the WebUI's present
+ones; a vote that was begun with others waits until they are set again.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from ebca.webui import job
 from ebca.webui.family import chosen_checkpoint
 
 _TOLD_APART = ("sd_model_checkpoint", "sd_vae")
-"""Options whose value is not what is used: the name may be an alias, or "Automatic"."""
+"""Options whose value may not name the file in use: it may be an alias, or "Automatic"."""
 
 _STOPPED = ("interrupted", "skipped", "stopping_generation")
 
 _SCHEDULERS = hasattr(processing.StableDiffusionProcessing, "scheduler")
-"""Since 1.9 samplers have them; before, they were a part of a sampler's name."""
+"""Whether schedulers are separate, as since 1.9; before, they were part of a sampler's name."""
 
 
 class WebUIPainter:
-    """The WebUI's txt2img."""
+    """Paints with the WebUI's txt2img."""
 
     def turn(self) -> AbstractContextManager[object]:
         queue: AbstractContextManager[object] = call_queue.queue_lock
         return queue
 
     def conditions(self) -> dict[str, Any]:
-        """The model and every option that the WebUI itself writes into pictures."""
+        """Return the model and the changed options that the WebUI itself writes into pictures."""
         info, options = chosen_checkpoint(), shared.opts
         return {
             "version": VERSION,

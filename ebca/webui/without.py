@@ -1,7 +1,7 @@
-"""The same job once more without EBCA: a copy of it from before it began.
+"""Run the same job once more without EBCA, from a copy made before it began.
 
 Everything that the job's pictures depend on is as it was then: its values, its seeds, and the state
-of the random numbers, from which the WebUI also takes how it encodes a picture for img2img.
+of the random numbers, which the WebUI also uses to encode a picture for img2img.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from modules import processing, shared  # type: ignore[import-not-found]
 from ebca.hosts.replacing import replaced
 
 _ATTRIBUTE = "ebca_without"
-"""The attribute of such a job."""
+"""The attribute that marks a job without EBCA."""
 
 
 class Without:
-    """A job `p`, as it is before it begins, to be done without EBCA later."""
+    """A copy of the job `p` from before it begins, to be run without EBCA later."""
 
     def __init__(self, p: Any) -> None:
-        """Fixes the seed of `p`, which the WebUI would do next."""
+        """Fix the seed of `p`, as the WebUI would do next, and copy the job."""
         processing.fix_seed(p)
         self.job = copy.copy(p)  # as the WebUI's X/Y/Z plot does it for each cell
         self.job.extra_generation_params = dict(p.extra_generation_params)
@@ -36,20 +36,20 @@ class Without:
         self._random = _RandomState()
 
     def make(self) -> Any:
-        """Do it; returns what the WebUI makes of it. The infotext that its page restores as the
-        last one (`params.txt`) stays that of `p`."""
+        """Run the copy and return its `Processed`. The infotext that the WebUI's page restores as
+        the last one (`params.txt`) stays that of `p`."""
         self._random.restore()
         with replaced(shared.cmd_opts, "no_prompt_history", True):
             return processing.process_images(self.job)
 
 
 def is_without(p: Any) -> bool:
-    """Whether `p` is such a job."""
+    """Whether `p` is a job made by `Without`."""
     return bool(vars(p).get(_ATTRIBUTE, False))
 
 
 class _RandomState:
-    """Where all random numbers are now."""
+    """The present state of all random number generators."""
 
     def __init__(self) -> None:
         self._python, self._numpy, self._torch = (

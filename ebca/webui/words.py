@@ -1,9 +1,9 @@
-"""Words of a prompt as token indices of its context, as the WebUI's text encoders place them.
+"""Find the words of a prompt as token indices of its context in the WebUI's text encoders.
 
-The WebUI encodes a prompt in chunks of 77 tokens, of which the first and the last mark its
-beginning and end; a textual inversion embedding takes as many places as it has vectors. With its
-setting "Use old emphasis implementation" it has one chunk, in which the weights of emphasis are
-words like others, and drops what does not fit in.
+The WebUI encodes a prompt in chunks of 77 tokens, whose first and last tokens mark beginning and
+end; a textual inversion embedding takes as many places as it has vectors. With the setting "Use old
+emphasis implementation" there is one chunk, in which the weights of emphasis are words like others,
+and tokens that do not fit in are dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ebca.prompts.words import find_tokens
 from ebca.settings import SettingsError
 
 CHUNK = 77
-"""Tokens that the WebUI encodes at once."""
+"""The number of tokens that the WebUI encodes at once."""
 
 _LEGAL = "words of the prompt, as they stand there"
 _LEGAL_OLD = (
@@ -30,7 +30,7 @@ class _Chunk(NamedTuple):
 
 
 class OldEmphasis:
-    """A text encoder as it is under the WebUI's setting "Use old emphasis implementation".
+    """A text encoder under the WebUI's setting "Use old emphasis implementation".
 
     process: the WebUI's `process_text_old`.
     """
@@ -39,7 +39,7 @@ class OldEmphasis:
         self._encoder, self._process = encoder, process
 
     def tokenize_line(self, text: str) -> tuple[list[_Chunk], int]:
-        """The only chunk, and how many tokens the text has in all."""
+        """Return the only chunk, and the number of tokens in the whole text."""
         _, (tokens,), _, _, (fixes,), count = self._process(self._encoder, [text])
         return [_Chunk(tokens, fixes)], count
 
@@ -47,13 +47,13 @@ class OldEmphasis:
         return self._encoder.empty_chunk()
 
     def tokenize(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
-        """Token ids of each text, alone."""
+        """Return the token ids of each text by itself."""
         ids: Sequence[Sequence[int]] = self._encoder.tokenize(texts)
         return ids
 
 
 def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
-    """Token indices of all occurrences of `words` in the context of `prompt`.
+    """Return the token indices of all occurrences of `words` in the context of `prompt`.
 
     encoder: the WebUI's text encoder, which has `tokenize_line`.
     """
@@ -64,15 +64,15 @@ def find_words(encoder: Any, prompt: str, words: str) -> list[int]:
 
 
 def check_words(encoder: Any, texts: Collection[str], words: Iterable[str]) -> None:
-    """Raise SettingsError for one of `words` that is in none of the texts, if there are any."""
+    """Raise SettingsError if one of `words` is in none of the texts, unless there are no texts."""
     for each in missing_weights(encoder, texts, words):
         dropped = any(_drops(encoder, text) for text in texts)
         raise SettingsError("token_weights", each, _LEGAL_OLD if dropped else _LEGAL)
 
 
 def missing_weights(encoder: Any, texts: Collection[str], words: Iterable[str]) -> list[str]:
-    """Those of `words` that are in none of the texts, as the encoder reads them; none if there are
-    no texts."""
+    """Return those of `words` that are in none of the texts as the encoder reads them; none if
+    there are no texts."""
     return [
         each
         for each in words
@@ -83,7 +83,7 @@ def missing_weights(encoder: Any, texts: Collection[str], words: Iterable[str]) 
 def token_weights(
     encoder: Any, prompt: str, word_weights: Sequence[tuple[str, float]]
 ) -> dict[int, float]:
-    """Token index -> factor, for those words that the prompt has."""
+    """Return token index -> factor for those of the words that the prompt has."""
     return {
         index: factor
         for words, factor in word_weights
@@ -92,8 +92,8 @@ def token_weights(
 
 
 def read_chunks(encoder: Any, text: str) -> list[list[object]]:
-    """What stands between beginning and end of each chunk: token ids, and for an embedding's
-    vectors its name and their number. Without what fills the chunk up."""
+    """Return the places between beginning and end of each chunk, without padding: token ids, and
+    (name, number of the vector) for each vector of an embedding."""
     padding, read = _padding(encoder), _chunks(encoder, text)
     for places in read:
         while places and places[-1] == padding:
@@ -102,7 +102,7 @@ def read_chunks(encoder: Any, text: str) -> list[list[object]]:
 
 
 def _places(encoder: Any, text: str) -> list[object]:
-    """What stands between beginning and end of all chunks."""
+    """Return the places between beginning and end of all chunks, joined."""
     return [place for places in _chunks(encoder, text) for place in places]
 
 
@@ -119,12 +119,12 @@ def _chunks(encoder: Any, text: str) -> list[list[object]]:
 
 
 def _drops(encoder: Any, text: str) -> bool:
-    """Whether the text is longer than the encoder can encode."""
+    """Whether the encoder drops the end of the text because it is too long."""
     return isinstance(encoder, OldEmphasis) and encoder.tokenize_line(text)[1] > CHUNK - 2
 
 
 def _padding(encoder: Any) -> int:
-    """The token that fills a chunk up."""
+    """Return the token that fills up a chunk."""
     chunk = encoder.empty_chunk()
     return int(chunk.tokens[-2])
 
