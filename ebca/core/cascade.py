@@ -242,8 +242,7 @@ class Cascade:
         return self._masks[pixels]
 
     def at_level(self, places: Tensor, like: Tensor) -> Tensor:
-        """Resize `places` [h, w] in latent pixels to the level of a query `like` [b, n, h*d];
-        returns [n].
+        """Resize `places` [h, w] in latent pixels to the level of a query `like` [b, n, h*d]: [n].
 
         If the layer's size is no level of the latent's, every pixel gets the mean of `places`.
         """

@@ -247,7 +247,7 @@ class Engine:
     def _attend(
         self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
     ) -> Tensor:
-        """Return the heads' output [b, n, h*d], computed as precisely as the host computes its own.
+        """Return the heads' output [b, n, h*d], as precise as the host's own.
 
         `bias` [b, 1, n, t] is added to the scores.
         """
@@ -264,7 +264,7 @@ class Engine:
     def _advance(self, call: LayerCall) -> None:
         """Take the step of every context that has one, for the next layer."""
         cascade, layer = self._active_cascade, call.layer
-        moves = cascade.moves and layer is not self.layers[-1]  # no layer is left to see it
+        moves = cascade.moves and layer is not self.layers[-1]  # no layer would see the update
         seeing = cascade.seeing
         trace = self.trace if self._watched else None
         if mapping := self._mapping(call):
