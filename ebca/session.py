@@ -71,8 +71,8 @@ def apply_patch(
         model: A diffusers pipeline (SD1, SD2, SDXL), or a bare UNet: diffusers'
             `UNet2DConditionModel`, ldm's or sgm's `UNetModel`.
         settings: The settings; the defaults if None.
-        prompt: What `ebca.compose` returned, with subjects and the prompts after AND. The model
-            itself is given `prompt.main`.
+        prompt: What `ebca.compose` returned: its subjects and its prompts after AND are used. Give
+            `prompt.main` to the model itself.
         edits: Prompts after AND, instead of `prompt`: a flat list for every image, or one list per
             prompt (for a bare UNet: per conditional row).
         conditional_rows: Indices of the conditional rows in the UNet's batch, in the order of the

@@ -1,5 +1,4 @@
-"""All settings and their written forms: values, presets, old names, infotexts, a job's arguments.
-"""
+"""All settings and their written forms: values, presets, old names, infotexts, arguments."""
 
 from ebca.options.declared import declared
 from ebca.options.values import Settings, all_declarations

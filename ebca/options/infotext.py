@@ -37,8 +37,7 @@ def write(
 def read(
     parameters: Mapping[str, str], known: Mapping[str, Declaration]
 ) -> tuple[str, dict[str, Any]] | None:
-    """Return the preset and every setting's value from the labels of an infotext; None without
-    EBCA.
+    """Return preset and settings from the labels of an infotext; None without EBCA.
 
     A value that is not legal now is ignored, as if it had not been written.
     """

@@ -22,8 +22,7 @@ _COMPOSE = ("cacao", "webui")
 
 
 def modern(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` under today's names. Raises SettingsError for a name along with its old name.
-    """
+    """Return `values` under today's names. Raises SettingsError for a name and its old one."""
     new = {name: value for name, value in values.items() if name not in RENAMED}
     for old, name in RENAMED.items():
         if old not in values:

@@ -86,6 +86,5 @@ def check_window(start_field: str, start: float, stop_field: str, stop: float) -
 
 
 def in_window(progress: float, start: float, stop: float) -> bool:
-    """Return whether `progress` (0 at the first step) is in [start, stop); a stop of 1 has no end.
-    """
+    """Return whether a step at `progress` is in [start, stop); a stop of 1 has no end."""
     return start <= progress < stop or (stop == 1.0 and progress >= 1.0)
