@@ -39,9 +39,9 @@ branch its context's length, its steps, and `Branch.away`."""
 
 
 class DriftingContext:
-    """A context [b, t, c] with the sum of its updates since the first layer.
+    """A context [b, t, c] with the sum of its updates since the first layer, in fp32 or better.
 
-    The sum is kept in fp32 or better: one update in bf16 is smaller than bf16's own rounding.
+    One update in bf16 is smaller than bf16's own rounding.
     """
 
     def __init__(self) -> None:
@@ -114,9 +114,8 @@ def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
 class Branches:
     """Branches of a group of rows with contexts of equal length that move alike.
 
-    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, and so on.
-    `places` holds the index of each branch in the mix of its image, `weights` its weight in each
-    row.
+    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `places` are
+    the branches' indices in the mix of their image, `weights` their weights in each row.
     """
 
     start: Tensor
@@ -244,7 +243,7 @@ class Cascade:
     def at_level(self, places: Tensor, like: Tensor) -> Tensor:
         """Resize `places` [h, w] in latent pixels to the level of a query `like` [b, n, h*d]: [n].
 
-        If the layer's size is no level of the latent's, every pixel gets the mean of `places`.
+        If the layer's size is no level of the latent's, every pixel gets the mean.
         """
         size, pixels = self.evaluation.size, like.shape[1]
         key = (id(places), pixels)
@@ -375,10 +374,9 @@ def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
 
 
 def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int] | None:
-    """Return (h, w) of the UNet level that has `pixels` pixels.
+    """Return (h, w) of the UNet level that has `pixels` pixels; None if there is none.
 
-    Every level is half the one before, rounded up. None if no level of a latent of `size` has that
-    many.
+    The first level is the latent's `size`; every other is half the one before, rounded up.
     """
     height, width = size
     while height * width > pixels and height * width > 1:
@@ -391,8 +389,8 @@ def _at_level(
 ) -> Tensor:
     """Resize a mask [h, w] to a UNet level; returns [n].
 
-    The mask is resized to the latent's size, nearest, as diffusers does (nothing to do for a latent
-    mask), then to the level's, bilinear, as the authors' code does.
+    The mask goes to the latent's size, nearest, as in diffusers (nothing to do for a latent mask),
+    then to the level's, bilinear, as in the authors' code.
     """
     precise = _precise(like)
     mask = F.interpolate(mask.to(like.device, precise)[None, None], size=latent)

@@ -55,12 +55,11 @@ def prior_energy(key: Tensor, prior_beta: float) -> Tensor:
 def conditional_gradient(
     query: Tensor, key: Tensor, beta: float, formulation: str, mask: Tensor | None = None
 ) -> Tensor:
-    """Return -dE(Q; K)/dK = softmax_n(beta K Q^T) Q, [b, h, t, d]: attention with the roles
-    swapped.
+    """Return -dE(Q; K)/dK = softmax_n(beta K Q^T) Q, [b, h, t, d]: attention with swapped roles.
 
     `mask` [b, n] is 1 where a pixel may pull on the context, 0 where not. `key` may have several
-    times as many rows as `query`: one set of rows for each of several contexts, in the order of the
-    query's rows.
+    times as many rows as `query`: one set for each of several contexts, in the order of the query's
+    rows.
     """
     if len(key) > len(query):
         slots = torch.split(key, len(query))

@@ -143,9 +143,9 @@ class Maps:
     # Called by the engine
 
     def begin(self, evaluation: Evaluation, mixes: Sequence[Mix]) -> bool:
-        """Begin an evaluation, given the mix of each of its images; return whether it counts.
+        """Begin an evaluation with the mix of each of its images; return whether it counts.
 
-        A piece of a picture does not count: nothing tells which piece it is.
+        A piece of a picture does not: nothing tells which piece it is.
         """
         self._under = None
         rows = [row.image for row in evaluation.rows if row.conditional]
@@ -255,14 +255,10 @@ class Maps:
         return sorted(self._counts)
 
     def seen(self, picture: int = 0) -> Seen:
-        """Return the maps of one picture.
+        """Return the maps of one picture as `Seen`.
 
         Args:
             picture: Its place in the batch.
-
-        Returns:
-            A `Seen`: `words`, `maps` [words, h, w] with shares from 0 to 1, `used` and
-            `evaluations`.
 
         Raises:
             KeyError: Nothing was seen of this picture.
@@ -361,10 +357,7 @@ def word_maps(
 
 
 def grid_of(latent: Size) -> Size:
-    """Return (h, w) of the maps for a picture, given the size of its latent.
-
-    That is 1/16 of the picture; 1/32 of a large and 1/8 of a small one.
-    """
+    """Return (h, w) of the maps, given the latent's size: 1/16 of the picture; or 1/32, or 1/8."""
     sizes = [latent, _half(latent), _half(_half(latent))]
     grid = sizes[2] if _pixels(sizes[1]) > _FINEST else sizes[1]
     return latent if _pixels(grid) < _COARSEST and _pixels(latent) <= _FINEST else grid

@@ -1,5 +1,6 @@
-"""BCU, the Bayesian Context Update (arXiv 2306.09869): after every layer, one gradient step of the
-context on log p(C | Q).
+"""BCU, the Bayesian Context Update: a gradient step on log p(C | Q) after every layer.
+
+The context of the next layer is (arXiv 2306.09869)
 
     C  <-  C + ( gamma_attn softmax_n(beta K Q^T) Q  -  gamma_norm diag(...) K ) W_K^T
 

@@ -78,8 +78,7 @@ class Edit:
 
     @property
     def empty(self) -> bool:
-        """Whether the edit takes no part: alpha is 0, or its text is empty, as in some schedules.
-        """
+        """Whether the edit takes no part: alpha is 0, or its schedule gives no text yet."""
         return not self.alpha or (self.prompt is not None and not self.prompt.strip())
 
 

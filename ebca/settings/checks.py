@@ -24,11 +24,7 @@ class SettingsError(ValueError):
         super().__init__(f"EBCA: {field} is {value!r}, but must be {self.legal}.")
 
     def with_labels(self, labels: Mapping[str, str]) -> str:
-        """Return the message with a page's labels instead of the fields' names.
-
-        Args:
-            labels: Field -> label.
-        """
+        """Return the message with `labels` (field -> label) in place of the fields' names."""
         shown = {name: f"“{label}”" for name, label in labels.items()}
         legal = self._legal.replace("{other}", shown.get(self._other, self._other))
         return f"EBCA: {shown.get(self.field, self.field)} is {self.value!r}, but must be {legal}."
