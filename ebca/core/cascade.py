@@ -71,7 +71,7 @@ class DriftingContext:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the methods do with one image in one evaluation."""
+    """The mix and the steps of all methods for one image in one evaluation."""
 
     mix: Mix
     main: Steps

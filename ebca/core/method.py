@@ -190,7 +190,7 @@ class SeenRow:
 
 
 class Step(Hashable, Protocol):
-    """How contexts move at a layer. Contexts with equal steps move together."""
+    """The move of a context at a layer. Contexts with equal steps move together."""
 
     def acts(self, layer: Layer) -> bool:
         """Return whether anything moves at `layer`."""
