@@ -1,4 +1,4 @@
-"""Opening and closing EBCA on a model: `apply_patch`, `remove_patch`."""
+"""Switch EBCA on and off for a model: `apply_patch`, `remove_patch`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from ebca.settings import SettingsError
 
 
 class Patch:
-    """EBCA on a model, until `remove()` or the end of a `with` block."""
+    """EBCA on a model, from `apply_patch` until `remove()` or the end of a `with` block.
+
+    Attributes:
+        settings: The `Settings` in use.
+        trace: The `Trace` that was given, or None.
+    """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine, self.settings = engine, settings
@@ -32,7 +37,7 @@ class Patch:
         return self._engine.trace
 
     def remove(self) -> None:
-        """Take EBCA off; the model is exactly as before. May be called again."""
+        """Remove EBCA; the model is exactly as before. May be called again."""
         self._engine.remove()
 
     def __enter__(self) -> Patch:
@@ -60,29 +65,34 @@ def apply_patch(
     contexts: Mapping[str, Tensor] | None = None,
     tokens: Mapping[str, Sequence[int]] | None = None,
 ) -> Patch:
-    """Switch EBCA on for `model`; a patch that is there already is replaced.
+    """Switch EBCA on for `model`, in place of an earlier patch.
 
-    model: a diffusers pipeline (SD1, SD2, SDXL), or a bare UNet: diffusers
-        `UNet2DConditionModel`, ldm or sgm `UNetModel`.
-    settings: the defaults if not given.
-    prompt: what `ebca.compose` made of the prompt whose `main` the model is given: its subjects
-        and what follows AND.
-    edits: prompts after AND, instead of the prompt's: a flat list for every image, or one list
-        per prompt (for a bare UNet: per conditional row).
-    conditional_rows: indices of the conditional rows in the UNet's batch, in the order of the
-        prompts; all rows if not given. A pipeline knows its own.
-    mask: [h, w], 1 where an inpainting repaints; only those pixels pull on the context. A
-        9-channel inpainting pipeline brings its own.
-    trace: collects energies while sampling.
-    reference: [tokens, channels], the encoding of the empty prompt, for prompts after AND that
-        are summed. A pipeline that can encode finds its own.
-    contexts: text -> its encoding [tokens, channels], of subjects and of prompts after AND, for
-        a bare UNet, which cannot encode.
-    tokens: word -> its token indices in the encoding of the main prompt, of the subjects' nouns,
-        for a bare UNet, which does not know words. Without them places are given blindly.
+    Args:
+        model: A diffusers pipeline (SD1, SD2, SDXL), or a bare UNet: diffusers'
+            `UNet2DConditionModel`, ldm's or sgm's `UNetModel`.
+        settings: The settings; the defaults if None.
+        prompt: What `ebca.compose` returned: its subjects and its prompts after AND are used. Give
+            `prompt.main` to the model itself.
+        edits: Prompts after AND, instead of `prompt`: a flat list for every image, or one list per
+            prompt (for a bare UNet: per conditional row).
+        conditional_rows: Indices of the conditional rows in the UNet's batch, in the order of the
+            prompts; all rows if None. A pipeline knows its own.
+        mask: [h, w], 1 where an inpainting repaints; only these pixels pull on the context. A
+            9-channel inpainting pipeline brings its own.
+        trace: A `Trace` to fill while sampling.
+        reference: [tokens, channels], the encoding of the empty prompt, needed for prompts after
+            AND that are summed. A pipeline that can encode computes its own.
+        contexts: Text -> encoding [tokens, channels], for the subjects and the prompts after AND;
+            for a bare UNet, which cannot encode.
+        tokens: Noun of a subject -> token indices in the encoding of the main prompt; for a bare
+            UNet, which knows no words. Without them subjects get places blindly.
 
-    Raises NoCrossAttentionError for a model without cross-attention, SettingsError for a value
-    that cannot be used; then nothing is changed.
+    Returns:
+        A `Patch`, also a context manager that removes EBCA at its end.
+
+    Raises:
+        NoCrossAttentionError: The model has no cross-attention.
+        SettingsError: A value cannot be used. After either error the model is unchanged.
     """
     settings = Settings() if settings is None else settings
     if not isinstance(settings, Settings):
@@ -124,7 +134,7 @@ def _prompts(
     composed: Composed | None,
     edits: Sequence[Edit] | Sequence[Sequence[Edit]],
 ) -> list[Prompt]:
-    """One prompt an image, or one that all images share."""
+    """Return one prompt for each image, or one that all images share."""
     if composed is not None and not isinstance(composed, Composed):
         raise SettingsError("prompt", composed, "what ebca.compose gives")
     if composed is None:
@@ -136,7 +146,7 @@ def _prompts(
 
 
 def per_image(edits: Sequence[Edit] | Sequence[Sequence[Edit]]) -> list[tuple[Edit, ...]]:
-    """One tuple of edits per image; a flat sequence is one tuple that all images share."""
+    """Return one tuple of edits for each image; a flat sequence is one tuple for all images."""
     images: Sequence[Any] = edits
     if not edits or any(isinstance(edit, Edit) for edit in edits):
         images = [edits]
@@ -168,7 +178,14 @@ def _checked_tokens(tokens: Mapping[str, Sequence[int]]) -> Callable[[str], Sequ
 
 
 def remove_patch(model: Any) -> None:
-    """Take EBCA off `model`, a pipeline or UNet; nothing happens if it is not on."""
+    """Switch EBCA off for `model`; does nothing if it is not on.
+
+    Args:
+        model: A pipeline or a UNet.
+
+    Raises:
+        NoCrossAttentionError: `model` is neither.
+    """
     for hook in list(_unet_of(model)._forward_pre_hooks.values()):
         engine = getattr(hook, "__self__", None)
         if isinstance(engine, Engine):

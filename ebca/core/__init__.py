@@ -1,1 +1,1 @@
-"""The engine: attention, energies, a UNet's layers, and what is done in them. It knows no host."""
+"""The engine: attention, energies, and what is done in a UNet's layers. It knows no host."""

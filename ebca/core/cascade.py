@@ -1,7 +1,7 @@
-"""The cascade: contexts on their way down the layers of one UNet evaluation.
+"""The cascade: contexts that change from layer to layer within one UNet evaluation.
 
-It is made when an evaluation begins and dropped when the evaluation ends, so that every evaluation
-starts again from the encoded prompts.
+A cascade is made when an evaluation begins and dropped when the evaluation ends, so every
+evaluation starts again from the encoded prompts.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from ebca.prompts.prompt import Edit
 from ebca.settings.checks import SettingsError
 
 _REACH = 16.0
-"""In fp16 a context stays within this multiple of its largest starting value. Step sizes that carry
-it further have long destroyed the picture, but must not overflow; wider types get a wider bound."""
+"""In fp16 a context may grow to this multiple of its largest starting value. Step sizes that exceed
+it have long destroyed the picture, but must not overflow; wider types get a wider bound."""
 
 _UNSEEN = 1e-6
-"""What is seen through a veil at least: its logarithm has to be finite, in fp16 too."""
+"""The lowest visibility through a veil: not 0, since its logarithm must be finite, in fp16 too."""
 
 Rows = slice | Tensor
 """Row indices of a batch: a slice where they are contiguous (no copy), else an index tensor."""
 
 Steps = tuple[Step, ...]
-"""What moves a context, of all methods; contexts with equal ones move together."""
+"""The steps of all methods for one context; contexts with equal steps move together."""
 
 
 Likeness = tuple[bool, tuple[tuple[int, Steps, bool], ...]]
-"""What makes the mixes of two images be computed together: whether there are veils; of each branch
-the length of its context, its steps, and whether it is moved away from."""
+"""Images with equal likenesses have their mixes computed together: whether there are veils; of each
+branch its context's length, its steps, and `Branch.away`."""
 
 
 class DriftingContext:
-    """A context [b, t, c] and the sum of the updates that it has taken since the first layer.
+    """A context [b, t, c] with the sum of its updates since the first layer, in fp32 or better.
 
-    The sum is kept in fp32 or better: one update of bf16 is smaller than bf16's own rounding.
+    One update in bf16 is smaller than bf16's own rounding.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class DriftingContext:
         self._bounds: tuple[Tensor, Tensor] | None = None
 
     def current(self, start: Tensor) -> Tensor:
-        """The context that the next layer sees, given the one that its host would hand it."""
+        """Return the context for the next layer; the host itself would pass `start`."""
         if self._update is None or self._bounds is None or self._update.shape != start.shape:
             return start
         moved = (start + self._update).clamp_(*self._bounds)
@@ -71,13 +71,13 @@ class DriftingContext:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the methods do with one image in one evaluation."""
+    """The mix and the steps of all methods for one image in one evaluation."""
 
     mix: Mix
     main: Steps
     negative: Steps
-    branches: tuple[Steps, ...]  # of the mix's branches, in order
-    acting: frozenset[Method] = frozenset()  # those that do something
+    branches: tuple[Steps, ...]  # one for each branch of the mix, in order
+    acting: frozenset[Method] = frozenset()  # the methods that do something
 
     @classmethod
     def of(cls, image: Image, methods: Sequence[Method], evaluation: Evaluation) -> Plan:
@@ -100,44 +100,44 @@ class Plan:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is done."""
+        """Whether the host's own output stays as it is."""
         return self.mix.is_plain and not (self.main or self.negative)
 
 
 def moment_of(method: Method, image: Image, evaluation: Evaluation) -> Moment:
-    """When it is, for a method and an image."""
+    """Return the time of the evaluation and what `method` remembers of `image`."""
     memory = evaluation.memories.of(method, image.number)
     return Moment(evaluation.clock, memory, evaluation.guidance, evaluation.whole, image.tokens)
 
 
 @dataclass
 class Branches:
-    """Branches of a group of rows whose contexts have the same length and move alike.
+    """Branches of a group of rows with contexts of equal length that move alike.
 
-    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `places` has
-    where each branch is in the mix of its image, `weights` what it weighs in each row.
+    `start` [s*r, t, c] holds the r rows of the first branch, then of the second, ...; `places` are
+    the branches' indices in the mix of their image, `weights` their weights in each row.
     """
 
     start: Tensor
     places: list[int]  # [s]
-    away: list[bool]  # [s], whether it is moved away from
+    away: list[bool]  # [s], `Branch.away`
     weights: list[list[float | Tensor]]  # [s][r]
     steps: Steps
     token_weights: Tensor | None  # [s*r, t, 1]
     context: DriftingContext = field(default_factory=DriftingContext)
-    current: Tensor = field(init=False)  # this and the next two: at the layer under way
+    current: Tensor = field(init=False)  # this and the next two belong to the current layer
     key: Tensor = field(init=False)
     value: Tensor = field(init=False)
 
 
 @dataclass
 class MixedRows:
-    """Conditional rows whose mixes are alike, so that they are computed together."""
+    """Conditional rows with mixes that are alike, so that they are computed together."""
 
     rows: Rows
     indices: list[int]
-    main: list[float | Tensor]  # what the main attention weighs in each row
-    veils: list[tuple[Veil, ...]]  # through which each row sees the main context
+    main: list[float | Tensor]  # the weight of the main attention in each row
+    veils: list[tuple[Veil, ...]]  # the veils of each row over the main context
     stacks: list[Branches]
 
     @property
@@ -148,7 +148,7 @@ class MixedRows:
 
 @dataclass
 class MovingRows:
-    """Rows whose own contexts move alike."""
+    """Rows with main or negative contexts that move alike."""
 
     rows: Rows
     indices: list[int]
@@ -158,7 +158,7 @@ class MovingRows:
 
 @dataclass
 class Cascade:
-    """State of one UNet evaluation: what is mixed, who moves, and how far it has come."""
+    """The state of one UNet evaluation: all images' plans, and how far contexts have moved."""
 
     evaluation: Evaluation
     methods: Sequence[Method]
@@ -207,8 +207,8 @@ class Cascade:
     def begin(self, context: Tensor, first: Layer) -> None:
         """Prepare for contexts like `context` [b, t, c]: its device, precision and length.
 
-        `first` is the layer that is called first. A host that calls it again within one
-        evaluation (the WebUI's ControlNet, for a reference picture) starts over.
+        `first` is the layer that is called first. A host that calls it again within one evaluation
+        (the WebUI's ControlNet, for a reference picture) starts over.
         """
         self.first = first
         self.main = DriftingContext()
@@ -221,12 +221,14 @@ class Cascade:
 
     @property
     def masked(self) -> bool:
-        """Whether only some pixels are to pull on the contexts of any image."""
+        """Whether any image has a mask: only the pixels in it pull on the contexts."""
         return any(image.mask is not None for image in self.evaluation.images)
 
     def mask(self, like: Tensor) -> Tensor | None:
-        """Masks [b, n] for a query `like` [b, n, h*d]: every row's; None if no image has one, or
-        if the layer's size is no level of the latent's."""
+        """Return all rows' masks [b, n] for a query `like` [b, n, h*d].
+
+        None if no image has a mask, or if the layer's size is no level of the latent's.
+        """
         images, pixels = self.evaluation.images, like.shape[1]
         if not self.masked or level_size(self.evaluation.size, pixels) is None:
             return None
@@ -239,8 +241,10 @@ class Cascade:
         return self._masks[pixels]
 
     def at_level(self, places: Tensor, like: Tensor) -> Tensor:
-        """`places` [h, w] in latent pixels at the level of a query `like` [b, n, h*d], [n]; their
-        mean everywhere if the layer's size is no level of the latent's."""
+        """Resize `places` [h, w] in latent pixels to the level of a query `like` [b, n, h*d]: [n].
+
+        If the layer's size is no level of the latent's, every pixel gets the mean.
+        """
         size, pixels = self.evaluation.size, like.shape[1]
         key = (id(places), pixels)
         if key not in self._levels:
@@ -253,8 +257,11 @@ class Cascade:
         return self._levels[key]
 
     def weight(self, weights: list[float | Tensor], like: Tensor) -> float | Tensor:
-        """The weights of several rows at the level of a query `like` [b, n, h*d], as one number or
-        as [rows, 1 or n, 1]. `weights` are of this cascade: they are known by their identity."""
+        """Return the weights of several rows for a query `like` [b, n, h*d].
+
+        They are one number or [rows, 1 or n, 1]. `weights` must be a list of this cascade: its
+        identity is the cache's key.
+        """
         first = weights[0]
         if not isinstance(first, Tensor) and all(
             not isinstance(each, Tensor) and each == first for each in weights
@@ -273,8 +280,11 @@ class Cascade:
         return self._weights[key]
 
     def bias(self, group: MixedRows, like: Tensor, tokens: int) -> Tensor:
-        """What veils add to the scores of a group's rows, [r, 1, n, t]: the logarithm of what is
-        seen. `like` [r, n, h*d] are the rows' queries, `tokens` t the main context's length."""
+        """Return what the veils add to the scores of a group's rows, [r, 1, n, t].
+
+        That is the logarithm of the visibility. `like` [r, n, h*d] are the rows' queries, `tokens`
+        the main context's length t.
+        """
         key = (id(group), like.shape[1])
         if key not in self._biases:
             self._biases[key] = torch.stack(
@@ -283,7 +293,7 @@ class Cascade:
         return self._biases[key]
 
     def _bias(self, veils: Sequence[Veil], like: Tensor, tokens: int) -> Tensor:
-        """Of one row, [n, t]."""
+        """Return the bias of one row, [n, t]."""
         of_veil = torch.zeros(len(veils), tokens)
         for place, veil in enumerate(veils):
             of_veil[place, [token for token in veil.tokens if token < tokens]] = 1.0
@@ -314,7 +324,7 @@ class Cascade:
         return bool(plan.mix.veils), tuple(branches)
 
     def _mixed(self, members: list[int], context: Tensor) -> MixedRows:
-        """Gather the branches of the member rows, which are alike, into stacks."""
+        """Gather the branches of the rows `members`, which are alike, into stacks."""
         images = [self.evaluation.rows[index].image for index in members]
         _, likeness = self._likeness(images[0])
         stacks: dict[object, list[int]] = {}
@@ -355,7 +365,7 @@ def _precise(like: Tensor) -> torch.dtype:
 
 
 def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
-    """`indices`, ascending, as a slice if they are contiguous, else as a tensor."""
+    """Return `indices`, ascending, as a slice if they are contiguous, else as a tensor."""
     if not indices:
         return slice(0, 0)
     if list(indices) == list(range(indices[0], indices[-1] + 1)):
@@ -364,8 +374,10 @@ def as_rows(indices: Sequence[int], device: torch.device) -> Rows:
 
 
 def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int] | None:
-    """(h, w) of the UNet level that has `pixels` pixels; every level is half the last, rounded up.
-    None if no level of a latent of `size` has that many."""
+    """Return (h, w) of the UNet level that has `pixels` pixels; None if there is none.
+
+    The first level is the latent's `size`; every other is half the one before, rounded up.
+    """
     height, width = size
     while height * width > pixels and height * width > 1:
         height, width = -(-height // 2), -(-width // 2)
@@ -375,10 +387,10 @@ def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int] | None:
 def _at_level(
     mask: Tensor, latent: tuple[int, int], level: tuple[int, int], like: Tensor
 ) -> Tensor:
-    """A mask [h, w] at a UNet level, [n].
+    """Resize a mask [h, w] to a UNet level; returns [n].
 
-    First to the latent's size, nearest, as diffusers does (nothing to do for a latent mask), then
-    to the level's, bilinear, as the authors' code does.
+    The mask goes to the latent's size, nearest, as in diffusers (nothing to do for a latent mask),
+    then to the level's, bilinear, as in the authors' code.
     """
     precise = _precise(like)
     mask = F.interpolate(mask.to(like.device, precise)[None, None], size=latent)
@@ -388,7 +400,7 @@ def _at_level(
 def _token_weights(
     wanted: Sequence[Mapping[int, float]], like: Tensor, tokens: int
 ) -> Tensor | None:
-    """Factors on gamma_attn, [rows, tokens, 1], of the rows' `wanted` ones; None if all are 1."""
+    """Return factors on gamma_attn, [rows, tokens, 1], one mapping a row; None if all are 1."""
     if not any(wanted):
         return None
     precise = torch.promote_types(like.dtype, torch.float32)

@@ -32,9 +32,9 @@ PRIOR_BETA = {"reference": 2.0, "paper": 1.0}
 def conditional_energy(
     query: Tensor, key: Tensor, beta: float, mask: Tensor | None = None
 ) -> Tensor:
-    """E(Q; K) for each row, [b], in fp32 or better. `mask` [b, n] weighs pixels (`paper`).
+    """Return E(Q; K) for each row, [b], in fp32 or better. `mask` [b, n] weighs pixels (`paper`).
 
-    Runs over the tokens in turn, so it stores [b, h, n] and never [b, h, t, n].
+    The function takes the tokens in turn, so it stores [b, h, n] and never [b, h, t, n].
     """
     query, key = _precise(query), _precise(key)
     bias = mask_bias(mask, query.dtype)
@@ -48,18 +48,18 @@ def conditional_energy(
 
 
 def prior_energy(key: Tensor, prior_beta: float) -> Tensor:
-    """E(K) for each row, [b], in fp32 or better."""
+    """Return E(K) for each row, [b], in fp32 or better."""
     return (prior_beta * _square_norm(key) / 2).logsumexp(-1) / prior_beta
 
 
 def conditional_gradient(
     query: Tensor, key: Tensor, beta: float, formulation: str, mask: Tensor | None = None
 ) -> Tensor:
-    """-dE(Q; K)/dK = softmax_n(beta K Q^T) Q, [b, h, t, d]; attention with the roles swapped.
+    """Return -dE(Q; K)/dK = softmax_n(beta K Q^T) Q, [b, h, t, d]: attention with swapped roles.
 
     `mask` [b, n] is 1 where a pixel may pull on the context, 0 where not. `key` may have several
-    times as many rows as `query`: for all rows of the query in turn, once more for each of
-    several contexts.
+    times as many rows as `query`: one set for each of several contexts, in the order of the query's
+    rows.
     """
     if len(key) > len(query):
         slots = torch.split(key, len(query))
@@ -77,12 +77,12 @@ def conditional_gradient(
 
 
 def prior_gradient(key: Tensor, prior_beta: float) -> Tensor:
-    """-dE(K)/dK = -diag(softmax_t(beta_p |k_t|^2 / 2)) K, [b, h, t, d], in fp32 or better."""
+    """Return -dE(K)/dK = -diag(softmax_t(beta_p |k_t|^2 / 2)) K, [b, h, t, d], in fp32 or more."""
     return -prior_weight(merge_heads(key), prior_beta)[:, None, :, None] * _precise(key)
 
 
 def prior_weight(key: Tensor, prior_beta: float) -> Tensor:
-    """softmax_t(beta_p |k_t|^2 / 2) of a packed key [b, t, h*d], [b, t], in fp32 or better."""
+    """Return softmax_t(beta_p |k_t|^2 / 2), [b, t], in fp32 or better; `key` is [b, t, h*d]."""
     precise = torch.promote_types(key.dtype, torch.float32)  # fp16 ends at 65504
     square_norm = torch.linalg.vector_norm(key, dim=-1, dtype=precise).square()
     if prior_beta != 2.0:
@@ -91,7 +91,7 @@ def prior_weight(key: Tensor, prior_beta: float) -> Tensor:
 
 
 def mask_bias(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """log(mask) as a bias [b, 1, 1, n] on scores; its finite floor spares an empty mask a NaN."""
+    """Return log(mask), [b, 1, 1, n], to add to scores; a floor spares an empty mask a NaN."""
     if mask is None:
         return None
     floor = torch.finfo(dtype).min / 4
@@ -99,7 +99,7 @@ def mask_bias(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 
 def _square_norm(key: Tensor) -> Tensor:
-    """|k_t|^2 over all heads, [b, t]; in fp32 or better, since fp16 ends at 65504."""
+    """Return |k_t|^2 over all heads, [b, t], in fp32 or better, since fp16 ends at 65504."""
     return _precise(key).square().sum((1, 3))
 
 

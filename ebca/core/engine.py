@@ -1,8 +1,8 @@
-"""The engine: follows a UNet evaluation layer by layer and does in it what the methods say.
+"""The engine: follows a UNet evaluation layer by layer and changes it as the methods say.
 
-The host's own forward, whatever optimisation or adapter it uses, stays in charge; the engine only
-listens and nudges through the module hooks of `ebca.core.hooks`. No host is known here, and of a
-method only its mixes and steps (`ebca.core.method`). Shape letters as there.
+The host's own forward, with all its optimisations and adapters, stays in charge; the engine only
+observes and adjusts it through the module hooks of `ebca.core.hooks`. The engine knows no host, and
+only the mixes and steps of a method (`ebca.core.method`). Shape letters as in `ebca.core.method`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Call(NamedTuple):
 
 
 class Engine:
-    """The methods at work on one UNet, from `install` to `remove`."""
+    """The hooks of all active methods on one UNet, from `install` to `remove`."""
 
     def __init__(
         self,
@@ -73,10 +73,13 @@ class Engine:
         say: Callable[[str], None] = warnings.warn,
         acted: set[Method] | None = None,
     ) -> None:
-        """`methods` are those that have something to do. `describe` is asked at every UNet call;
-        None leaves the call alone. `projections` are the host's. `say` takes what cannot be done,
-        which is no reason to stop. `acted` takes the methods that have done something. Raises
-        NoCrossAttentionError."""
+        """Find the layers of `unet`. Raises NoCrossAttentionError.
+
+        `methods` are those with something to do. `describe` is called at every UNet call; if it
+        returns None, the call is left alone. `projections` are the host's. `say` gets messages
+        about what cannot be done but does not stop the run. `acted` collects the methods that have
+        done something.
+        """
         self.unet, self.methods, self.trace = unet, tuple(methods), trace
         self.layers = find_layers(unet)
         self._describe, self.say = describe, say
@@ -90,7 +93,7 @@ class Engine:
     # Installing and removing
 
     def install(self) -> None:
-        """Add the hooks, all or none of them. Where there is nothing to do, none is needed."""
+        """Add the hooks, all or none of them; add none if there is neither a method nor a trace."""
         if not self.methods and self.trace is None:
             return
         with ExitStack() as hooks:
@@ -104,7 +107,7 @@ class Engine:
             self._hooks = hooks.pop_all()
 
     def remove(self) -> None:
-        """Take every hook away; the UNet is as it was before. May be called again."""
+        """Remove every hook; the UNet is as it was before. May be called again."""
         self._hooks.close()
         self._cascade = self._call = None
 
@@ -137,10 +140,10 @@ class Engine:
                 self.trace.end()
         self._cascade = self._call = None
 
-    # One layer, as told by its hooks
+    # One layer, called by its hooks
 
     def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> LayerCall | None:
-        """A layer is called. None if it is called with anything but this evaluation's rows."""
+        """Begin a call of `layer`; return None if its rows are not those of this evaluation."""
         self._call = None
         cascade = self._cascade
         if cascade is None or context.shape[0] != len(cascade.evaluation.rows):
@@ -155,17 +158,17 @@ class Engine:
         return self._call
 
     def current_call(self, layer: Layer) -> LayerCall | None:
-        """The call under way, if it is one of `layer`."""
+        """Return the current call if it is a call of `layer`."""
         call = self._call
         return call if call is not None and call.layer is layer else None
 
     def mix_heads(self, call: LayerCall, heads_out: Tensor) -> Tensor:
-        """The heads' output [b, n, h*d] with the conditional rows mixed."""
+        """Mix the conditional rows of the heads' output [b, n, h*d]."""
         call.mixed = True
         return self._mix(call, heads_out, None)
 
     def depart(self, call: LayerCall, output: Tensor) -> Tensor:
-        """A layer is done: mix now if its heads were not seen, then take the steps."""
+        """End the call of a layer: mix now if its heads were not seen, then take the steps."""
         if not call.mixed:
             call.mixed = True
             output = self._mix(call, output, lambda heads: _project_out(call, heads))
@@ -178,12 +181,15 @@ class Engine:
     def _mix(
         self, call: LayerCall, output: Tensor, finish: Callable[[Tensor], Tensor] | None
     ) -> Tensor:
-        """`output` with the conditional rows mixed; `finish` makes such an output of the heads'
-        one, None if it is the heads'."""
+        """Return `output` with the conditional rows mixed.
+
+        `finish` turns the heads' output into the layer's output; None where the heads' output
+        itself is wanted.
+        """
         groups = self._active_cascade.mixed
         extra: Tensor | None = None
         finished = finish or (lambda heads: heads)
-        if groups and call.extras:  # only what comes from the text is mixed
+        if groups and call.extras:  # only the part that comes from the text is mixed
             text = finished(self._attend(call.layer, call.query, call.key, call.value))
             output, extra = text, output - text
         self._project_branches(call)
@@ -205,8 +211,7 @@ class Engine:
         return output if extra is None else output + extra
 
     def _branches(self, call: LayerCall, group: MixedRows) -> list[Computed]:
-        """The branches of a group of rows, with the heads' output. Those whose contexts have the
-        same length are attended to at once."""
+        """Return a group's branches with their outputs; equal lengths share one attention."""
         query, computed = call.query[group.rows], []
         for stack in group.stacks:
             count = len(stack.places)
@@ -218,13 +223,13 @@ class Engine:
         return computed
 
     def _main_heads(self, call: LayerCall, group: MixedRows) -> Tensor:
-        """The main heads' output [rows, n, h*d] of a group, through its veils."""
+        """Compute the main heads' output [rows, n, h*d] of a group through its veils."""
         rows, query = group.rows, call.query[group.rows]
         bias = self._active_cascade.bias(group, query, call.key.shape[1]) if group.veiled else None
         return self._attend(call.layer, query, call.key[rows], call.value[rows], bias)
 
     def _project_branches(self, call: LayerCall) -> None:
-        """Keys and values of all branches' contexts at this layer, in one projection each."""
+        """Compute keys and values of all branches' contexts, in one projection each."""
         stacks = [stack for group in self._active_cascade.mixed for stack in group.stacks]
         if not stacks:
             return
@@ -242,7 +247,7 @@ class Engine:
     def _attend(
         self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
     ) -> Tensor:
-        """The heads' output [b, n, h*d], computed as precisely as the host does for its own.
+        """Return the heads' output [b, n, h*d], as precise as the host's own.
 
         `bias` [b, 1, n, t] is added to the scores.
         """
@@ -257,9 +262,9 @@ class Engine:
 
     @torch.no_grad()
     def _advance(self, call: LayerCall) -> None:
-        """Take the step of every context that has one, for the next layer to see."""
+        """Take the step of every context that has one, for the next layer."""
         cascade, layer = self._active_cascade, call.layer
-        moves = cascade.moves and layer is not self.layers[-1]  # none would see its update
+        moves = cascade.moves and layer is not self.layers[-1]  # no layer would see the update
         seeing = cascade.seeing
         trace = self.trace if self._watched else None
         if mapping := self._mapping(call):
@@ -289,13 +294,13 @@ class Engine:
                 trace.record(at, cascade.evaluation.clock.progress, None)
 
     def _mapping(self, call: LayerCall) -> tuple[Maps, tuple[int, int]] | None:
-        """The maps and the layer's size, if it counts for them."""
+        """Return the maps and the layer's size (h, w); None if no map is made of this layer."""
         maps = self.trace.maps if self.trace is not None and self._watched else None
         size = level_size(self._active_cascade.evaluation.size, call.hidden.shape[1])
         return (maps, size) if maps and size and maps.wants(call.layer, size) else None
 
     def _map(self, maps: Maps, size: tuple[int, int], call: LayerCall) -> None:
-        """Let the maps see the conditional rows of a layer."""
+        """Pass the conditional rows of a layer to the maps."""
         cascade = self._active_cascade
         rows = _conditional(cascade.evaluation, call.hidden.device)
         query, key = call.query[rows], call.key[rows]
@@ -303,7 +308,7 @@ class Engine:
             maps.see(call.layer, size, query, key, self._veils(call, query, key))
 
     def _veils(self, call: LayerCall, query: Tensor, key: Tensor) -> Tensor | None:
-        """What veils add to the scores of all conditional rows, [r, 1, n, t]; None without."""
+        """Return what veils add to all conditional rows' scores, [r, 1, n, t], or None."""
         veiled = [group for group in self._active_cascade.mixed if group.veiled]
         if not veiled:
             return None
@@ -314,7 +319,7 @@ class Engine:
         return bias
 
     def _places(self, group: MixedRows) -> list[int]:
-        """Which of the conditional rows those of a group are."""
+        """Return the indices of a group's rows among the conditional rows."""
         rows = self._active_cascade.evaluation.rows
         conditional = [index for index, row in enumerate(rows) if row.conditional]
         return [conditional.index(index) for index in group.indices]
@@ -328,23 +333,23 @@ class Engine:
         plain: Tensor,
         branches: Sequence[Computed],
     ) -> None:
-        """Let the maps see what the branches of some rows change."""
+        """Pass to the maps what the branches of a group change."""
         with torch.autocast(plain.device.type, enabled=False):
             maps.see_changes(
                 self._places(group), size, plain, {each.place: each[1:3] for each in branches}
             )
 
     def _show(self, method: Method, look: _Look) -> None:
-        """Let a method see the conditional rows of a layer."""
+        """Pass the conditional rows of a layer to a method."""
         evaluation, call = self._active_cascade.evaluation, look.call
         seen = self._seen_rows(method, evaluation)
-        if not seen:  # the WebUI may evaluate the others by themselves
+        if not seen:  # the WebUI may evaluate other rows alone
             return
         rows = _conditional(evaluation, call.hidden.device)
         method.see(look.at(call.context[rows], call.key[rows], rows, None), seen)
 
     def _seen_rows(self, method: Method, evaluation: Evaluation) -> list[SeenRow]:
-        """The conditional rows of an evaluation as a method sees them."""
+        """Return the conditional rows of an evaluation in the form that a method gets."""
         images = [evaluation.images[row.image] for row in evaluation.rows if row.conditional]
         return [
             SeenRow(image.prompt, moment_of(method, image, evaluation), image.mask)
@@ -358,7 +363,7 @@ class Engine:
 
 
 class _Look:
-    """One layer, for contexts and rows that the engine asks about."""
+    """Makes the `At` of one layer for any of its contexts and rows."""
 
     def __init__(self, engine: Engine, call: LayerCall, cascade: Cascade) -> None:
         self.call, self._cascade, self._layers = call, cascade, len(engine.layers)
@@ -390,8 +395,11 @@ class _Look:
 
 
 class Computed(NamedTuple):
-    """A branch at a layer: its place in the mix, its weight, a number or [rows, 1 or n, 1], its
-    output [rows, n, h*d], and whether that is moved away from."""
+    """The output of a branch at a layer.
+
+    `place` is its index in the mix, `weight` a number or [rows, 1 or n, 1], `output` [rows, n,
+    h*d], `away` as in `Branch`.
+    """
 
     place: int
     weight: Weight
@@ -399,14 +407,14 @@ class Computed(NamedTuple):
     away: bool = False
 
     def through(self, finish: Callable[[Tensor], Tensor]) -> Computed:
-        """The same with its output finished."""
+        """Return a copy whose output went through `finish`."""
         return self._replace(output=finish(self.output))
 
 
 def _take(
     steps: Steps, at: At, context: DriftingContext, start: Tensor, rows: Rows
 ) -> Tensor | None:
-    """Move a context along all its steps; returns by how much, None if none acts at the layer."""
+    """Move a context along all its steps; return the sum, None if no step acts at the layer."""
     updates = [step.update(at) for step in steps if step.acts(at.layer)]
     if not updates:
         return None
@@ -426,7 +434,7 @@ def _project_out(call: LayerCall, heads: Tensor) -> Tensor:
 
 
 def _with_rows(whole: Tensor, rows: Rows, part: Tensor) -> Tensor:
-    """`whole` with `rows` replaced by `part`; a new tensor."""
+    """Return a new tensor: `whole` with `rows` replaced by `part`."""
     if part.shape[0] == whole.shape[0]:
         return part
     replaced = whole.clone()

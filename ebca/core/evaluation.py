@@ -1,4 +1,4 @@
-"""What a host tells the engine about one UNet evaluation: rows, images, time."""
+"""The host's description of one UNet evaluation: rows, images, time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ebca.prompts.prompt import Prompt
 
 
 class Row(NamedTuple):
-    """One row of the UNet's batch: the image it belongs to, conditional (prompt) or not."""
+    """One row of the UNet's batch: the image it belongs to, and whether it has the prompt."""
 
     image: int
     conditional: bool
@@ -21,13 +21,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Image:
-    """What one image is asked to be, with all that methods need encoded.
+    """The prompt of one image, with the encodings of all texts that methods need.
 
-    `contexts` (text -> encoding [t, c]) has every text that a method named. `token_weights`
-    (token index of the main context -> factor on gamma_attn). `mask` [h, w] in latent pixels: 1
-    where the image is repainted. `number` tells images apart whose prompts are the same;
-    `tokens(words)` gives the indices of words in the main context. `part_of` is the place in the
-    batch of the picture of which several images are parts, where a host joins prompts by itself.
+    `contexts` (text -> encoding [t, c]) has every text that a method named. `token_weights` maps a
+    token index of the main context to a factor on gamma_attn. `mask` [h, w] in latent pixels is 1
+    where the image is repainted. `number` tells images with equal prompts apart; `tokens(words)`
+    gives the indices of words in the main context. `part_of` is set where a host joins prompts by
+    itself, so that several images are parts of one picture: the picture's place in the batch.
     """
 
     prompt: Prompt = field(default_factory=Prompt)
@@ -40,22 +40,22 @@ class Image:
 
     @property
     def picture(self) -> int:
-        """The place of its picture in the batch."""
+        """The place of the image's picture in the batch."""
         return self.number if self.part_of is None else self.part_of
 
     def context(self, source: Source) -> Tensor:
-        """The encoding [t, c] of what a branch attends to."""
+        """Return the encoding [t, c] of the source of a branch."""
         return self.contexts[source] if isinstance(source, str) else source
 
 
 class Memories:
-    """What methods remember of the images of one sampling. A host makes one for each."""
+    """The memories of all methods and images in one sampling. A host makes one for each."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Method, int], Any] = {}
 
     def of(self, method: Method, image: int) -> Any:
-        """What `method` remembers of an image, which begins as its `remember` says."""
+        """Return the memory of `method` for an image; at first the result of its `remember`."""
         if (method, image) not in self._kept:
             self._kept[method, image] = method.remember()
         return self._kept[method, image]
@@ -65,9 +65,9 @@ class Memories:
 class Evaluation:
     """One UNet evaluation as its host describes it.
 
-    `rows` names every row of the batch in order, `images` what the rows' image indices refer to;
-    `size` is the latent's (h, w), `guidance` the guidance scale (CFG) if it is known,
-    `whole` is false where it is a piece of the picture.
+    `rows` are the rows of the batch in order, `images` what they refer to; `size` is the latent's
+    (h, w), `guidance` the guidance scale (CFG) if it is known; `whole` is false where only a piece
+    of the picture is evaluated.
     """
 
     rows: Sequence[Row]

@@ -1,14 +1,14 @@
 """One call of one cross-attention layer, and the hooks that follow it.
 
-    pre-hook on the layer        hand it the cascade's current context instead of the static one
-    hooks on to_q, to_k, to_v    note query and key as they pass, so that none is computed twice,
-                                 and whether other people's hooks change what passes
+    pre-hook on the layer        pass the cascade's current context instead of the static one
+    hooks on to_q, to_k, to_v    record query and key as they pass, so that none is computed twice,
+                                 and whether other people's hooks change them
     pre-hook on to_out[0]        replace the heads' output by the mix of all prompts' outputs
-    hook on the layer            contexts take their steps, for the next layer to see
+    hook on the layer            take the steps of the contexts, for the next layer
 
 Other people's code may call the linears in another way, replace them (LoRA) or hook them too. A
-note is only believed if nothing of that kind was seen; otherwise the call calls the linears
-itself: slower, same result. Shape letters as in `ebca.core.energy`.
+record is used only if nothing of that kind was seen; otherwise the call applies the linears itself:
+slower, same result. Shape letters as in `ebca.core.energy`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _CONTEXT_NAMES = ("encoder_hidden_states", "context")
 
 @dataclass
 class LayerCall:
-    """What is known of the call of `layer` under way; dropped when the call ends."""
+    """The current call of `layer` and the tensors known so far; dropped when the call ends."""
 
     layer: Layer
     hidden: Tensor  # [b, n, *]
-    start: Tensor  # the context that the host handed in, [b, t, c]
-    context: Tensor  # the one that the layer sees, [b, t, c]
+    start: Tensor  # the context from the host, [b, t, c]
+    context: Tensor  # the context that the layer gets, [b, t, c]
     projections: Projections
-    extras: bool = False  # more than text may be in the heads' output (IP-Adapter, NegPiP)
+    extras: bool = False  # the heads' output may hold more than text (IP-Adapter, NegPiP)
     mixed: bool = False
     _noted: dict[str, list[Tensor]] = field(default_factory=dict)
     _seen: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
@@ -45,19 +45,19 @@ class LayerCall:
 
     @property
     def query(self) -> Tensor:
-        """[b, n, h*d]"""
+        """The query of all rows, [b, n, h*d]."""
         return self._believed("to_q", lambda: self.hidden, self.hidden.shape[:2])
 
     @property
     def key(self) -> Tensor:
-        """[b, t, h*d], of the main contexts"""
+        """The key of the main contexts, [b, t, h*d]."""
         return self._believed(
             "to_k", lambda: self.projections.inputs(self.context)[0], self.context.shape[:2]
         )
 
     @property
     def value(self) -> Tensor:
-        """[b, t, h*d], of the main contexts as text, whatever others put in their place"""
+        """The main contexts' value as text, [b, t, h*d], even where others have replaced it."""
 
         def given() -> Tensor:
             return self.projections.inputs(self.context)[1]
@@ -67,10 +67,10 @@ class LayerCall:
         return self._believed("to_v", given, self.context.shape[:2])
 
     def project(self, name: str, tensor: Tensor) -> Tensor:
-        """The layer's linear of that name applied by the engine rather than by the host.
+        """Apply the layer's linear `name` on the engine's behalf rather than the host's.
 
-        Hooks of others that only record what passes (S-CFG of sd-webui-incantations) are not told
-        of it: they would take it for the host's.
+        Other people's hooks that only record tensors (S-CFG of sd-webui-incantations) are not
+        called: they would take this call for the host's.
         """
         linear = self.layer.linear(name)
         if linear is self._only_recorded.get(name) and not linear._forward_pre_hooks:
@@ -82,11 +82,11 @@ class LayerCall:
             self._projecting = False
 
     def see(self, name: str, output: Tensor) -> None:
-        """Take down what a linear put out before anybody else's hooks saw it."""
+        """Record the output of a linear before anybody else's hooks."""
         self._seen[name] = (output, _version(output))
 
     def note(self, name: str, linear: nn.Module, hook: object, output: Tensor) -> None:
-        """Take down what `linear` put out when the host called it, after all hooks."""
+        """Record the output of `linear` in the host's call, after all hooks."""
         ours_is_last = next(reversed(linear._forward_hooks.values())) == hook
         in_place = self.layer.linear(name) is linear
         if not (ours_is_last and in_place) or self._projecting:
@@ -104,12 +104,12 @@ class LayerCall:
 
 
 def _version(tensor: Tensor) -> int:
-    """Grows with every change in place; tensors of inference mode do not count them."""
+    """Count the changes in place; always 0 for inference-mode tensors, which have no count."""
     return 0 if tensor.is_inference() else tensor._version
 
 
 class Listener(Protocol):
-    """Who is told about calls: the engine."""
+    """The receiver of the hooks' calls: the engine."""
 
     def arrive(self, layer: Layer, hidden: Tensor, context: Tensor) -> LayerCall | None: ...
     def current_call(self, layer: Layer) -> LayerCall | None: ...
@@ -125,7 +125,7 @@ class LayerHooks:
         self._notes = {name: self._noting(name) for name in LINEARS}
 
     def registrations(self) -> Iterator[tuple[Callable[..., Any], Callable[..., Any], bool]]:
-        """(where to register, hook, whether it takes keyword arguments)"""
+        """Yield (register function, hook, whether the hook takes keyword arguments)."""
         layer, module = self._layer, self._layer.module
         yield module.register_forward_pre_hook, self._arrive, True
         for name, (see, note) in self._notes.items():
@@ -145,11 +145,11 @@ class LayerHooks:
         if isinstance(context, tuple) and context:  # diffusers' IP-Adapters: (text, images)
             context, extras = context[0], context[1:]
         if not (isinstance(context, Tensor) and isinstance(hidden, Tensor)):
-            return None  # self-attention, or a host that speaks of something else
+            return None  # self-attention, or arguments of an unknown kind
         call = self._listener.arrive(self._layer, hidden, context)
         if call is None:
             return None
-        value = kwargs.get("value")  # Forge's, if an extension is to change what the layer attends
+        value = kwargs.get("value")  # on Forge, an extension may change it
         others_value = value is not None and value is not context
         call.extras = bool(extras) or self._layer.replaced or others_value
         handed = (call.context, *extras) if extras else call.context
@@ -159,7 +159,7 @@ class LayerHooks:
         return (args[0], handed, *args[2:]), kwargs
 
     def _noting(self, name: str) -> tuple[Callable[..., None], Callable[..., None]]:
-        """The first hook and the last one of a linear."""
+        """Return the first and the last hook of a linear."""
 
         def see(_linear: nn.Module, _args: Any, output: Tensor) -> None:
             if call := self._listener.current_call(self._layer):
@@ -177,9 +177,9 @@ class LayerHooks:
         if call is None or call.mixed or not expected:
             return None
         if self._layer.replaced:
-            return None  # it may put out several pictures' worth (Regional Prompter's regions)
+            return None  # its output may be several pictures (Regional Prompter's regions)
         if self._layer.output[0] is not linear:
-            return None  # inside a wrapper (LoRA), whose other parts would not see the average
+            return None  # within a wrapper (LoRA), whose other parts would miss the mix
         mixed = self._listener.mix_heads(call, args[0])
         return None if mixed is args[0] else (mixed, *args[1:])
 

@@ -1,6 +1,7 @@
-"""Finding a UNet's cross-attention layers, and what the engine must know of each.
+"""Find a UNet's cross-attention layers, and describe each for the engine.
 
-Layers are told by what they have, not by their class, so ldm, sgm and diffusers need no import.
+Layers are recognised by their attributes, not by their class, so ldm, sgm and diffusers need no
+import.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from ebca.settings.checks import SettingsError
 
 _LINEARS = ("to_q", "to_k", "to_v", "to_out")
-_PLACES = {  # first part of a layer's name -> its place: diffusers' words, then ldm's and sgm's
+_PLACES = {  # part of a layer's name -> its place: first diffusers', then ldm's and sgm's
     "down_blocks": "down",
     "mid_block": "mid",
     "up_blocks": "up",
@@ -29,7 +30,7 @@ _ORDER = tuple(dict.fromkeys(_PLACES.values()))
 
 
 class NoCrossAttentionError(TypeError):
-    """The model has no cross-attention layer that the engine could work on."""
+    """Raised if a model has no cross-attention layer that the engine can work on."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +47,35 @@ class Layer:
         return int(getattr(self.module, "heads"))  # noqa: B009
 
     def linear(self, name: str) -> nn.Module:
-        """The layer's to_q, to_k or to_v as it is now: a LoRA may have replaced it."""
+        """Return the current to_q, to_k or to_v: a LoRA may have replaced it."""
         linear: nn.Module = getattr(self.module, name)
         return linear
 
     @property
     def output(self) -> list[nn.Module]:
-        """The parts of to_out: the projection, and what comes after it."""
+        """The parts of to_out: the projection and the modules after it."""
         return list(getattr(self.module, "to_out"))  # noqa: B009
 
     @property
     def replaced(self) -> bool:
-        """Whether somebody has given this very module another forward than its class has.
+        """Whether this module has a forward of its own instead of its class's.
 
-        Who takes his own off again may leave the class's behind (ControlNet's IP-Adapter).
+        A program that removes its own forward may leave the class's bound to the module
+        (ControlNet's IP-Adapter).
         """
         own = vars(self.module).get("forward")
         return own is not None and getattr(own, "__func__", None) is not type(self.module).forward
 
     def beta(self, width: int) -> float:
-        """The scale on scores; `width` is h*d."""
+        """Return the scale on scores; `width` is h*d."""
         scale = getattr(self.module, "scale", None)
         return float(scale) if scale is not None else (width // self.heads) ** -0.5
 
 
 def find_layers(unet: nn.Module) -> list[Layer]:
-    """The cross-attention layers of `unet` in the order in which an evaluation visits them.
+    """Return the cross-attention layers of `unet` in the order in which an evaluation visits them.
 
-    Raises NoCrossAttentionError, saying what was looked for, if there are none.
+    Raises NoCrossAttentionError, which says what was looked for, if there are none.
     """
     found = sorted(_cross_attention(unet), key=lambda layer: _ORDER.index(layer[0]))  # stable
     if not found:
@@ -93,7 +95,7 @@ def _cross_attention(unet: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
 
 
 class LayerRule(NamedTuple):
-    """One comma-separated part of a `layers` setting: a place, or indices first..last."""
+    """One comma-separated part of a `layers` setting: a place, or the indices first..last."""
 
     place: str | None
     first: int
@@ -105,7 +107,7 @@ class LayerRule(NamedTuple):
 
 @lru_cache(maxsize=64)
 def parse_layers(text: str) -> tuple[LayerRule, ...] | None:
-    """Read a `layers` setting, e.g. `all`, `mid, up`, `0-3, 8`; None stands for all layers."""
+    """Parse a `layers` setting, e.g. `all`, `mid, up`, `0-3, 8`; None stands for all layers."""
     parts = [part.strip().lower() for part in text.split(",")]
     if parts == ["all"]:
         return None
@@ -126,7 +128,7 @@ _LAYER_RANGE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 
 def check_layers(text: Any) -> str:
-    """`text`, or raise SettingsError for a `layers` setting that cannot be read."""
+    """Return `text`, or raise SettingsError for a `layers` setting that cannot be read."""
     if not isinstance(text, str):
         raise SettingsError("layers", text, _LAYERS_LEGAL)
     parse_layers(text)
@@ -134,13 +136,13 @@ def check_layers(text: Any) -> str:
 
 
 def names_layer(text: str, layer: Layer) -> bool:
-    """Whether a `layers` setting names `layer`."""
+    """Return whether a `layers` setting includes `layer`."""
     rules = parse_layers(text)
     return rules is None or any(rule.matches(layer.place, layer.index) for rule in rules)
 
 
 def check_layers_of(layers: list[Layer], text: str) -> None:
-    """Raise SettingsError if a part of a `layers` setting names none of `layers`."""
+    """Raise SettingsError if a part of a `layers` setting matches none of `layers`."""
     for rule in parse_layers(text) or ():
         matching = any(rule.matches(layer.place, layer.index) for layer in layers)
         if not matching or rule.last >= len(layers):
@@ -149,28 +151,28 @@ def check_layers_of(layers: list[Layer], text: str) -> None:
 
 
 class Projections:
-    """How a host's layers use their contexts and linears; this one is how they are by nature.
+    """The inputs and the key weights of an unchanged layer.
 
     A host that puts something in between (the WebUI has hypernetworks and its own kinds of LoRA)
     has a subclass.
     """
 
     def inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """What the layers give to to_k and to_v for `context` [b, t, c]."""
+        """Return the inputs of to_k and to_v for `context` [b, t, c]."""
         return context, context
 
     def pull_back(self, context: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient by `context`, given the one by the first of its `inputs`; [b, t, c]."""
+        """Return the gradient [b, t, c] with respect to the context, given that of to_k's input."""
         return gradient
 
     def key_weight(
         self, to_k: nn.Module, context: Tensor, project: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """W_K^T [h*d, c] of a layer's key projection as it acts now.
+        """Return W_K^T [h*d, c] of a layer's current key projection.
 
-        A plain `nn.Linear` has it at hand. For anything else (LoRA, quantised or offloaded
-        weights, other people's hooks) `project`, which calls `to_k`, maps the unit vectors:
-        exact whatever the linear map is made of, for c tokens' worth of work.
+        A plain `nn.Linear` has this matrix as its weight. For anything else (LoRA, quantised or
+        offloaded weights, other people's hooks) `project`, which calls `to_k`, maps the unit
+        vectors: exact for every linear map, at the cost of c tokens.
         """
         weight = getattr(to_k, "weight", None)
         if isinstance(weight, Tensor) and weight.device == context.device and is_plain(to_k):
@@ -178,19 +180,19 @@ class Projections:
         return self.acting_weight(context, project)
 
     def acting_weight(self, context: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
-        """`key_weight` of any linear map, found out by calling it."""
+        """Return `key_weight` of any linear map by calling it on the unit vectors."""
         width = context.shape[-1]
         units = torch.eye(width, device=context.device, dtype=context.dtype)[None]
         offset = project(torch.zeros_like(units[:, :1]))
         return (project(units) - offset)[0].mT
 
     def upcast(self, layer: Layer) -> bool:
-        """Whether the layer's scores are computed in fp32 (SD2.1)."""
+        """Return whether the layer computes its scores in fp32 (SD2.1)."""
         return bool(getattr(layer.module, "upcast_attention", False))
 
 
 def is_plain(linear: nn.Module) -> bool:
-    """Whether `linear` is `nn.Linear` as PyTorch wrote it, with no hooks but the engine's."""
+    """Return whether `linear` is PyTorch's own `nn.Linear` with no hooks but the engine's."""
     return (
         isinstance(linear, nn.Linear)
         and type(linear).forward is nn.Linear.forward
@@ -199,7 +201,7 @@ def is_plain(linear: nn.Module) -> bool:
 
 
 def is_untouched(linear: nn.Module) -> bool:
-    """Whether `linear` does what its class does, with no hooks but the engine's."""
+    """Return whether `linear` has its class's forward, with no hooks but the engine's."""
     return (
         "forward" not in vars(linear)
         and all(_is_ours(hook) for hook in linear._forward_hooks.values())

@@ -2,16 +2,16 @@
 
     share(n, w) = mean over heads h of  sum over tokens t of w of  softmax_t(beta q_n . k_t)
 
-That is how much of what a pixel takes from the text it takes from the word w, from 0 to 1. It is
-averaged over layers and over the evaluations of a sampling, for each picture by itself. Sums are
-kept at 1/16 of the picture (1/32 of a large one), [words, h, w]; the attention of a layer itself
-is looked at in pieces and dropped. Beside that: what the methods mixed into the attention, where;
-and of each prompt s after AND how much it changes what a pixel takes from the text,
+is the part, from 0 to 1, that word w has in what pixel n takes from the text. It is averaged over
+layers and over the evaluations of a sampling, for each picture separately. Sums are kept at 1/16 of
+the picture (1/32 of a large one), [words, h, w]; a layer's own attention is computed in pieces and
+dropped. The maps also hold the weight of each branch that the methods mixed in, and how much each
+prompt s after AND changes what a pixel takes from the text,
 
     change(n) = | w_s ( attn(q_n, C_s) - attn(q_n, C_0) ) | / | attn(q_n, C_main) |
 
-where C_0 is what it is added in the place of: the empty prompt in a sum, the main one in an
-average. So the changes of all of them, with their directions, are the whole change.
+where C_0 is the prompt that s replaces: the empty one in a sum, the main one in an average. So the
+changes of all these prompts, as vectors, add up to the whole change.
 """
 
 from __future__ import annotations
@@ -32,27 +32,28 @@ from ebca.prompts.words import telling_words
 from ebca.settings.checks import check_choice
 
 WHEN = ("all", "early", "late")
-"""Of the steps: all, the first third (where the layout is decided), the last third."""
+"""Which steps count: all, the first third (where the layout is decided), or the last third."""
 
 MOST_WORDS = 8
 _FINEST, _COARSEST = 64 * 64, 16 * 16
-"""Pixels of a map: at most so many at 1/16 of a picture, and not fewer where it can be finer."""
+"""The most and the fewest pixels of a map. Above _FINEST at 1/16 of the picture, a map is made at
+1/32; below _COARSEST at 1/8, unless 1/8 has more than _FINEST."""
 
 _AT_ONCE = 2**24
-"""Numbers of an attention that are held at once: 64 MiB."""
+"""How many attention scores are held in memory at once: 64 MiB in fp32."""
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Used:
-    """What the methods mixed into the attention under a name: another text's attention.
+    """A text whose attention the methods mixed into the picture's.
 
-    weight: the mean over the evaluations that were seen, as a number, or as [h, w] on the CPU
-    where it differs from place to place.
-    change: of a prompt after AND, how much it changes what each spot takes from the text, [h, w]
+    weight: the mean over the evaluations that were seen: a number, or [h, w] on the CPU where it
+        differs from place to place.
+    change: for a prompt after AND, how much it changes what each spot takes from the text, [h, w]
         on the CPU, 0.1 for a tenth: the mean over layers and evaluations, 0 where it took no part.
-        None for anything else.
+        None for any other text.
     """
 
     name: str
@@ -62,8 +63,11 @@ class Used:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one picture: the share of each of `words` in `maps` [words, h, w], from 0
-    to 1, on the CPU; what was `used`; in how many `evaluations`."""
+    """The maps of one picture.
+
+    `maps` [words, h, w], on the CPU, has the share of each of `words`, from 0 to 1; `used` lists
+    the texts that were mixed in, `evaluations` counts those that were seen.
+    """
 
     words: tuple[str, ...]
     maps: Tensor
@@ -77,7 +81,7 @@ Words = tuple[str, tuple[int, ...]]
 
 @dataclass
 class _Sum:
-    """Maps [..., h, w], added up, and how many there were."""
+    """A sum of maps [..., h, w] and the number of summands."""
 
     maps: Tensor
     count: int = 1
@@ -92,28 +96,32 @@ class _Sum:
 
 @dataclass
 class _Under:
-    """The evaluation under way."""
+    """The current evaluation."""
 
-    pictures: tuple[int, ...]  # of the conditional rows
+    pictures: tuple[int, ...]  # one for each conditional row, as the next two
     words: tuple[tuple[Words, ...], ...]
     mixes: Sequence[Mix]
     grid: Size
-    tokens: Tensor | None = None  # [rows, t, words], 1 where a token is of a word
-    maps: _Sum | None = None  # over layers, [rows, words, h, w]
+    tokens: Tensor | None = None  # [rows, t, words], 1 where a word has a token
+    maps: _Sum | None = None  # summed over layers, [rows, words, h, w]
     changes: dict[tuple[int, int], _Sum] = field(default_factory=dict)
-    """Over layers, [h, w], by row and by place in its mix."""
+    """(row, place in its mix) -> change [h, w], summed over layers."""
 
 
 @dataclass
 class Maps:
-    """Collects maps while it is in a `Trace`; `seen` gives them.
+    """Collects attention maps of a sampling, as the `maps` of a `Trace`; `seen` returns them.
 
-    words: what to look for: words of the prompt; or captions with token indices of the main
-        context, which a bare UNet needs. If empty: the prompt's subjects by their nouns, or, where
-        it has fewer than two, its words.
-    when: one of `WHEN`.
-    layers: as in the setting `layers`; if empty, those that see the picture at 1/16 and 1/32,
-        which tell most.
+    Args:
+        words: The words of the prompt to look for; or a mapping of captions to token indices of the
+            main context, which a bare UNet needs. Empty: the nouns of the prompt's subjects, or the
+            prompt's words where it has fewer than two subjects. At most 8 are looked for.
+        when: The steps that count: `all`, `early` (the first third) or `late` (the last third).
+        layers: The layers that count, as in the setting `layers`, such as `mid, up`. Empty: the
+            layers at 1/16 and 1/32 of the picture, which tell most.
+
+    Raises:
+        SettingsError: `when` or `layers` cannot be used.
     """
 
     words: Sequence[str] | Mapping[str, Sequence[int]] = ()
@@ -132,12 +140,12 @@ class Maps:
         if self.layers:
             check_layers(self.layers)
 
-    # What is told by the engine
+    # Called by the engine
 
     def begin(self, evaluation: Evaluation, mixes: Sequence[Mix]) -> bool:
-        """An evaluation begins, with the mix of each of its images; whether it is looked at.
+        """Begin an evaluation with the mix of each of its images; return whether it counts.
 
-        Not, if it is a piece of a picture: nothing tells which.
+        A piece of a picture does not: nothing tells which piece it is.
         """
         self._under = None
         rows = [row.image for row in evaluation.rows if row.conditional]
@@ -153,12 +161,12 @@ class Maps:
         return True
 
     def restart(self) -> None:
-        """The evaluation begins again at its first layer."""
+        """Drop this evaluation's maps: the host begins again at the first layer."""
         if self._under is not None:
             self._under.maps, self._under.changes = None, {}
 
     def wants(self, layer: Layer, size: Size) -> bool:
-        """Whether a layer that sees the picture as `size` (h, w) counts."""
+        """Return whether a layer counts that sees the picture as `size` (h, w)."""
         if self._under is None:
             return False
         if self.layers:
@@ -169,8 +177,10 @@ class Maps:
     def see(
         self, layer: Layer, size: Size, query: Tensor, key: Tensor, bias: Tensor | None = None
     ) -> None:
-        """Add a layer's maps: query [b, n, h*d] and key [b, t, h*d] of the conditional rows, and
-        what is added to their scores, [b, 1, n, t]."""
+        """Add a layer's maps for the conditional rows.
+
+        query is [b, n, h*d], key [b, t, h*d]; `bias` [b, 1, n, t] is added to the scores.
+        """
         under = self._under
         if under is None:
             return
@@ -190,11 +200,12 @@ class Maps:
         main: Tensor,
         branches: Mapping[int, tuple[float | Tensor, Tensor]],
     ) -> None:
-        """Add what the prompts after AND change at a layer that sees the picture as `size`.
+        """Add how much the prompts after AND change at a layer that sees the picture as `size`.
 
-        rows: which of the conditional rows these are; main [rows, n, w]: what the main prompt
-        gives; branches, by their places in the mix: weights, numbers or [rows, 1 or n, 1], and
-        what they give, like `main`.
+        rows: which of the conditional rows these are.
+        main: [rows, n, w], the main prompt's output.
+        branches: place in the mix -> weight, a number or [rows, 1 or n, 1], and output, like
+            `main`.
         """
         under = self._under
         if under is None:
@@ -218,7 +229,7 @@ class Maps:
                     under.changes[row, place] = _Sum(fine)
 
     def end(self) -> None:
-        """The evaluation is done: what it showed counts."""
+        """End the evaluation and add its maps to the sums."""
         under, self._under = self._under, None
         if under is None or under.maps is None:
             return
@@ -236,15 +247,22 @@ class Maps:
                 if change := under.changes.get((row, place)):
                     self._changes[key] = _sum(self._changes.get(key, 0.0), change.mean)
 
-    # What is asked afterwards
+    # Read after sampling
 
     @property
     def pictures(self) -> list[int]:
-        """The places in the batch of which something was seen."""
+        """The places in the batch of the pictures that have maps, in ascending order."""
         return sorted(self._counts)
 
     def seen(self, picture: int = 0) -> Seen:
-        """What was seen of a picture of the batch. Raises KeyError if nothing was."""
+        """Return the maps of one picture as `Seen`.
+
+        Args:
+            picture: Its place in the batch.
+
+        Raises:
+            KeyError: Nothing was seen of this picture.
+        """
         total: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
         sizes = [each.maps.shape[-2:] for each in self._sums.values()]
@@ -265,7 +283,7 @@ class Maps:
         return Seen(tuple(total), shown, tuple(used), evaluations)
 
     def _of(self, picture: int) -> Iterator[tuple[str, Tensor, int]]:
-        """(caption, sum of maps, number of evaluations) of a picture's rows and words."""
+        """Yield (caption, sum of maps, number of evaluations) for a picture's rows and words."""
         for (pictures, words, _), kept in self._sums.items():
             assert isinstance(pictures, tuple)
             assert isinstance(words, tuple)
@@ -273,10 +291,13 @@ class Maps:
                 for place, (caption, _tokens) in enumerate(words[row] if whose == picture else ()):
                     yield caption, kept.maps[row, place].float(), kept.count
 
-    # Time and words
+    # When to look, and for which words
 
     def _in_time(self, evaluation: Evaluation) -> bool:
-        """Whether it counts; of late ones, the latest do where there are no later ones."""
+        """Return whether an evaluation counts.
+
+        With `late`, the latest step counts where no step lies in the last third.
+        """
         if self.when == "all":
             return True
         progress = evaluation.clock.progress
@@ -291,7 +312,7 @@ class Maps:
         return True
 
     def _words_of(self, image: Image) -> tuple[Words, ...]:
-        """What is looked for in an image: found once for each prompt."""
+        """Return the words to look for in an image, found once for each prompt."""
         key = (image.prompt.main, image.prompt.subjects)
         if key not in self._found:
             words = (each for each in self._captioned(image) if each[1])
@@ -319,9 +340,11 @@ def word_maps(
     tokens: Tensor,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """The share of each word, [b, n, words], of query [b, n, h*d] and key [b, t, h*d], where
-    `tokens` [b, t, words] is 1 for a token of a word and `bias` [b, 1, n, t] is added to the
-    scores. Looks at few pixels at a time."""
+    """Return the share of each word, [b, n, words], computed for few pixels at a time.
+
+    query is [b, n, h*d], key [b, t, h*d]; `tokens` [b, t, words] is 1 where a word has a token;
+    `bias` [b, 1, n, t] is added to the scores.
+    """
     apart = split_heads(key, heads)
     pixels = max(1, _AT_ONCE // (apart.shape[0] * heads * apart.shape[2]))
     pieces = []
@@ -334,15 +357,14 @@ def word_maps(
 
 
 def grid_of(latent: Size) -> Size:
-    """(h, w) of the maps of a picture whose latent is of a size: 1/16 of the picture; 1/32 of a
-    large and 1/8 of a small one."""
+    """Return (h, w) of the maps, given the latent's size: 1/16 of the picture; or 1/32, or 1/8."""
     sizes = [latent, _half(latent), _half(_half(latent))]
     grid = sizes[2] if _pixels(sizes[1]) > _FINEST else sizes[1]
     return latent if _pixels(grid) < _COARSEST and _pixels(latent) <= _FINEST else grid
 
 
 def _half(size: Size) -> Size:
-    """The next level of a UNet."""
+    """Return the size of the next level of a UNet."""
     return -(-size[0] // 2), -(-size[1] // 2)
 
 
@@ -351,7 +373,7 @@ def _pixels(size: Size) -> int:
 
 
 def _indicator(words: Sequence[Sequence[Words]], key: Tensor) -> Tensor:
-    """[rows, t, words]: 1 where a token is of a word, for a key [rows, t, *]."""
+    """Return [rows, t, words], 1 where a word has a token, for a key [rows, t, *]."""
     most = max(map(len, words))
     tokens = torch.zeros(len(words), key.shape[1], most)
     for row, captioned in enumerate(words):
@@ -361,7 +383,7 @@ def _indicator(words: Sequence[Sequence[Words]], key: Tensor) -> Tensor:
 
 
 def _resized(maps: Tensor, size: Size) -> Tensor:
-    """Maps [b, k, h, w] in another size."""
+    """Resize maps [b, k, h, w]."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     if not maps.numel():
@@ -372,19 +394,19 @@ def _resized(maps: Tensor, size: Size) -> Tensor:
 
 
 def _sum(before: float | Tensor, now: float | Tensor) -> float | Tensor:
-    """Of two numbers or maps [h, w], in the size of the second."""
+    """Add two numbers or maps [h, w]; the sum has the size of `now`."""
     if isinstance(before, Tensor) and isinstance(now, Tensor):
         before = _resized(before[None, None], (now.shape[0], now.shape[1]))[0, 0]
     return before + now
 
 
 def _mean(total: float | Tensor, count: int) -> float | Tensor:
-    """A map's lies on the CPU."""
+    """Divide a sum by `count`; a map is moved to the CPU."""
     return (total / count).cpu() if isinstance(total, Tensor) else total / count
 
 
 def _named(mix: Mix) -> Iterator[tuple[int, str, float | Tensor]]:
-    """The branches of a mix that say something: their places, names and weights."""
+    """Yield place, name and weight of the branches with a text that is not empty."""
     for place, branch in enumerate(mix.branches):
         text = branch.edit.prompt if branch.edit else branch.source
         if isinstance(text, str) and not text.strip():

@@ -1,10 +1,10 @@
-"""What a method may do in a cross-attention layer; the engine knows methods by this alone.
+"""The interface of a method: what it may do in a cross-attention layer. The engine knows no more.
 
-A method is a frozen dataclass: its fields are its settings (`ebca.settings.declaration`), its
-methods answer four questions and have pure functions do the work:
+A method is a frozen dataclass. Its fields are its settings (`ebca.settings.declaration`); its
+functions answer four questions and leave the computation to pure functions:
 
     texts     which texts, besides the main prompt, have to be encoded for a prompt
-    mix       what the conditional output is made of:
+    mix       how the conditional output is composed:
               out = main attn(Q, C_main) + sum_i weight_i attn(Q, C_i)
     step      how a context moves on its way from layer to layer
     remember  what is kept during one sampling; `see` fills it layer by layer. What was seen in a
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from ebca.core.layers import Layer
 
 Source = str | Tensor
-"""What a branch attends to: a text that the host encodes, or an encoding [t, c]."""
+"""The text of a branch: a string that the host encodes, or an encoding [t, c]."""
 
 
 class Time(NamedTuple):
-    """When an evaluation happens. Evaluations of one step have equal times.
+    """When an evaluation happens. All evaluations of one step have equal times.
 
-    progress: the fraction done of the steps of this run, 0 at the first, below 1.
-    denoised: the fraction done of the whole way from pure noise to the picture, whatever part of
-        it this run goes: img2img and the pass of hires fix begin above 0.
+    progress: the fraction of this run's steps that is done, 0 at the first step, below 1.
+    denoised: the fraction done of the whole way from pure noise to the picture, also where this run
+        goes only part of it: img2img and the pass of hires fix begin above 0.
     """
 
     progress: float
@@ -46,8 +46,10 @@ class Time(NamedTuple):
 
 
 class Clock:
-    """Tells when an evaluation happens; read only if somebody asks, since that may wait for a
-    GPU."""
+    """The time of an evaluation, read from the host on first use only.
+
+    Reading may have to wait for a GPU.
+    """
 
     def __init__(self, read: Callable[[], tuple[float, float]]) -> None:
         self._read = read
@@ -59,23 +61,23 @@ class Clock:
 
     @property
     def progress(self) -> float:
-        """As in `Time`."""
+        """`Time.progress`."""
         return self.time.progress
 
     @property
     def denoised(self) -> float:
-        """As in `Time`."""
+        """`Time.denoised`."""
         return self.time.denoised
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When an evaluation happens, and what was seen before it.
+    """When an evaluation happens, and what the method remembers.
 
-    memory: what the method's `remember` gave for this image.
+    memory: the result of the method's `remember` for this image.
     guidance: the guidance scale (CFG), if the host tells it.
-    whole: whether it is the whole picture, and not a piece of it.
-    tokens: `tokens(words)` gives the indices of words in the main context, none if they are not
+    whole: whether the evaluation covers the whole picture, and not a piece of it.
+    tokens: `tokens(words)` gives the indices of words in the main context; none if they are not
         there.
     """
 
@@ -86,24 +88,24 @@ class Moment:
     tokens: Callable[[str], Sequence[int]] = lambda words: ()
 
     def in_steps(self, start: float, stop: float) -> bool:
-        """Whether the window [start, stop) of this run's steps is open."""
+        """Return whether this run's steps are in the window [start, stop) of `progress`."""
         return (start, stop) == (0.0, 1.0) or in_window(self.clock.progress, start, stop)
 
     def in_noise(self, start: float, stop: float) -> bool:
-        """Whether the window [start, stop) of the way from pure noise is open."""
+        """Return whether the way from pure noise is in the window [start, stop) of `denoised`."""
         return (start, stop) == (0.0, 1.0) or in_window(self.clock.denoised, start, stop)
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One more attention of the mix: `weight` times attn(Q, C_source).
+    """One more attention in the mix: `weight` times attn(Q, C_source).
 
     weight: a number, or [h, w] in latent pixels, where it differs from place to place.
-    edit: the prompt after AND that it is, if it is one.
-    away: the output is moved away from it instead, by weight (attn(Q, C_main) - attn(Q, C_source)),
-        and with all such moves done brought back to the size that it had.
-    beyond: the text, of another branch, that it is added in the place of; None for the main prompt.
-        What it changes is weight (attn(Q, C_source) - attn(Q, C_beyond)).
+    edit: the prompt after AND that the branch stands for, if any.
+    away: if true, the output is moved away from the branch instead, by weight (attn(Q, C_main) -
+        attn(Q, C_source)), and scaled back to its size after all such moves.
+    beyond: the text whose branch this one replaces; None for the main prompt. The branch then
+        changes the output by weight (attn(Q, C_source) - attn(Q, C_beyond)).
     """
 
     weight: float | Tensor
@@ -117,8 +119,8 @@ class Branch:
 class Veil:
     """Tokens of the main context that a part of the picture sees less, or not at all.
 
-    seen: [h, w] in latent pixels, from 0 (not at all) to 1; it multiplies what the pixel gives
-        each of `tokens` before its shares are made to add up to 1 again.
+    seen: [h, w] in latent pixels, from 0 (not at all) to 1. It multiplies the attention of each
+        pixel to each of `tokens`, before the attention is normalised to 1 again.
     """
 
     tokens: tuple[int, ...]
@@ -127,8 +129,7 @@ class Veil:
 
 @dataclass(frozen=True)
 class Mix:
-    """What the conditional output is made of: the main attention with a weight, through veils,
-    and branches."""
+    """The conditional output: the main attention with a weight and veils, and further branches."""
 
     main: float | Tensor = 1.0
     branches: tuple[Branch, ...] = ()
@@ -136,12 +137,12 @@ class Mix:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the host's own output."""
+        """Whether the mix is the host's own output."""
         more = self.branches or self.veils
         return not more and not isinstance(self.main, Tensor) and self.main == 1.0
 
     def __add__(self, other: Mix) -> Mix:
-        """Both at once: each is a change of the plain output, and changes add up."""
+        """Apply both: each is a change of the plain output, and changes add up."""
         return Mix(
             self.main + other.main - 1.0,
             self.branches + other.branches,
@@ -155,16 +156,16 @@ PLAIN = Mix()
 
 @dataclass(frozen=True)
 class At:
-    """One layer's inputs for some contexts: what a step and a memory are made from.
+    """One layer's inputs for some contexts, for a step or a memory.
 
-    query [b, n, h*d] and key [b, t, h*d] as the layer's linears put them out, context [b, t, c];
-    key_weight W_K^T [h*d, c]; token_weights [b, t, 1] or None. `mask()` gives [b, n], 1 where the
-    picture is repainted, or None; `pull_back(update)` turns a gradient by what to_k was given into
-    one by the context.
+    query [b, n, h*d] and key [b, t, h*d] are what the layer's linears put out, context is [b, t,
+    c], key_weight W_K^T [h*d, c], token_weights [b, t, 1] or None. `mask()` returns [b, n], 1 where
+    the picture is repainted, or None. `pull_back(update)` turns a gradient with respect to to_k's
+    input into the gradient with respect to the context.
     """
 
     layer: Layer
-    layers: int  # of the UNet
+    layers: int  # how many the UNet has
     latent: tuple[int, int]  # (h, w) of the picture
     size: tuple[int, int] | None  # (h, w) of the layer; None if it is no level of the latent's
     query: Tensor
@@ -178,7 +179,7 @@ class At:
 
 @dataclass(frozen=True)
 class SeenRow:
-    """One conditional row of a layer that a method looks at.
+    """One conditional row of a layer that a method observes.
 
     `mask` [h, w] in latent pixels is 1 where the image is repainted.
     """
@@ -189,93 +190,93 @@ class SeenRow:
 
 
 class Step(Hashable, Protocol):
-    """How contexts move at a layer. Contexts with equal steps move together."""
+    """The move of a context at a layer. Contexts with equal steps move together."""
 
     def acts(self, layer: Layer) -> bool:
-        """Whether anything moves at that layer."""
+        """Return whether anything moves at `layer`."""
         ...
 
     def update(self, at: At) -> Tensor:
-        """What is added to the contexts before the next layer sees them, [b, t, c]."""
+        """Return the update [b, t, c] that is added to the contexts before the next layer."""
         ...
 
 
 MAIN, NEGATIVE = "main", "negative"
-"""Whose context a step may be for besides an `Edit`'s: the main and the negative prompt."""
+"""The main and the negative prompt, as `whose` in `Method.step`."""
 
 
 class Method:
-    """The base of all methods: one that does nothing."""
+    """The base of all methods. This one does nothing."""
 
     @property
     def active(self) -> bool:
-        """Whether it ever does anything with these settings."""
+        """Whether the method ever does anything with these settings."""
         return True
 
     @property
     def uses_mask(self) -> bool:
-        """Whether it wants to know which part of the picture is repainted."""
+        """Whether the method uses the mask of the part that is repainted."""
         return False
 
     @property
     def needs_subjects(self) -> bool:
-        """Whether it acts on prompts with two or more subjects only."""
+        """Whether the method acts only on prompts with two or more subjects."""
         return False
 
     @property
     def needs_whole(self) -> bool:
-        """Whether it does nothing where another extension makes the picture in pieces."""
+        """Whether the method does nothing where an extension makes the picture in pieces."""
         return False
 
     def acts_on(self, prompt: Prompt) -> bool:
-        """Whether it ever does anything with that prompt."""
+        """Return whether the method ever does anything with `prompt`."""
         return self.active
 
     def check(self, prompt: Prompt) -> None:
-        """Raise SettingsError if it cannot do what `prompt` asks."""
+        """Raise SettingsError if the method cannot do what `prompt` asks."""
 
     def check_model(self, layers: list[Layer]) -> None:
-        """Raise SettingsError if it cannot work on a UNet with those cross-attention layers."""
+        """Raise SettingsError if the method cannot work on a UNet with these layers."""
 
     def absorbs(self, prompt: Prompt) -> bool:
-        """Whether the prompts after AND are its own, so that the host evaluates none of them."""
+        """Return whether the method takes over the prompts after AND from the host."""
         return False
 
     def texts(self, prompt: Prompt) -> tuple[Source, ...]:
-        """What `mix` may name as the source of a branch, without the prompts after AND."""
+        """Return the sources of branches that `mix` may use, without the prompts after AND."""
         return ()
 
     def mix(self, prompt: Prompt, moment: Moment) -> Mix:
-        """What the conditional output of an image is made of."""
+        """Return how the conditional output of an image is composed."""
         return PLAIN
 
     def step(self, prompt: Prompt, whose: str | Edit, moment: Moment) -> Step | None:
-        """How the context of `whose` (MAIN, NEGATIVE, or a prompt after AND) moves, if it does."""
+        """Return how a context moves, if it does: MAIN's, NEGATIVE's or a prompt after AND's."""
         return None
 
     def remember(self) -> Any:
-        """What is kept of one image during one sampling; None for nothing."""
+        """Return a new memory for one image and one sampling; None for no memory."""
         return None
 
     def see(self, at: At, rows: Sequence[SeenRow]) -> None:
-        """Look at a layer, once `sees` said so; `rows` are those of `at`."""
+        """Observe a layer, after `sees` has returned true; `rows` are those of `at`."""
 
     def sees(self, moment: Moment) -> bool:
-        """Whether it wants to see the layers of an evaluation."""
+        """Return whether the method wants to observe the layers of an evaluation."""
         return False
 
     def saw(self, rows: Sequence[SeenRow]) -> None:
-        """An evaluation is over in which it saw the layers of `rows`."""
+        """Handle the end of an evaluation in which the method observed the layers of `rows`."""
 
     def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
-        """Whether it does something at each of the steps of a sampling, told before it begins."""
+        """Return for each step of a sampling, before it begins, whether the method will act."""
         return [self.acts_on(prompt) for _, prompt in steps]
 
     def tell(self, prompt: Prompt) -> str:
-        """One sentence on what it will do with `prompt`, for the user; empty for nothing."""
+        """Return one sentence for the user on what the method will do; empty for nothing."""
         return ""
 
     @property
     def idle(self) -> str:
-        """The sentence for the user where a prompt asked for it and no step let it act."""
+        """The sentence for the user if a prompt asked for the method but no step let it act."""
         return ""

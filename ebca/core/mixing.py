@@ -1,4 +1,4 @@
-"""Outputs of several attentions made one: weighted sums, and moves away from some of them."""
+"""Combine outputs of several attentions: weighted sums, and moves away from some of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 Weight = float | Tensor
-"""A number, or [b, 1 or n, 1]."""
+"""The weight of an output: a number, or [b, 1 or n, 1]."""
 
 Weighed = tuple[Weight, Tensor]
-"""A weight, and an output [b, n, w]."""
+"""A weight and the output [b, n, w] that it belongs to."""
 
 
 def mixed(moved: Tensor, main: Tensor, weight: Weight, branches: Iterable[Weighed]) -> Tensor:
-    """moved + (weight - 1) main + sum of weight_i output_i, all [b, n, w].
+    """Return moved + (weight - 1) main + sum of weight_i output_i, all [b, n, w].
 
-    `moved` is what became of `main`, and is often the same.
+    `moved` is `main` after `moved_away`, and is often `main` itself.
     """
     if isinstance(weight, float) and weight == 1.0:
         total = moved
@@ -29,9 +29,9 @@ def mixed(moved: Tensor, main: Tensor, weight: Weight, branches: Iterable[Weighe
 
 
 def moved_away(main: Tensor, away: Iterable[Weighed]) -> Tensor:
-    """main + sum of weight_i (main - output_i), brought back to the size of `main` at every pixel.
+    """Return main + sum of weight_i (main - output_i), scaled to the size of `main` at every pixel.
 
-    All [b, n, w]; the size is the norm over w, of all heads together.
+    All are [b, n, w]; the size is the norm over w, over all heads together.
     """
     away = list(away)
     if not away:

@@ -1,4 +1,4 @@
-"""What was seen along the way: energies and their picture, and maps of the attention.
+"""The record of a sampling: energies, their plot, and maps of the attention.
 
 Give a `Trace` to `apply_patch` and read it after sampling. Collecting energies is for looking, not
 for production: the update itself never needs them.
@@ -25,9 +25,9 @@ from ebca.core.method import At, Mix
 class Record:
     """Energies of the updated rows at one layer of one evaluation.
 
-    `conditional` E(Q; K) and `prior` E(K) of every updated row, [rows], before the layer's
-    update; `conditional_after` and `prior_after` with the updated context at the same query;
-    `relative_update` |dC| / |C|, [rows]. The last three are None where no step was taken.
+    `conditional` E(Q; K) and `prior` E(K), [rows], are from before the layer's update;
+    `conditional_after` and `prior_after` from the updated context at the same query;
+    `relative_update` is |dC| / |C|, [rows]. The last three are None where no step was taken.
     """
 
     evaluation: int
@@ -42,9 +42,14 @@ class Record:
 
 @dataclass
 class Trace:
-    """All records of a sampling, in order. Tensors stay on their device until they are read.
+    """Records a sampling. Tensors stay on their device until they are read.
 
-    energies: whether they are recorded. maps: collects where the model put the words, if given.
+    Args:
+        records: One `Record` for each step and layer, in order; filled while sampling.
+        formulation: The formula of the energies (see `ebca.core.energy`): `reference` or `paper`.
+            `apply_patch` sets it to the settings'.
+        energies: Whether energies are recorded, which costs time.
+        maps: A `Maps` that collects where the model put the words, at little cost.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -54,26 +59,25 @@ class Trace:
     _evaluation: int = -1
 
     def begin(self, evaluation: Evaluation, mixes: Sequence[Mix]) -> bool:
-        """An evaluation begins, in which methods make `mixes` of its images. Returns whether it is
-        to be followed."""
+        """Begin an evaluation with the mix of each of its images; return whether to follow it."""
         self._evaluation += 1
         mapped = self.maps is not None and self.maps.begin(evaluation, mixes)
         return self.energies or mapped
 
     def restart(self) -> None:
-        """The evaluation under way begins at its first layer again."""
+        """Begin the current evaluation again at its first layer."""
         if self.maps is not None:
             self.maps.restart()
 
     def end(self) -> None:
-        """The evaluation has come to its end."""
+        """End the evaluation."""
         if self.maps is not None:
             self.maps.end()
 
     def record(self, at: At, progress: float, update: Tensor | None) -> None:
-        """Take down one layer: its inputs, and the update [b, t, c] that was taken.
+        """Record one layer: its inputs and the update [b, t, c], None if there was none.
 
-        A mask belongs to the energy in the paper's formulation alone, see `ebca.core.energy`.
+        A mask belongs to the energy only in the paper's formulation, see `ebca.core.energy`.
         """
         beta, heads = at.layer.beta(at.key.shape[-1]), at.layer.heads
         mask = at.mask() if self.formulation == "paper" else None
@@ -96,7 +100,13 @@ class Trace:
         self.records.append(record)
 
     def table(self) -> list[dict[str, Any]]:
-        """One dict a record with the means over rows as floats: for JSON or a data frame."""
+        """Return the records as plain data, for JSON or a data frame.
+
+        Returns:
+            One dict for each record: `evaluation`, `progress` (0 to below 1), `layer`, `name`,
+            `place`, and the fields of `Record` from `conditional` to `relative_update` as means
+            over rows, float or None.
+        """
         names = ("conditional", "prior", "conditional_after", "prior_after", "relative_update")
         return [
             {
@@ -115,7 +125,11 @@ class Trace:
         ]
 
     def plot(self, path: Path) -> None:
-        """Draw how E(Q; K) and E(K) changed per step and layer, and how far each update went."""
-        from ebca.plots import plot_energies  # matplotlib is only needed for pictures
+        """Plot the change of E(Q; K) and E(K), and the size of the update, per step and layer.
+
+        Args:
+            path: The file of the plot. It needs matplotlib.
+        """
+        from ebca.plots import plot_energies  # only plots need matplotlib
 
         plot_energies(self.table(), path)

@@ -1,4 +1,4 @@
-"""The methods, each in a module of its own. A new one is a module and an entry in `METHODS`."""
+"""The methods, one module for each. A new method is a module and an entry in `METHODS`."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from ebca.methods.contrast import Contrast
 from ebca.methods.regions import Regions
 
 METHODS: tuple[type[Method], ...] = (Regions, BCU, Cacao, Contrast)
-"""In the order in which their settings are shown."""
+"""All methods, in the order in which their settings are shown."""

@@ -20,7 +20,7 @@ MIN_DENOMINATOR = 0.1
 
 
 def average(edits: Sequence[Edit]) -> Mix:
-    """The mix of a main prompt and the edits that take part."""
+    """Return the mix of a main prompt and the edits that take part."""
     denominator = 1.0 + math.fsum(edit.alpha for edit in edits)
     return Mix(
         1.0 / denominator,
@@ -29,7 +29,7 @@ def average(edits: Sequence[Edit]) -> Mix:
 
 
 def check_average(edits: Sequence[Edit]) -> None:
-    """Raise SettingsError if the edits that take part at the same time cannot be averaged."""
+    """Raise SettingsError if edits that act at the same time cannot be averaged."""
     total = math.fsum(edit.alpha for edit in edits)
     if 1.0 + total < MIN_DENOMINATOR - 1e-9:
         raise SettingsError(

@@ -1,10 +1,11 @@
-"""BCU, the Bayesian Context Update (arXiv 2306.09869): one gradient step of the context on
-log p(C | Q) after every layer.
+"""BCU, the Bayesian Context Update: a gradient step on log p(C | Q) after every layer.
+
+The context of the next layer is (arXiv 2306.09869)
 
     C  <-  C + ( gamma_attn softmax_n(beta K Q^T) Q  -  gamma_norm diag(...) K ) W_K^T
 
-Not in the paper: `gamma_spread`, a further prior whose gradient moves tokens apart, and `centered`
-steps, without what all tokens have in common.
+Two terms are not in the paper: `gamma_spread`, a further prior whose gradient moves tokens apart,
+and `centered`, which removes from each step what all tokens have in common.
 
     C  <-  C + step + gamma_spread (C - mean_t C),     then minus its mean over tokens
 
@@ -30,7 +31,7 @@ from ebca.settings.checks import FRACTION, Range, check_window, in_window
 from ebca.settings.declaration import check_settings, setting
 
 REFERENCE_DEPTH = 16
-"""Number of cross-attention layers of SD1.5, to which the published step sizes belong."""
+"""The number of cross-attention layers of SD1.5, for which the published step sizes are meant."""
 
 GAMMA = Range(0.0, 10.0, slider=(0.0, 0.1, 0.001))
 _MATMUL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -49,15 +50,15 @@ def context_update(
     token_weights: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The update to add to the context, [b, t, c].
+    """Return the update to add to the context, [b, t, c].
 
-    query [b, n, h*d] and key [b, t, h*d] as the layer's linears put them out; key_weight W_K^T
+    query [b, n, h*d] and key [b, t, h*d] are what the layer's linears put out; key_weight is W_K^T
     [h*d, c], the layout of `nn.Linear.weight`; token_weights [b or 1, t, 1] multiply gamma_attn;
-    mask [b, n]. The term whose step size is zero costs nothing. The key may have several times as
+    mask is [b, n]. A term whose step size is zero costs nothing. The key may have several times as
     many rows as query and mask, see `ebca.core.energy.conditional_gradient`.
 
-    The larger of the two step sizes is applied last, so that in half precision neither term
-    leaves the range of its type.
+    The larger of the two step sizes is applied last, so that in half precision neither term leaves
+    the range of its type.
     """
     largest = max(gamma_attn, gamma_norm)
     step: Tensor | None = None
@@ -72,7 +73,7 @@ def context_update(
         weight = prior_weight(key, PRIOR_BETA[formulation]).to(key.dtype)[:, :, None]
         hold = -gamma_norm / largest
         step = hold * weight * key if step is None else step.addcmul(weight, key, value=hold)
-    if key_weight.dtype not in _MATMUL_DTYPES:  # stored in fp8 and the like
+    if key_weight.dtype not in _MATMUL_DTYPES:  # stored in fp8 or a similar type
         key_weight = key_weight.to(key.dtype)
     if step is None:
         return key.new_zeros(*key.shape[:2], key_weight.shape[1])
@@ -82,11 +83,11 @@ def context_update(
 
 
 def spread_apart(update: Tensor, context: Tensor, gamma_spread: float, centered: bool) -> Tensor:
-    """`update` [b, t, c] with the terms that are not in the paper; `context` [b, t, c].
+    """Return `update` [b, t, c] with the terms that are not in the paper; `context` is [b, t, c].
 
-    gamma_spread steps along the gradient of log p(C) = sum_t |c_t - mean c|^2 / 2 + const, which
-    is c_t - mean c. `centered` takes the mean over tokens out of the whole update: a shift that
-    all keys share cancels in the softmax over tokens, and is left to act on the values alone.
+    gamma_spread steps along the gradient of log p(C) = sum_t |c_t - mean c|^2 / 2 + const, which is
+    c_t - mean c. `centered` subtracts the mean over tokens from the whole update: a shift that all
+    keys share cancels in the softmax over tokens, and would act on the values alone.
     """
     if gamma_spread:
         apart = context if centered else context - context.mean(1, keepdim=True)
@@ -107,7 +108,7 @@ def limit_update(update: Tensor, context: Tensor, max_relative_update: float) ->
 
 
 class StepSizes(NamedTuple):
-    """How far one update goes along each of its terms."""
+    """The step size of each term of one update."""
 
     attn: float = 0.0
     norm: float = 0.0
@@ -116,7 +117,7 @@ class StepSizes(NamedTuple):
 
 @dataclass(frozen=True)
 class BCU(Method):
-    """The settings of the update, and what the engine asks of it."""
+    """The settings of the update, and its answers to the engine."""
 
     gamma_attn: float = setting(
         0.002,
@@ -245,7 +246,7 @@ class BCU(Method):
 
     @property
     def active(self) -> bool:
-        """Always: a prompt after AND may have step sizes of its own."""
+        """Always true: a prompt after AND may have step sizes of its own."""
         return True
 
     @property
@@ -260,8 +261,7 @@ class BCU(Method):
         return self._updates(prompt) or edits
 
     def _updates(self, prompt: Prompt) -> bool:
-        """Whether there is a step for the main or the negative prompt: an empty one has no words
-        to bring out."""
+        """Return whether any step is taken: an empty main prompt has no words to bring out."""
         return any(self._sizes) and (not prompt.blank or self.update_unconditional)
 
     @property
@@ -305,7 +305,7 @@ class BCU(Method):
 
 @dataclass(frozen=True)
 class _Step:
-    """One gradient step of those sizes."""
+    """One gradient step with the given sizes."""
 
     settings: BCU
     sizes: StepSizes

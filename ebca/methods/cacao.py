@@ -1,4 +1,4 @@
-"""What AND means: prompts composed inside cross-attention, in one row of the UNet.
+"""The meaning of AND: prompts composed within cross-attention, in one row of the UNet.
 
 The formulas are in `ebca.methods.average` (the paper's) and `ebca.methods.summed`.
 """
@@ -20,7 +20,7 @@ SUM, AVERAGE, HOSTS_OWN = "sum", "average", "webui"
 
 @dataclass(frozen=True)
 class Cacao(Method):
-    """The settings of the prompts after AND, and what the engine asks of them."""
+    """The settings of the prompts after AND, and their answers to the engine."""
 
     and_means: str = setting(
         SUM,
@@ -79,7 +79,7 @@ class Cacao(Method):
         return summed(edits) if self.and_means == SUM else average(edits)
 
     def check(self, prompt: Prompt) -> None:
-        """At every stretch between two borders of windows."""
+        """Check the edits between every two neighbouring borders of their windows."""
         check = check_sum if self.and_means == SUM else check_average
         for edits in self._stretches(prompt.edits) if self.active else ():
             check(edits)
@@ -117,7 +117,7 @@ class Cacao(Method):
         )
 
     def _stretches(self, edits: Sequence[Edit]) -> Iterator[list[Edit]]:
-        """The edits that take part together, for every time of the schedule."""
+        """Yield the edits that act together, for every time at which that changes."""
         borders = {0.0, *(border for edit in edits for border in self._window(edit))}
         for progress in sorted(borders):
             yield [
@@ -128,7 +128,7 @@ class Cacao(Method):
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """`text` on one line, no longer than that."""
+    """Return `text` on one line, cut to at most `length` characters."""
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 3] + "..."
 

@@ -1,11 +1,11 @@
-"""Contrast: away from every subject alone. Not in the paper.
+"""Contrast: move away from every subject alone. Not in the paper.
 
     out = attn(Q, C_main) + sum_i contrast / n ( attn(Q, C_main) - attn(Q, C_i) )
 
 `a cat and a dog` fails by showing one of them alone. C_i encodes one of the n subjects alone; the
-output moves away from each of these pictures. What a picture shows is decided while it is still
-noise, so the contrast ends at a noise level (`contrast_stop`), not after a number of steps: in the
-pass of hires fix, or in img2img at low strength, the layout is there already and nothing is done.
+output moves away from each of these. The content of a picture is decided while it is still noise,
+so the contrast ends at a noise level (`contrast_stop`), not after a number of steps: in the pass of
+hires fix, or in img2img at low strength, the layout exists already and nothing is done.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ebca.settings.declaration import check_settings, setting
 
 @dataclass(frozen=True)
 class Contrast(Method):
-    """The settings of the contrast, and what the engine asks of it."""
+    """The settings of the contrast, and its answers to the engine."""
 
     # labels other than 0.1.0's: the WebUI keeps a user's old defaults by the label
     contrast: float = setting(

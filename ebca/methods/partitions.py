@@ -1,4 +1,4 @@
-"""Dividing a picture among its subjects: the partitions there are, and which one fits.
+"""Divide a picture among its subjects: list the partitions, and choose the best.
 
 Shape letters: `p` partitions, `k` subjects or parts, `n` pixels.
 """
@@ -13,24 +13,24 @@ import torch
 from torch import Tensor
 
 TURNS = 16
-"""Angles at which a picture is divided."""
+"""The number of angles at which a picture is divided."""
 
 _THREE = (0.4, 0.3, 0.3)
-"""Shares of three subjects: one beside two."""
+"""The shares of three subjects: one beside two."""
 
 _MOST_ORDERS = 5040
-"""So many orders of the subjects are tried."""
+"""The most orders of the subjects that are tried."""
 
 _SAID = 10.0
-"""How much a place counts that the prompt says, over where the picture begins to be."""
+"""The weight of a place that the prompt names, against a `maps` of mean 1."""
 
 
 def partitions(size: tuple[int, int], count: int, mask: Tensor | None = None) -> Tensor:
-    """The partitions of a picture of `size` (h, w) into `count` parts, [p, k, h*w]: 1 where a
-    pixel is of a part. On the CPU.
+    """Return the partitions of a picture of `size` (h, w) into `count` parts, on the CPU.
 
-    Two parts are halves; three are one beside two; more are two rows, at every angle. With a
-    `mask` [h, w] only where it is above 0 is divided; what is outside is of no part.
+    The result is [p, k, h*w], 1 where a pixel belongs to a part. Two parts are halves; three are
+    one beside two; more are in two rows; each at every angle. With a `mask` [h, w], only the pixels
+    above 0 are divided; the others belong to no part.
     """
     if mask is None:
         return _partitions(size, count)
@@ -66,12 +66,12 @@ def _divide(size: tuple[int, int], count: int, inside: Tensor) -> Tensor:
 def best_partition(
     maps: Tensor, parts: Tensor, places: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Which partition, and which part for which subject, agree best with `maps`.
+    """Choose the partition, and the part for each subject, that agree best with `maps`.
 
-    maps [k, n]: where the picture begins to show each subject, each with mean 1; parts [p, k, n]
-    of a picture of `size` (h, w); places [k, 2]: the direction (x, y) in which the prompt says
-    that a subject is, 0 if it does not. Returns the index of the partition, [], and that of each
-    subject's part, [k], on the device of `maps`, from which nothing is read.
+    maps [k, n] says where the picture begins to show each subject, each map with mean 1; parts is
+    [p, k, n] for a picture of `size` (h, w); places [k, 2] is the direction (x, y) that the prompt
+    names for each subject, 0 if it names none. Returns the index of the partition, [], and that of
+    each subject's part, [k], both on the device of `maps`; nothing is read from the device.
     """
     count = len(maps)
     sizes = parts.sum(-1).clamp(min=1)
@@ -93,12 +93,12 @@ def _row_shares(count: int) -> tuple[float, ...]:
 
 
 def _columns(count: int) -> tuple[int, ...]:
-    """How many parts each row has."""
+    """Return the number of parts in each row."""
     return (1, count - 1) if count <= 3 else (count // 2, count - count // 2)
 
 
 def _cut(along: Tensor, inside: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
-    """`inside` [n] cut across `along` [n] into pieces with those shares of its sum."""
+    """Cut `inside` [n] across `along` [n] into pieces that have the given shares of its sum."""
     order = along.argsort()
     done = inside[order].cumsum(0) - inside[order] / 2
     reached = torch.empty_like(done)
@@ -113,7 +113,7 @@ def _cut(along: Tensor, inside: Tensor, shares: tuple[float, ...]) -> list[Tenso
 
 
 def _spots(height: int, width: int) -> Tensor:
-    """Where pixels are, [h*w, 2] as (x, y) from -1 to 1."""
+    """Return the positions of the pixels, [h*w, 2], as (x, y) from -1 to 1."""
     y, x = torch.meshgrid(
         torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
     )
@@ -122,7 +122,7 @@ def _spots(height: int, width: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _orders(count: int) -> Tensor:
-    """Orders of so many subjects, [o, k]: all of them, or turns of one where that is too many."""
+    """Return orders of `count` subjects, [o, k]: all, or only the rotations if all are too many."""
     if math.factorial(count) <= _MOST_ORDERS:
         return torch.tensor(list(itertools.permutations(range(count))))
     return torch.stack([torch.arange(count).roll(turn) for turn in range(count)])

@@ -1,4 +1,4 @@
-"""Where a prompt says that a subject is: `a cat on the left, a dog behind it`."""
+"""Find where a prompt places a subject: `a cat on the left, a dog behind it`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Place = tuple[float, float]
 
 NOWHERE: Place = (0.0, 0.0)
 _LEFT, _RIGHT = (-1.0, 0.0), (1.0, 0.0)
-_UP, _DOWN = (0.0, -1.0), (0.0, 1.0)  # what is further away is drawn higher
+_UP, _DOWN = (0.0, -1.0), (0.0, 1.0)  # more distant things are drawn higher
 
 _PLACES: dict[str, Place] = {
     "left": _LEFT,
@@ -21,8 +21,8 @@ _PLACES: dict[str, Place] = {
         ("bottom", "below", "under", "underneath", "beneath", "in front of", "foreground"), _DOWN
     ),
 }
-"""Words -> where they say that something is. The middle is none: with one subject there and the
-other around it, the other is drawn several times (docs/alignment.md)."""
+"""Words -> the place that they name. There is no word for the middle: with one subject there and
+the other around it, the other is drawn several times (docs/alignment.md)."""
 
 _SIDE = r"(?:on|at|to|in)\s+the\s+(left|right|top|bottom|foreground|background)"
 _RELATION = (
@@ -30,7 +30,7 @@ _RELATION = (
     r"(?:(left|right|top)(?:\s+side)?\s+of"
     r"|(above|over|atop|below|under|underneath|beneath|riding|behind|in front of)(?:\s+on)?)"
 )
-"""Between two subjects: where the first of them is, seen from the second."""
+"""Matches words between two subjects that place the first in relation to the second."""
 
 _AFTER = re.compile(
     rf"\s*(?:(?:is|stands|sits)\s+)?{_SIDE}\b|\W{{1,3}}{_SIDE}(?=\s*(?:[,.;]|and\b|$))"
@@ -41,7 +41,7 @@ _SECOND = re.compile(rf"\b{_RELATION}\s+$")
 
 
 def place_of(prompt: str, subject: str) -> Place:
-    """Where `prompt` says that `subject` is; NOWHERE if it does not."""
+    """Return where `prompt` places `subject`; NOWHERE if it does not say."""
     text = plain(prompt).lower()
     at = text.find(subject.lower())
     if at < 0:
@@ -58,5 +58,5 @@ def place_of(prompt: str, subject: str) -> Place:
 
 
 def _said(found: re.Match[str]) -> Place:
-    """Where the word says it that was found: the only group that has one."""
+    """Return the place that a match names: only one of its groups has a word."""
     return _PLACES[found[found.lastindex or 0]]

@@ -1,20 +1,21 @@
-"""Regions: every subject its own place. Not in the paper.
+"""Regions: every subject in a place of its own. Not in the paper.
 
     out = u |own| / |u|,     u = own + c ( own - mean_{l != j} attn(Q, C_l) )
           for pixels in the region of subject j,     c = regions * 9 / guidance scale
     own = softmax_t( beta q . k_t + log m_t ) V,     k and V of C_main
           m_t = 1 - regions_words for the nouns of subjects l != j, 1 for all other tokens
 
-A picture of `a cat and a dog` fails by showing one of them twice, or something between them. Inside
-the region of one subject the nouns of the *others* are not seen, and the output moves away from
-them: C_l encodes subject l alone. It keeps its size |own|, over all heads, at every pixel: without
-that, a strong move makes things odd.
+A picture of `a cat and a dog` fails by showing one of them twice, or something between them. Within
+the region of one subject the nouns of the *others* are not seen, and the output moves away from the
+others: C_l encodes subject l alone. The output keeps its size |own|, over all heads, at every
+pixel: without that, a strong move distorts the picture.
 
-The regions are snapped, not optimised: in the first step the attention to the subjects' nouns
+The regions are chosen once, not optimised. In the first step the attention to the subjects' nouns
 tells where the picture begins to show each; the partition (`ebca.methods.partitions`) that agrees
 best with that is kept from the next step to the end. Other evaluations of the first step, which
-extensions such as PAG make, are neither looked at nor changed. The strength follows the guidance
-scale, which multiplies what it does. It ends at a noise level: late steps only add detail.
+extensions such as PAG make, are neither observed nor changed. The strength is divided by the
+guidance scale, which multiplies its effect. The method ends at a noise level: late steps only add
+detail.
 """
 
 from __future__ import annotations
@@ -49,28 +50,28 @@ from ebca.settings.checks import FRACTION, Range, in_window
 from ebca.settings.declaration import check_settings, setting
 
 STRENGTH = 9.0
-"""c times the guidance scale, at `regions` 1: measured at 4 and 7, see docs/alignment.md."""
+"""c times the guidance scale, for `regions` 1: measured at 4 and 7, see docs/alignment.md."""
 
 _LEAST_GUIDANCE = 3.0
-"""Below this guidance scale the strength grows no more."""
+"""Below this guidance scale the strength no longer grows."""
 
 _USUAL_GUIDANCE = 7.0
 _BEST_PIXELS = 256
-"""Of all levels of a UNet, maps of about 16 x 16 tell best what is where."""
+"""The pixels of the best level of a UNet for the maps, about 16 x 16."""
 
 MOST_SUBJECTS = 8
 
 
 @dataclass
 class RegionsMemory:
-    """What is remembered of one image: the maps of its first evaluation, then the regions."""
+    """The memory of one image: the maps of its first step, then the regions."""
 
     maps: Tensor | None = None  # [k, n] at `level`
-    seen: Time | None = None  # when the maps were complete
+    seen: Time | None = None  # when the maps became complete
     level: tuple[int, int] | None = None
     latent: tuple[int, int] = (0, 0)
     mask: Tensor | None = None
-    weights: list[Tensor] = field(default_factory=list)  # [h, w] of each subject's branch
+    weights: list[Tensor] = field(default_factory=list)  # [h, w], one for each subject's branch
     own: list[Tensor] = field(default_factory=list)  # [h, w]: where each subject's noun is seen
     nouns: dict[Prompt, list[tuple[int, ...]]] = field(default_factory=dict)
 
@@ -79,13 +80,13 @@ class RegionsMemory:
         return bool(self.weights)
 
     def forget(self) -> None:
-        """Make ready for other subjects."""
+        """Drop the maps, to look for other subjects."""
         self.maps = self.seen = self.level = None
 
 
 @dataclass(frozen=True)
 class Regions(Method):
-    """The settings of the regions, and what the engine asks of them."""
+    """The settings of the regions, and their answers to the engine."""
 
     regions: float = setting(
         1.0,
@@ -151,14 +152,14 @@ class Regions(Method):
         return fresh and moment.in_noise(0.0, self.regions_stop)
 
     def see(self, at: At, rows: Sequence[SeenRow]) -> None:
-        """Add up the maps of the layers of the level that tells most, of those that there are."""
+        """Add up the maps of the layers at the available level nearest to `_BEST_PIXELS`."""
         if at.size is None:
             return
         for index, row in enumerate(rows):
             memory: RegionsMemory = row.moment.memory
             subjects = self._subjects(row.prompt)
             if memory.seen is not None and _count(memory.maps) != len(subjects):
-                memory.forget()  # the prompt's schedule has changed what there is to see
+                memory.forget()  # the prompt's schedule has changed the subjects
             again = at.size == memory.level
             done = not subjects or memory.known or memory.seen is not None
             if done or not (again or _far(at.size) < _far(memory.level)):
@@ -180,10 +181,10 @@ class Regions(Method):
             return PLAIN
         if not memory.known:
             if memory.seen in (None, moment.clock.time) or _count(memory.maps) != len(subjects):
-                return PLAIN  # this is the step that is seen
+                return PLAIN  # this step only observes
             settle(memory, prompt, subjects)
         if len(memory.weights) != len(subjects):
-            return PLAIN  # the prompt's schedule has changed what there is to see
+            return PLAIN  # the prompt's schedule has changed the subjects
         guidance = moment.guidance or _USUAL_GUIDANCE
         strength = self.regions * STRENGTH / max(guidance, _LEAST_GUIDANCE)
         others = zip(subjects, memory.weights, strict=True)
@@ -193,7 +194,7 @@ class Regions(Method):
         )
 
     def _veils(self, prompt: Prompt, moment: Moment) -> tuple[Veil, ...]:
-        """Each noun in its own region; not those that two subjects share."""
+        """Keep each noun to its own region, except nouns that two subjects share."""
         nouns = nouns_of(prompt, moment) if self.regions_words else []
         times = Counter(token for tokens in nouns for token in tokens)
         kept = [tuple(token for token in tokens if times[token] == 1) for tokens in nouns]
@@ -204,9 +205,9 @@ class Regions(Method):
         )
 
     def forecast(self, steps: Sequence[tuple[Time, Prompt]]) -> list[bool]:
-        """Nothing at the first step with subjects, which is looked at."""
+        """Nothing acts at the first step with subjects, which only observes."""
         acts: list[bool] = []
-        seen = 0  # how many subjects were looked at
+        seen = 0  # how many subjects were observed
         for time, prompt in steps:
             count = len(self._subjects(prompt))
             if not count or not in_window(time.denoised, 0.0, self.regions_stop):
@@ -229,7 +230,7 @@ class Regions(Method):
 
 
 def settle(memory: RegionsMemory, prompt: Prompt, subjects: Sequence[str]) -> None:
-    """Choose the regions by the maps, for good."""
+    """Choose the regions by the maps; they stay until the sampling ends."""
     assert memory.maps is not None
     assert memory.level is not None
     maps, count = memory.maps, len(subjects)
@@ -247,7 +248,7 @@ def settle(memory: RegionsMemory, prompt: Prompt, subjects: Sequence[str]) -> No
 
 
 def nouns_of(prompt: Prompt, moment: Moment) -> list[tuple[int, ...]]:
-    """Token indices of each subject's noun; looked for once a prompt."""
+    """Return the token indices of each subject's noun, found once for each prompt."""
     known: dict[Prompt, list[tuple[int, ...]]] = moment.memory.nouns
     if prompt not in known:
         known[prompt] = [tuple(each) for each in noun_tokens(prompt, moment.tokens)]
@@ -255,11 +256,11 @@ def nouns_of(prompt: Prompt, moment: Moment) -> list[tuple[int, ...]]:
 
 
 def noun_maps(at: At, row: int, nouns: Sequence[Sequence[int]]) -> Tensor:
-    """How much each pixel of a row attends to each subject's noun, [k, n], each with mean 1."""
+    """Return one row's attention to each subject's noun, [k, n], each map with mean 1."""
     heads, beta = at.layer.heads, at.layer.beta(at.key.shape[-1])
     query = split_heads(at.query[row : row + 1], heads)[0].float()
     key = split_heads(at.key[row : row + 1], heads)[0].float()
-    # head by head: all of them would be the largest thing in memory at the finest level
+    # one head at a time: all at once would be the largest tensor in memory at the finest level
     pairs = zip(query, key, strict=True)
     share = sum((beta * q @ k.mT).softmax(-1) for q, k in pairs) / heads  # [n, t]
     maps = torch.stack(
@@ -276,11 +277,11 @@ def _count(maps: Tensor | None) -> int:
 
 
 def _far(level: tuple[int, int] | None) -> float:
-    """How far a level (h, w) is from the one that tells most."""
+    """Return how far a level (h, w) is from `_BEST_PIXELS`."""
     return math.inf if level is None else abs(math.log(level[0] * level[1] / _BEST_PIXELS))
 
 
 def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """A mask [h, w] in another size."""
+    """Resize a mask [h, w]."""
     how = "area" if size[0] * size[1] < mask.numel() else "nearest"
     return F.interpolate(mask.float()[None, None], size=size, mode=how)[0, 0]

@@ -1,9 +1,9 @@
-"""CACAO as a sum: every prompt adds what it says beyond the empty one. Not in the paper.
+"""CACAO as a sum: every prompt adds its difference from the empty prompt. Not in the paper.
 
     out = attn(Q, C_main) + sum_s alpha_s ( attn(Q, C_s) - attn(Q, C_empty) )
 
-It does to the heads' outputs what the WebUI's AND does to predictions of noise,
-uncond + sum_i w_i (cond_i - uncond), so weights mean about the same.
+The sum does to the heads' outputs what the WebUI's AND does to predictions of noise, uncond + sum_i
+w_i (cond_i - uncond), so weights mean about the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EMPTY = ""
 
 
 def summed(edits: Sequence[Edit]) -> Mix:
-    """The mix of a main prompt and the edits that take part."""
+    """Return the mix of a main prompt and the edits that take part."""
     total = math.fsum(edit.alpha for edit in edits)
     branches = [Branch(edit.alpha, edit.source, edit, beyond=EMPTY) for edit in edits]
     if total:

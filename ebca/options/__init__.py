@@ -1,5 +1,4 @@
-"""All that can be set, and all ways in which it is written: values, presets, names of earlier
-versions, infotexts, and what a job of a page is given."""
+"""All settings and their written forms: values, presets, old names, infotexts, arguments."""
 
 from ebca.options.declared import declared
 from ebca.options.values import Settings, all_declarations

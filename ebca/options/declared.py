@@ -1,4 +1,4 @@
-"""Everything that can be set, in the order in which it is shown."""
+"""The declarations of all settings, in the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ebca.settings.declaration import Declaration, declarations
 
 
 def declared(*, page: bool = True) -> dict[str, Declaration]:
-    """Every declaration by name; with `page` also those that only a page with jobs has."""
+    """Return every declaration by name; with `page` also the settings of a page with jobs."""
     of_page = declarations(PageSettings) if page else ()
     return {
         **{each.name: each for each in of_page},

@@ -1,9 +1,9 @@
-"""Settings in a picture's infotext, and back: `EBCA: on`, the version, and what is not as the
-preset has it.
+"""Write settings into a picture's infotext and read them back.
 
-Reading gives what made the picture, whatever the defaults are now: a setting that is not written
-has the value that its preset had in the version that wrote it, and its neutral value if it did not
-exist then. 0.1.0 wrote all of its settings, and `EBCA enabled`.
+An infotext has `EBCA: on`, the version, and the settings that differ from the preset. Reading
+returns the values that made the picture, whatever the defaults are now: a setting that is not
+written has the value of its preset in the version that wrote the infotext, or its neutral value if
+that version had no such setting. 0.1.0 wrote all of its settings, and `EBCA enabled`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VERSION, _PRESET, _ENABLED_IN_0_1 = PREFIX + "version", PREFIX + "preset", PREF
 def write(
     values: Mapping[str, Any], known: Mapping[str, Declaration], preset: str = DEFAULT
 ) -> dict[str, str]:
-    """Label -> text, of settings that are on; `known` are the declarations of the settings."""
+    """Return label -> text for settings that are on; `known` has the settings' declarations."""
     usual = _usual(known, preset, VERSION)
     texts = {ON: "on", _VERSION: VERSION, **({_PRESET: preset} if preset != DEFAULT else {})}
     for name, value in values.items():
@@ -37,9 +37,9 @@ def write(
 def read(
     parameters: Mapping[str, str], known: Mapping[str, Declaration]
 ) -> tuple[str, dict[str, Any]] | None:
-    """The preset and every setting's value, from the labels of an infotext; None without EBCA.
+    """Return preset and settings from the labels of an infotext; None without EBCA.
 
-    A value that is not legal now is taken as if it had not been written.
+    A value that is not legal now is ignored, as if it had not been written.
     """
     if parameters.get(_ENABLED_IN_0_1) == "True":
         version, preset = "0.1.0", parameters.get(_PRESET, DEFAULT)
@@ -59,24 +59,24 @@ def read(
 
 
 def written(value: object) -> str:
-    """A value as text, the shortest that reads back the same."""
+    """Return the shortest text that reads back as `value`."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def is_label(label: str) -> bool:
-    """Whether a label of an infotext is one of these."""
+    """Return whether `label` of an infotext is one of EBCA's."""
     return label == ON or label.startswith(PREFIX)
 
 
 def _usual(known: Mapping[str, Declaration], preset: str, version: str) -> dict[str, Any]:
-    """What settings are in a preset of a version."""
+    """Return the values of a preset in a version."""
     which = release(version) or release(VERSION)
     defaults = {name: each.default_of(which) for name, each in known.items()}
     return {**defaults, **{n: v for n, v in PRESETS.get(preset, {}).items() if n in known}}
 
 
 def _named(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Texts by setting, under today's names."""
+    """Return setting -> text, under today's names."""
     texts = {
         label.removeprefix(PREFIX): text
         for label, text in parameters.items()

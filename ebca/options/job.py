@@ -1,4 +1,4 @@
-"""What a user of the WebUI can set: the accordion, the API, the X/Y/Z plot and the infotext agree.
+"""The settings of a WebUI job, the same in the accordion, the API, the X/Y/Z plot and the infotext.
 
 The order of `fields` is the order of the accordion's values and of the API's positional list.
 """
@@ -20,7 +20,7 @@ from ebca.settings.declaration import release
 
 
 def fields() -> dict[str, Declaration]:
-    """Every field by name: those of 0.1.0 in its order, then what each version has brought."""
+    """Return every field by name: those of 0.1.0 in its order, then each version's new ones."""
     known = declared()
     first = (RENAMED.get(name, name) for name in LIST_OF_0_1)
     since = sorted(known, key=lambda name: release(known[name].since))
@@ -28,27 +28,29 @@ def fields() -> dict[str, Declaration]:
 
 
 def labels() -> dict[str, str]:
-    """What the page calls every field."""
+    """Return every field's label on the page."""
     return {name: each.label for name, each in fields().items()}
 
 
 @dataclass(frozen=True)
 class Options:
-    """Everything in the accordion, validated."""
+    """The validated values of all fields of the accordion."""
 
     page: PageSettings = field(default_factory=PageSettings)
     settings: Settings = field(default_factory=Settings)
     keeping: Keeping = field(default_factory=Keeping)
 
     def values(self) -> dict[str, Any]:
-        """All fields by name, in order."""
+        """Return all fields by name, in the order of `fields`."""
         known = {**vars(self.page), **self.settings, **vars(self.keeping)}
         return {name: known[name] for name in fields()}
 
 
 def options_of(values: Mapping[str, Any]) -> Options:
-    """Options from fields by name; the rest are defaults. Raises `SettingsError`, naming the
-    field, for a value that cannot be used and for a name that is no field."""
+    """Return options from fields by name; missing ones get their defaults.
+
+    Raises SettingsError, naming the field, for a value that cannot be used or an unknown name.
+    """
     values, known = modern(values), fields()
     for name in values:
         if name not in known:
@@ -62,30 +64,30 @@ def options_of(values: Mapping[str, Any]) -> Options:
 
 
 def read_object(values: Mapping[str, Any]) -> Options:
-    """Options from a mapping of field names: what is missing takes the preset's or the default."""
+    """Return options from fields by name; missing ones get the preset's value or the default."""
     values = modern(values)
     preset = values.get("preset")
     return options_of({**(preset_values(preset) if isinstance(preset, str) else {}), **values})
 
 
 def read_arguments(arguments: Sequence[Any], axes: Mapping[str, Any]) -> Options:
-    """Options from what the WebUI hands to a script, and from the axes of an X/Y/Z plot.
+    """Return options from the arguments of a WebUI script and the axes of an X/Y/Z plot.
 
-    `arguments` is the list of all values in the order of the fields; or its first item is an
-    object of fields, as sent through the API.
+    `arguments` lists all values in the order of the fields; or its first item is an object of
+    fields, as sent through the API.
     """
     axes = modern(axes)
     if arguments and isinstance(arguments[0], Mapping):
         return read_object({**modern(arguments[0]), **axes})
     values = {**_by_name(arguments), **axes}
     if values.get("enabled", False) is False:
-        return Options()  # closed is closed, whatever was typed into it
+        return Options()  # switched off: the other values do not matter
     changed = preset_values(axes["preset"]) if "preset" in axes else {}
     return options_of({**values, **changed, **axes})
 
 
 def _by_name(arguments: Sequence[Any]) -> dict[str, Any]:
-    """A list's values by field. In one of 0.1.0 what has come since is neutral."""
+    """Return a list's values by field. For a list of 0.1.0, newer fields get neutral values."""
     if not is_list_of_0_1(arguments):
         return dict(zip(fields(), arguments, strict=False))
     newer = {n: each.neutral for n, each in fields().items() if release(each.since) > (0, 1, 0)}

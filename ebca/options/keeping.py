@@ -1,4 +1,4 @@
-"""Settings of editing a picture: how much of it is kept, and by what."""
+"""The settings of editing a picture: how much of it is kept, and how."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ebca.settings.declaration import check_settings, setting
 
 @dataclass(frozen=True)
 class Keeping:
-    """What is set of keeping the picture that a job begins with."""
+    """The settings of keeping the picture that a job begins with."""
 
     keep: bool = setting(
         False,

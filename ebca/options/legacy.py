@@ -1,4 +1,4 @@
-"""Names and forms of earlier versions, which work for good."""
+"""Names and forms of earlier versions, which keep working."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMPOSE = ("cacao", "webui")
 
 
 def modern(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` under today's names. Raises SettingsError for a name and its old name together."""
+    """Return `values` under today's names. Raises SettingsError for a name and its old one."""
     new = {name: value for name, value in values.items() if name not in RENAMED}
     for old, name in RENAMED.items():
         if old not in values:
@@ -42,7 +42,7 @@ def modern(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named(positional: Sequence[Any]) -> dict[str, Any]:
-    """Values that were given without names, in 0.1.0's order of the step sizes and their window."""
+    """Return name -> value for unnamed values, in 0.1.0's order: two step sizes, start, stop."""
     order = LIST_OF_0_1[LIST_OF_0_1.index("gamma_attn") :][:4]
     if len(positional) > len(order):
         raise SettingsError("settings", positional, f"named after the first {len(order)}")
@@ -50,7 +50,7 @@ def named(positional: Sequence[Any]) -> dict[str, Any]:
 
 
 def is_list_of_0_1(arguments: Sequence[Any]) -> bool:
-    """Whether a list of arguments is in the order of 0.1.0, told by what stood for AND in it."""
+    """Return whether arguments are in the order of 0.1.0, told by its values for AND."""
     compose, composition = map(LIST_OF_0_1.index, ("compose", "composition"))
     has = [*arguments, *[None] * len(LIST_OF_0_1)]
     return has[compose] == "cacao" or (

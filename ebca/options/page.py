@@ -1,4 +1,4 @@
-"""Settings that only a page with jobs has."""
+"""The settings that only a page with jobs has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ebca.settings.declaration import check_settings, setting
 
 @dataclass(frozen=True)
 class PageSettings:
-    """What is set of a job beside the methods."""
+    """The settings of a job that belong to no method."""
 
     enabled: bool = setting(False, "Switches EBCA on.", label="EBCA", neutral=False)
     preset: str = setting(

@@ -1,4 +1,4 @@
-"""Presets: starting values. What a preset has meant it means for good; a better one gets a name."""
+"""Presets: starting values. A preset never changes its meaning; a better one gets a new name."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "edit_start": 0.2,
     },
 }
-"""Preset -> the settings in which it differs from the defaults."""
+"""Preset -> the settings that differ from the defaults."""
 
 
 def preset_values(preset: str) -> dict[str, Any]:
-    """What choosing `preset` sets: its own settings, and those of other presets to the defaults;
-    nothing for `custom`."""
+    """Return the settings that choosing `preset` sets; none for `custom`.
+
+    They are the preset's own settings, and those of all other presets at their defaults.
+    """
     if preset not in PRESETS:
         return {}
     known = all_declarations()

@@ -1,4 +1,4 @@
-"""`Settings`: the values of all settings at once, each checked by its declaration."""
+"""`Settings`: the values of all settings, each checked by its declaration."""
 
 from __future__ import annotations
 
@@ -16,27 +16,33 @@ Part = TypeVar("Part")
 
 
 def owners() -> tuple[type, ...]:
-    """The classes whose fields the settings are: what is said of words, then every method's."""
+    """Return the classes that declare the settings: `Words`, then every method."""
     return (Words, *methods.METHODS)
 
 
 def all_declarations() -> dict[str, Declaration]:
-    """Every setting by name, in the order in which they are shown."""
+    """Return every setting's declaration by name, in the order in which they are shown."""
     return {each.name: each for owner in owners() for each in declarations(owner)}
 
 
 class Settings(Mapping[str, Any]):
-    """Everything that can be set, by name: `Settings(gamma_attn=0.003)["gamma_attn"]`.
+    """The values of all settings, readable by name or as attributes; immutable.
 
-    What is not given has its default; names of earlier versions still work. docs/controls.md
-    lists all. Raises `SettingsError` on construction if a value cannot be used. Never changes;
-    `replace` gives another one.
+    `Settings(gamma_attn=0.003)["gamma_attn"]` is 0.003. Names of earlier versions still work.
+
+    Args:
+        positional: Up to four values without names: gamma_attn, gamma_norm, start, stop, as in
+            0.1.0.
+        values: Settings by name; docs/controls.md lists all, with ranges. Missing ones get their
+            defaults.
+
+    Raises:
+        SettingsError: A name is unknown, or a value cannot be used.
     """
 
     __slots__ = ("_parts", "_values")
 
     def __init__(self, *positional: Any, **values: Any) -> None:
-        """Values without names are the step sizes and their window, as in 0.1.0."""
         values = {**legacy.named(positional), **values}
         known, given = all_declarations(), legacy.modern(values)
         for name in given:
@@ -51,16 +57,23 @@ class Settings(Mapping[str, Any]):
             self._values |= {name: getattr(part, name) for name in names}
 
     def replace(self, **changes: Any) -> Settings:
-        """These settings with some changed."""
+        """Return new `Settings` with some values changed.
+
+        Args:
+            changes: Settings by name.
+
+        Raises:
+            SettingsError: A name is unknown, or a value cannot be used.
+        """
         return Settings(**{**self._values, **legacy.modern(changes)})
 
     def off(self) -> Settings:
-        """These settings with all that methods do neutral; what is said of words stays."""
+        """Return a copy with all settings of methods neutral; settings on words stay."""
         owned = (each for owner in methods.METHODS for each in declarations(owner))
         return self.replace(**{each.name: each.neutral for each in owned})
 
     def part(self, owner: type[Part]) -> Part:
-        """The settings of one owner, as it declares them."""
+        """Return the part of the settings that `owner` declares, as an `owner`."""
         part: Part = self._parts[owner]
         return part
 
@@ -75,7 +88,7 @@ class Settings(Mapping[str, Any]):
         return self.part(Words)
 
     def __getattr__(self, name: str) -> Any:
-        if name in Settings.__slots__:  # of one that is being copied
+        if name in Settings.__slots__:  # while copying, before the slots are set
             raise AttributeError(name)
         try:
             return self._values[legacy.RENAMED.get(name, name)]

@@ -1,4 +1,4 @@
-"""Settings on what the words of a prompt are."""
+"""The settings on the words of a prompt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _found(text: str) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True)
 class Words:
-    """What the user says of the prompt's words."""
+    """The user's settings on the words of the prompt."""
 
     subjects: str = setting(
         "",
@@ -62,21 +62,24 @@ class Words:
         return read_list(self.subjects)
 
     def check_count(self) -> None:
-        """Raise SettingsError where a single subject is named. A page has that for a moment, on
-        the way to two; whoever writes the whole list at once has forgotten something."""
+        """Raise SettingsError if a single subject is named.
+
+        A page has that for a moment, while two are typed; whoever writes the list at once forgot
+        one.
+        """
         if len(self.named) == 1:
             legal = "two or more, such as 'cat, red hat', or none"
             raise SettingsError("subjects", self.subjects, legal)
 
     def named_in(self, text: str) -> tuple[str, ...]:
-        """The named subjects that a main prompt has."""
+        """Return the named subjects that occur in a main prompt."""
         return tuple(each for each in self.named if has_words(text, each))
 
     def subjects_of(self, text: str) -> dict[str, str]:
-        """The subjects of a main prompt with their nouns; none if they are fewer than two.
+        """Return subject -> noun for a main prompt; empty if there are fewer than two subjects.
 
-        They are the named ones that the prompt has. If it has none of these, they are those that
-        are found in it, as if none were named.
+        The subjects are the named ones that occur in the prompt. If none of them does, they are
+        found in the prompt, as if none were named.
         """
         there = self.named_in(text)
         if not there:
@@ -85,12 +88,12 @@ class Words:
 
     @property
     def word_weights(self) -> list[tuple[str, float]]:
-        """Words and their factors; none where `token_weights` names tokens by their index."""
+        """Words and their factors; empty if `token_weights` has token indices."""
         by_index = isinstance(self.token_weights, Mapping)
         return [] if by_index else read_word_weights(self.token_weights)
 
     @property
     def index_weights(self) -> Mapping[int, float]:
-        """Token index -> factor, where `token_weights` is such a mapping."""
+        """Token index -> factor, if `token_weights` is such a mapping; else empty."""
         by_index = isinstance(self.token_weights, Mapping)
         return checked_token_weights(self.token_weights) if by_index else {}

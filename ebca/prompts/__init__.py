@@ -1,4 +1,4 @@
-"""Prompts as texts: AND, subjects, words. No host and no model is known here."""
+"""Prompts as texts: AND, subjects, words. This package knows no host and no model."""
 
 from ebca.prompts.prompt import Edit, Prompt
 from ebca.prompts.reading import Composed, compose, split_prompt

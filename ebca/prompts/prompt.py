@@ -1,4 +1,4 @@
-"""What one image is asked to be: its main prompt, those joined to it by AND, and its subjects."""
+"""The prompt of one image: the main prompt, the prompts joined to it by AND, and the subjects."""
 
 from __future__ import annotations
 
@@ -23,19 +23,26 @@ if TYPE_CHECKING:
 
 ALPHA = Range(-100.0, 100.0, slider=(-2.0, 2.0, 0.05))
 WEIGHTS_AFTER_AND = "the sum of the weights after AND"
-"""What an error calls it."""
+"""The field name in errors on this sum."""
 EDIT_GAMMA = Range(0.0, 10.0, slider=(0.0, 0.02, 0.0001))
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One prompt after AND (or its encoding): an *editorial* prompt, in the paper's words.
+    """One prompt after AND, or its encoding: an *editorial* prompt in the paper (arXiv 2306.09869).
 
-    `prompt` is encoded by the host; `context` [t tokens, c channels] is taken as it is. Give one
-    of them. `alpha` is its weight relative to the main prompt's, which is 1; it may be negative.
-    Step sizes and window that are None are those of the settings (`edit_gamma_attn` and so on).
-    `token_weights`, token index -> factor on gamma_attn. Raises `SettingsError` on construction
-    if a value cannot be used.
+    Args:
+        prompt: The text, which the host encodes. Give this or `context`, not both.
+        context: The encoding, [t tokens, c channels].
+        alpha: The weight relative to the main prompt's 1, from -100 to 100.
+        gamma_attn, gamma_norm: Step sizes, from 0 to 10; None for the settings' `edit_gamma_attn`
+            and `edit_gamma_norm`.
+        start, stop: The window in which the prompt acts, as fractions of the steps from 0 to 1;
+            None for the settings' `edit_start` and `edit_stop`.
+        token_weights: Token index of this prompt -> factor on gamma_attn, from 0 to 100.
+
+    Raises:
+        SettingsError: A value cannot be used.
     """
 
     prompt: str | None = None
@@ -66,24 +73,23 @@ class Edit:
 
     @property
     def source(self) -> str | Tensor:
-        """What has to be encoded, or the encoding."""
+        """The text to encode, or the encoding."""
         return str(self.prompt) if self.context is None else self.context
 
     @property
     def empty(self) -> bool:
-        """Whether it says nothing, as a prompt before its schedule begins: it takes no part."""
+        """Whether the edit takes no part: alpha is 0, or its schedule gives no text yet."""
         return not self.alpha or (self.prompt is not None and not self.prompt.strip())
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What one image is asked to be at one step.
+    """The prompt of one image at one step.
 
-    `subjects` are what the main prompt asks to see as separate things: none, or two and more;
-    `nouns` what each of them is in a word.
-    `single` is false for a part of what its image is asked for (a prompt joined by the WebUI's
-    own AND, which has a row of its own). `blank` is true if the main prompt is known to be empty;
-    where a host does not tell what the main prompt is, it is not.
+    `subjects` are the separate things that the main prompt asks for: none, or two and more; `nouns`
+    names each in one word. `single` is false if this is only a part of the image's prompt (joined
+    by the WebUI's own AND, with a row of its own). `blank` is true if the main prompt is known to
+    be empty; it is false where a host does not tell the main prompt.
     """
 
     main: str = ""
@@ -94,13 +100,16 @@ class Prompt:
     blank: bool = False
 
     def with_subjects(self, subjects: Mapping[str, str]) -> Prompt:
-        """The same with subjects and their nouns."""
+        """Return a copy with `subjects`, a mapping of subject to noun."""
         return dataclasses.replace(self, subjects=tuple(subjects), nouns=tuple(subjects.values()))
 
 
 def noun_tokens(prompt: Prompt, tokens: Callable[[str], Sequence[int]]) -> list[list[int]]:
-    """Token indices of each subject's noun in the main prompt: within the subject's own words if
-    they stand together, else anywhere. `tokens(words)` finds words there."""
+    """Return the token indices of each subject's noun in the main prompt.
+
+    They are within the subject's own words if these stand together, else anywhere. `tokens(words)`
+    finds words in the main prompt.
+    """
     found = []
     for place, subject in enumerate(prompt.subjects):
         noun = prompt.nouns[place] if prompt.nouns else subject.split()[-1]
@@ -110,7 +119,7 @@ def noun_tokens(prompt: Prompt, tokens: Callable[[str], Sequence[int]]) -> list[
 
 
 def checked_token_weights(weights: object) -> Mapping[int, float]:
-    """A mapping of token index to factor. Raises SettingsError for anything else."""
+    """Return a checked mapping of token index to factor. Raises SettingsError for others."""
     wanted = f"a mapping of token index (0 or more) to {TOKEN_WEIGHT}"
     if not isinstance(weights, Mapping):
         raise SettingsError("token_weights", weights, wanted)

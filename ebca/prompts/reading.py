@@ -1,6 +1,6 @@
-"""Reading `AND` into a main prompt and what is joined to it.
+"""Split a prompt at `AND` into a main prompt and the prompts joined to it. Knows no host.
 
-Host-free. `AND` and `:weight` are read exactly as the WebUI reads them (modules/prompt_parser.py):
+`AND` and `:weight` are read exactly as the WebUI reads them (modules/prompt_parser.py):
 case-sensitive whole word, weight default 1.0, negative allowed, no exponent.
 """
 
@@ -26,7 +26,7 @@ class Subprompt(NamedTuple):
 
 
 def split_prompt(prompt: str) -> list[Subprompt]:
-    """The `AND`-separated parts of `prompt` in order; at least one."""
+    """Return the `AND`-separated parts of `prompt` in order; at least one."""
     parts = []
     for part in _AND.split(prompt):
         match = _WEIGHTED.fullmatch(part)
@@ -37,9 +37,14 @@ def split_prompt(prompt: str) -> list[Subprompt]:
 
 @dataclass(frozen=True)
 class Composed:
-    """One prompt, or a list of them, taken apart at AND: what `apply_patch` wants as `prompt`.
+    """A prompt, or a list of them, split at AND: the `prompt` argument of `apply_patch`.
 
-    `main` goes into the pipeline: a text, or a list of texts where a list was given.
+    Attributes:
+        prompts: One `Prompt` for each prompt.
+        listed: Whether a list of prompts was given.
+        main: The part before AND, for the pipeline: a text, or a list of texts if `listed`.
+        edits: The prompts after AND: a tuple of `Edit`, or one such tuple for each prompt if
+            `listed`.
     """
 
     prompts: tuple[Prompt, ...]
@@ -52,17 +57,23 @@ class Composed:
 
     @property
     def edits(self) -> tuple[Edit, ...] | tuple[tuple[Edit, ...], ...]:
-        """What follows AND; one tuple a prompt where a list was given."""
         edits = tuple(prompt.edits for prompt in self.prompts)
         return edits if self.listed else edits[0]
 
 
 def compose(prompt: str | Sequence[str], **edit: Any) -> Composed:
-    """Read `main :w AND other :v AND ...`; every other prompt's alpha is its weight over main's.
+    """Split `main :w AND other :v AND ...` at AND; each other prompt's alpha is v / w.
 
-    edit: what is given to every `Edit` (gamma_attn, gamma_norm, start, stop) in place of what the
-        settings say. Empty prompts after AND are left out. Raises `SettingsError` if the main
-        weight is not positive or a value out of range.
+    Args:
+        prompt: A prompt, or a list of them. Empty prompts after AND are left out.
+        edit: Arguments for every `Edit` (gamma_attn, gamma_norm, start, stop) in place of the
+            settings'.
+
+    Returns:
+        A `Composed`; its `main` is for the pipeline.
+
+    Raises:
+        SettingsError: The main weight is not above 0, or a value is out of range.
     """
     if isinstance(prompt, str):
         return Composed((_read(prompt, edit),))
@@ -83,8 +94,10 @@ def _read(prompt: str, edit: dict[str, Any]) -> Prompt:
 
 
 def weighed_edit(text: str, weight: float, main: float, **more: Any) -> Edit:
-    """The prompt `text :weight` after AND, behind a main prompt of weight `main` (above 0); `more`
-    is what else an `Edit` has. Raises SettingsError in the words of the prompt."""
+    """Return the edit `text :weight`, given the main prompt's weight `main` (above 0).
+
+    `more` are further arguments of `Edit`. Raises SettingsError in terms of the prompt.
+    """
     alpha = weight / main
     if not ALPHA.low <= alpha <= ALPHA.high:
         raise SettingsError(
@@ -95,7 +108,7 @@ def weighed_edit(text: str, weight: float, main: float, **more: Any) -> Edit:
 
 
 def check_main_weight(text: str, weight: float) -> None:
-    """Raise SettingsError unless a main prompt's weight can divide those of the others."""
+    """Raise SettingsError unless a main prompt's weight is above 0: it divides the others."""
     if weight <= 0.0:
         raise SettingsError(
             "prompt", f"{text.strip()} :{weight:g}",

@@ -1,4 +1,4 @@
-"""Words of a prompt: factors on them, and the tokens that they are."""
+"""Words of a prompt: their factors and their tokens."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from ebca.settings.checks import TOKEN_WEIGHT, SettingsError, check_number
 from ebca.subjects.grammar import ENGLISH
 
 _MARKS = re.compile(r"[()\[\]{}\\]|:\s*[\d.]+")
-"""The WebUI's emphasis."""
+"""Matches the WebUI's emphasis."""
 _IDEOGRAPHS = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f"
-"""Scripts that write words without spaces between them: Chinese, Japanese, and Korean, where
-particles follow a word without one."""
+"""Scripts without spaces between words: Chinese and Japanese; and Korean, where a particle follows
+its word without a space."""
 
 UNIT = re.compile(rf"[{_IDEOGRAPHS}]|(?:(?![{_IDEOGRAPHS}])[^\W_])(?:(?![{_IDEOGRAPHS}])[\w'-])*")
-"""A word, or a single character where there are no spaces between words."""
+"""Matches a word, or one character in a script without spaces."""
 
 _IDEOGRAPH = re.compile(rf"[{_IDEOGRAPHS}]")
 _WORD = re.compile(r"[^\W_][\w'-]*")
 
 
 def plain(text: str) -> str:
-    """`text` without the WebUI's emphasis, its words one space apart."""
+    """Return `text` without the WebUI's emphasis, with single spaces."""
     return " ".join(_MARKS.sub(" ", text).split())
 
 
 def has_words(text: str, words: str) -> bool:
-    """Whether `words` stand in `text`, as they are and as whole words, in any case."""
+    """Return whether `words` occur in `text` as they are and as whole words, ignoring case."""
     if not words:
         return False
     before = "" if _IDEOGRAPH.match(words[0]) else r"(?<!\w)"
@@ -36,33 +36,33 @@ def has_words(text: str, words: str) -> bool:
 
 
 def noun_of(words: str) -> str:
-    """What a subject's words name: the last of them."""
+    """Return the noun of a subject: its last word."""
     return words.split()[-1]
 
 
 def without_spaces(text: str) -> bool:
-    """Whether a text begins in a script without spaces between words."""
+    """Return whether a text begins in a script without spaces between words."""
     return bool(_IDEOGRAPH.match(text))
 
 
 def read_list(text: str) -> tuple[str, ...]:
-    """Read `cat, red hat` as ("cat", "red hat"); each once."""
+    """Parse `cat, red hat` as ("cat", "red hat"), without repetitions."""
     return tuple(dict.fromkeys(filter(None, map(plain, text.split(",")))))
 
 
 def telling_words(text: str) -> list[str]:
-    """The words of a prompt in order, each once, without small ones (`and`, `the`)."""
+    """Return the words of a prompt in order, each once, without small ones (`and`, `the`)."""
     words = dict.fromkeys(_WORD.findall(plain(text)))
     return [each for each in words if each.lower() not in ENGLISH]
 
 
 def missing_words(texts: Collection[str], words: Sequence[str]) -> list[str]:
-    """Those of `words` that are in none of the texts."""
+    """Return the members of `words` that occur in none of the texts."""
     return [each for each in words if not any(has_words(text, each) for text in texts)]
 
 
 def read_word_weights(text: str) -> list[tuple[str, float]]:
-    """Read `crown:2.5, red hat:1.5` as [("crown", 2.5), ("red hat", 1.5)]; empty text as []."""
+    """Parse `crown:2.5, red hat:1.5` as [("crown", 2.5), ("red hat", 1.5)]; empty text as []."""
     weights = []
     for item in filter(None, (item.strip() for item in text.split(","))):
         word, colon, number = item.rpartition(":")
@@ -78,7 +78,7 @@ def read_word_weights(text: str) -> list[tuple[str, float]]:
 
 
 def find_tokens(wanted: Sequence[object], tokens: Sequence[object]) -> Iterator[int]:
-    """Every index of `tokens` that belongs to an occurrence of the sequence `wanted`."""
+    """Yield every index of `tokens` that belongs to an occurrence of the sequence `wanted`."""
     length = len(wanted)
     seen: set[int] = set()
     for first in range(len(tokens) - length + 1 if length else 0):

@@ -1,4 +1,4 @@
-"""What a setting is: its declaration, and the checks of its values. Imports nothing of EBCA."""
+"""The declaration of a setting, and the checks of its values. Imports no other part of EBCA."""
 
 from ebca.settings.checks import Range, SettingsError
 from ebca.settings.declaration import Declaration, declarations, setting

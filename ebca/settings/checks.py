@@ -1,4 +1,4 @@
-"""Values and what they may be: errors that speak to the user, legal ranges, windows."""
+"""Checks of values: errors written for the user, legal ranges, windows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ from typing import NamedTuple
 
 
 class SettingsError(ValueError):
-    """A value that cannot be used; the message names the field, the value and the legal range."""
+    """Raised for a value that cannot be used; names the field, the value and the legal values.
+
+    Args:
+        field: The name of the setting or argument.
+        value: The value that was given.
+        legal: The legal values in words; `{other}` in it stands for the name of another field.
+        other: The name of that other field.
+    """
 
     def __init__(self, field: str, value: object, legal: str, other: str = "") -> None:
-        """`{other}` in `legal` stands for another field, which is `other`."""
         self.field, self.value, self._legal, self._other = field, value, legal, other
         self.legal = legal.replace("{other}", other)
         super().__init__(f"EBCA: {field} is {value!r}, but must be {self.legal}.")
 
     def with_labels(self, labels: Mapping[str, str]) -> str:
-        """The message with the labels of a page in the place of the fields' names."""
+        """Return the message with `labels` (field -> label) in place of the fields' names."""
         shown = {name: f"“{label}”" for name, label in labels.items()}
         legal = self._legal.replace("{other}", shown.get(self._other, self._other))
         return f"EBCA: {shown.get(self.field, self.field)} is {self.value!r}, but must be {legal}."
 
 
 class Range(NamedTuple):
-    """Legal values `low..high` of a number and the part of them that a slider shows."""
+    """The legal values `low..high` of a number, and the part of them that a slider shows."""
 
     low: float
     high: float
@@ -36,13 +42,13 @@ class Range(NamedTuple):
 
 
 FRACTION = Range(0.0, 1.0)
-"""Of the steps of a run, or of the noise."""
+"""A fraction of a run's steps, or of the way from noise to the picture."""
 
 TOKEN_WEIGHT = Range(0.0, 100.0, slider=(0.0, 10.0, 0.1))
 
 
 def check_number(field: str, value: object, legal: Range) -> float:
-    """Return `value` as a float, or raise `SettingsError` if it is no number within `legal`."""
+    """Return `value` as a float; raise SettingsError unless it is a number within `legal`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise SettingsError(field, value, str(legal))
     number = float(value)
@@ -76,5 +82,5 @@ def check_window(start_field: str, start: float, stop_field: str, stop: float) -
 
 
 def in_window(progress: float, start: float, stop: float) -> bool:
-    """Whether a step at `progress` (fraction done, 0 at the first step) is in."""
+    """Return whether a step at `progress` is in [start, stop); a stop of 1 has no end."""
     return start <= progress < stop or (stop == 1.0 and progress >= 1.0)

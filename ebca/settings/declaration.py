@@ -1,8 +1,8 @@
-"""The declaration of a setting: said once, where the method that uses it is.
+"""The declaration of a setting, written once, in the method that uses the setting.
 
-A setting is a field of a frozen dataclass, made by `setting`. Everything that shows, reads or
-writes settings (accordion, API, X/Y/Z plot, infotext, command line, docs/controls.md) loops over
-`declarations` of the classes that have some.
+A setting is a field of a frozen dataclass, made by `setting`. All code that shows, reads or writes
+settings (accordion, API, X/Y/Z plot, infotext, command line, docs/controls.md) loops over the
+`declarations` of these classes.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ GROUPS = {
     "when": "When and where",
     "see": "See what it does",
 }
-"""Key -> title, in the order of the accordion. What is in `sight` is not folded away."""
+"""Key -> title, in the order of the accordion. The group `sight` is always visible, not folded."""
 
 _TRUTH = {"true": True, "on": True, "false": False, "off": False}
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """All that is known of one setting.
+    """All facts on one setting.
 
-    neutral: its value when what it controls is off, which is what pictures have that were made
-        before the setting existed (`since`).
+    neutral: the value that switches off the setting's effect; pictures from before the setting
+        existed (`since`) have it.
     legal: the range of a number, the choices of a text, or None.
-    was: (last version, default) of earlier defaults, oldest first.
-    new_row: whether its control begins a row of the accordion.
-    check: gives the value as it is kept, where range or choices do not say it all; raises
+    was: (last version, default) for each earlier default, oldest first.
+    new_row: whether the setting's control begins a row of the accordion.
+    check: returns the value in the form that is kept, where range or choices are not enough; raises
         SettingsError.
     """
 
@@ -72,7 +72,7 @@ class Declaration:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Of a text that is one of several; empty for all others."""
+        """The legal values of a text setting with fixed choices; empty for every other setting."""
         return () if self.legal is None or isinstance(self.legal, Range) else self.legal
 
     @property
@@ -80,7 +80,7 @@ class Declaration:
         return self.flag or "--" + self.name.replace("_", "-")
 
     def checked(self, value: Any) -> Any:
-        """`value` as it is kept. Raises SettingsError, naming the setting, if it is not legal."""
+        """Return `value` in the form that is kept. Raises SettingsError if it is not legal."""
         if self.check is not None:
             return self.check(value)
         if isinstance(self.legal, Range):
@@ -90,7 +90,7 @@ class Declaration:
         return check_flag(self.name, value) if self.is_flag else check_text(self.name, value)
 
     def read(self, text: str) -> Any:
-        """The value that a text stands for, from wherever people write it. Raises SettingsError."""
+        """Parse the text of a value, from an infotext or anywhere else. Raises SettingsError."""
         if isinstance(self.legal, Range):
             try:
                 return self.checked(float(text))
@@ -103,19 +103,19 @@ class Declaration:
         return self.checked(text)
 
     def default_of(self, version: tuple[int, ...]) -> Any:
-        """The default in a version of the extension; neutral in one before the setting existed."""
+        """Return the default in a version; the neutral value in versions without the setting."""
         if version < release(self.since):
             return self.neutral
         return next((old for last, old in self.was if version <= release(last)), self.default)
 
 
 def setting(default: Any, help_text: str, **facts: Any) -> Any:
-    """A dataclass field that is a setting; `facts` as in `Declaration`."""
+    """Return a dataclass field that is a setting; `facts` are fields of `Declaration`."""
     return dataclasses.field(default=default, metadata={"help": help_text, **facts})
 
 
 def declarations(owner: type) -> tuple[Declaration, ...]:
-    """The settings of a dataclass, in order."""
+    """Return the declarations of a dataclass's settings, in order."""
     return tuple(
         Declaration(field.name, field.default, **field.metadata)
         for field in dataclasses.fields(owner)
@@ -124,12 +124,12 @@ def declarations(owner: type) -> tuple[Declaration, ...]:
 
 
 def check_settings(holder: Any) -> None:
-    """Check every setting of a dataclass instance and keep it as checked, on construction."""
+    """Check every setting of a new dataclass instance and store the checked values."""
     for each in declarations(type(holder)):
         object.__setattr__(holder, each.name, each.checked(getattr(holder, each.name)))
 
 
 def release(version: str) -> tuple[int, ...]:
-    """`0.2.1` as something that can be compared; empty if it cannot be read."""
+    """Return `0.2.1` as the comparable (0, 2, 1); an empty tuple if it cannot be parsed."""
     numbers = version.split("+")[0].split(".")
     return tuple(map(int, numbers)) if all(part.isdigit() for part in numbers) else ()
