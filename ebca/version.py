@@ -1,3 +1,3 @@
 """The extension's version, which is written into pictures."""
 
-VERSION = "0.5.1"
+VERSION = "0.6.0"
