@@ -160,7 +160,7 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
         off = patched(trace, job.settings.off(), compose(composed.main)) if trace else None
         return off or nullcontext()
 
-    patched().remove()  # if the model is refused, it is refused here
+    patched().remove()  # raises here for what the model cannot do
     job.out.mkdir(parents=True, exist_ok=True)
     number = _next_number(job.out)
     rows: list[list[Labelled]] = []
