@@ -65,7 +65,7 @@ DEFAULTS = "the defaults, 2 subjects"
 ONE_ROW = "stock, 1 row"
 MAPPED = f"{DEFAULTS}, with maps"
 _TOKENS = 77
-_STEPS = 3  # of an inversion
+_STEPS = 3  # steps of an inversion
 
 
 class Case(NamedTuple):

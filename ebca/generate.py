@@ -272,7 +272,7 @@ class _Painter:
     def paint(self, prompt: str, seed: int, inversion: Inversion | None = None) -> Image.Image:
         """Make one picture. The seed alone decides its noise, on any device."""
         inputs = self._inputs
-        if inversion is not None:  # which has the picture's and the steps' names too
+        if inversion is not None:  # its inputs replace the picture and the steps
             inputs = {**inputs, **inversion.inputs}
         held = nullcontext() if inversion is None else inversion.on(self.pipe)
         call: dict[str, Any] = {

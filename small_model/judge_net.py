@@ -32,7 +32,7 @@ GRID = SIZE // STRIDE
 _SPREAD = 0.8  # standard deviation of an object's mark, in cells
 _APART = 5  # cells: only the strongest mark in a square of this side counts
 _STYLES = tuple(STYLES)
-_GROUPS = (  # of things; only a worn thing may be marked where its wearer is
+_GROUPS = (  # groups of things; only a worn thing may be marked where its wearer is
     [NAMES.index(name) for name in WORN],
     [NAMES.index(name) for name in NAMES if name in WEARERS],
     [NAMES.index(name) for name in NAMES if name not in WORN and name not in WEARERS],

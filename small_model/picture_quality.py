@@ -25,7 +25,7 @@ from small_model.judge_net import JudgeNet, Peaks, peaks_of
 from small_model.world import COLOURS, NAMES, STANDING, Scene, any_colour, draw_scene
 
 FILE = Path(__file__).resolve().parent / "judge_weights" / "picture_quality.safetensors"
-_SHARE = 0.95  # of true objects are not odd
+_SHARE = 0.95  # share of true objects that are not odd
 _COLOURS = len(COLOURS) + 1  # one more: no colour
 _CLASSES = len(NAMES) * _COLOURS
 

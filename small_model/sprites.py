@@ -23,7 +23,7 @@ Pixels = npt.NDArray[np.float32]  # 0 to 1
 SHEET = Path(__file__).resolve().parent / "emoji.png"
 TILE = 96  # pixels of the side of a sprite in the sheet
 _SKEW = 0.6  # the n-th thing's frequency falls as n to the power of -skew
-_HELD_OUT_SHARE = 0.2  # of all pairs
+_HELD_OUT_SHARE = 0.2  # share of all pairs
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ STYLES = {
 }
 
 WORN = ("crown", "glasses", "bow")
-WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # where the three of them go
+WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # the spot of each of `WORN`
     "cat": ((0.5, 0.04, 0.56), (0.5, 0.52, 0.8), (0.5, 0.98, 0.46)),
     "dog": ((0.5, 0.0, 0.56), (0.5, 0.42, 0.7), (0.5, 0.98, 0.46)),
     "bear": ((0.5, 0.02, 0.56), (0.5, 0.5, 0.7), (0.5, 0.98, 0.46)),
@@ -128,7 +128,7 @@ WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # where the three of them go
     "monkey": ((0.5, 0.02, 0.56), (0.5, 0.42, 0.66), (0.5, 0.98, 0.46)),
 }
 
-STANDING = tuple(name for name in SPRITES if name != "glasses")  # what may stand alone
+STANDING = tuple(name for name in SPRITES if name != "glasses")  # things that may stand alone
 
 
 def frequency() -> dict[str, float]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 _WARM_UP = 200  # steps
-_LEAST_RATE = 0.03  # of the learning rate, at the end
+_LEAST_RATE = 0.03  # final share of the learning rate
 _LONGEST_STEP = 60.0  # seconds; longer is a machine that was asleep, not training
 _RECORD = 10  # steps for a point of the loss curve; saves are as far apart or more
 

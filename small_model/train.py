@@ -36,7 +36,7 @@ from small_model.stages import Painter, autoencoder_loss, cache_latents, painter
 
 _RATE = 1e-3
 _EXPORT_EVERY = 1800.0  # seconds between two pipelines written along the way
-_SHARES = {"autoencoder": 0.4, "latents": 0.1, "painter": 0.5}  # of --minutes
+_SHARES = {"autoencoder": 0.4, "latents": 0.1, "painter": 0.5}  # shares of --minutes
 
 
 @dataclass(frozen=True)

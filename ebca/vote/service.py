@@ -199,7 +199,7 @@ class Service:
         poll, voter = self._poll(number), read_number(given, "voter")
         undone = self._store.undo(poll.id, voter)
         view = self._view(poll, voter)
-        if undone is not None:  # it is shown again, whatever else is open
+        if undone is not None:  # show it again, whatever else is open
             pair = self._store.pair(undone)
             after = (view["pair"] or {}).get("id")
             again = {"id": pair.id, "prompt": pair.prompt, "kind": pair.kind}
