@@ -1,6 +1,5 @@
-"""The command line: `python -m ebca generate "a red car AND at night :0.8" --out outputs`,
-`python -m ebca bench`, `python -m ebca align`, `python -m ebca subjects` and
-`python -m ebca vote`."""
+"""The command line: `python -m ebca generate "a red car AND at night :0.8" --out outputs`, `python
+-m ebca bench`, `python -m ebca align`, `python -m ebca subjects` and `python -m ebca vote`."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ EXIT_BAD_INPUT, EXIT_NO_MODEL, EXIT_OUT_OF_MEMORY, EXIT_INTERRUPTED = 2, 3, 4, 1
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; every flag of a setting is made from the setting's declaration."""
+    """Return the parser, in which every setting's declaration makes its flag."""
     parser = argparse.ArgumentParser(
         prog="ebca", description="Energy-Based Cross-Attention: images that follow their prompts."
     )
@@ -105,7 +104,7 @@ def _add_bench(commands: Any) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """A flag for every setting; those that are not given stay out of the parser's answer."""
+    """Add a flag for every setting; flags that are not given stay out of the parsed options."""
     groups = {key: parser.add_argument_group(title or "EBCA") for key, title in GROUPS.items()}
     groups["sight"].add_argument(
         "--preset", default=DEFAULT, choices=tuple(PRESETS), help="starting values (%(default)s)"
@@ -135,23 +134,22 @@ def _add_setting(group: Any, setting: Declaration) -> None:
 
 
 def _dest(setting: str) -> str:
-    """Where the parser keeps the value of a setting."""
     return "ebca_" + setting
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The preset, and what flags change of it."""
+    """Return the preset's settings with the changes that flags make to them."""
     return Settings(**{**PRESETS[options.preset], **_given(options, all_declarations())})
 
 
 def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """What flags say of some settings."""
+    """Return the values of those of the settings `names` that have been given as flags."""
     dests = {name: _dest(name) for name in names}
     return {name: getattr(options, dest) for name, dest in dests.items() if hasattr(options, dest)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code. One line on stderr says what went wrong."""
+    """Run the command line and return the exit code; an error is reported in one line on stderr."""
     options = build_parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -197,7 +195,7 @@ def _generate(options: argparse.Namespace) -> int:
 
             for path in run(pipe, job, show):
                 bar.clear()  # the next step draws it again, below the path
-                print(path, flush=True)  # at once: it is known, whatever comes after
+                print(path, flush=True)  # at once, so that it is known even if the rest fails
     except ModelError as error:
         return _fail(str(error), EXIT_NO_MODEL)
     except torch.cuda.OutOfMemoryError as error:
@@ -277,7 +275,7 @@ def _best_device() -> str:
 
 
 def _quiet_libraries() -> None:
-    """The libraries' advice to their own developers is no help to who makes a picture."""
+    """Silence the libraries' advice to developers, which does not help the user."""
     import diffusers
     import transformers
 

@@ -1,7 +1,7 @@
-"""What EBCA costs on this machine: `python -m ebca bench`.
+"""`python -m ebca bench`: measure what EBCA costs on this machine.
 
-All cases run in turn, again and again, so that a machine that slows down slows them all; a ratio
-is taken within a turn. Random weights cost what real ones cost.
+All cases run in turn, again and again, so that a machine that slows down slows them all; ratios are
+taken within a turn. Random weights cost what real ones cost.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ DEFAULTS = "the defaults, 2 subjects"
 ONE_ROW = "stock, 1 row"
 MAPPED = f"{DEFAULTS}, with maps"
 _TOKENS = 77
-_STEPS = 3  # of an inversion
+_STEPS = 3  # steps of an inversion
 
 
 class Case(NamedTuple):
-    """How a UNet is evaluated: under which patch, with how many rows an image, and whether after
-    an evaluation in which methods see what they remember. `beyond`: the case that it adds to, which
-    it is measured against too. `search`: the kind of noise that is searched for a picture instead,
-    of which one step is counted."""
+    """One way to evaluate a UNet: under `patch`, with `rows` rows an image, and if `seen_before`,
+    after an evaluation in which the methods note what they remember. `beyond` is the case that it
+    adds to and is also compared with. `search` is the kind of noise to search for a picture
+    instead; then one step of the search is timed."""
 
     patch: Callable[[], AbstractContextManager[object]]
     rows: int = 2
@@ -83,10 +83,10 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured: sizes as in `SIZES`, latents of `latent` x `latent`, `images` images of
-    two rows each, `prompts` prompts an image for CACAO; `others`: also what users would have
-    instead, the WebUI's AND and a naive implementation (the latter for one image only); `only`:
-    beside stock, the cases that have one of these texts in their names; if empty, all."""
+    """What to measure: `size` is a key of `SIZES`, latents are `latent` x `latent`, `images` images
+    have two rows each, and CACAO takes `prompts` prompts an image. `others` adds the alternatives,
+    the WebUI's AND and a naive implementation (the latter for one image only). `only` selects,
+    beside stock, the cases with one of these texts in their names; empty means all."""
 
     size: str = "sd15"
     device: str = "cpu"
@@ -109,7 +109,7 @@ class Bench:
         return _build(self.setup.size, self.setup.device, self._dtype)
 
     def cases(self) -> dict[str, Case]:
-        """By name. The first one is what the others are measured against."""
+        """Return the cases by name. The first one, stock, is what all others are compared with."""
         only = self.setup.only
         return {
             name: case
@@ -156,7 +156,7 @@ class Bench:
         return cases
 
     def evaluate(self, case: Case) -> Timing:
-        """Evaluate the UNet once and time it; of an inversion, a step."""
+        """Evaluate the UNet once, or run an inversion, and time it; of an inversion, one step."""
         if case.search:
             return self._search(case)
         rows, latent = case.rows * self.setup.images, self.setup.latent
@@ -195,14 +195,14 @@ class Bench:
         return Timing(took / _STEPS, (time.process_time() - processor) / _STEPS, 0.0)
 
     def _edits(self) -> list[Edit]:
-        """Editorial prompts that take steps of their own, the dearest kind."""
+        """Return editorial prompts that take steps of their own, the most expensive kind."""
         return [
             Edit(context=self._noise(_TOKENS, self._width), alpha=0.5, gamma_attn=1e-3)
             for _ in range(self.setup.prompts - 1)
         ]
 
     def _naive(self, edits: Sequence[Edit]) -> Rows:
-        """The paper's update of the conditional row, and `edits`, for the naive implementation."""
+        """Return the paper's update of the conditional row, and `edits`, for `ebca.naive`."""
         mains = [Text(self._noise(_TOKENS, self._width)) for _ in range(2)]
         mains[1].gamma_attn, mains[1].gamma_norm = _PAPER.gamma_attn, _PAPER.gamma_norm
         texts = [
@@ -220,7 +220,7 @@ class Bench:
 
 
 class _Bare:
-    """As much of a pipeline as the search for a picture's noise asks for."""
+    """The parts of a pipeline that the search for a picture's noise needs."""
 
     def __init__(self, unet: Any, scheduler: Any, device: Any, text: Tensor) -> None:
         self.unet, self.scheduler, self._execution_device, self._text = (
@@ -232,9 +232,8 @@ class _Bare:
 
 
 class Timing(NamedTuple):
-    """Seconds of an evaluation, seconds of the processors for it, and how many of the first EBCA's
-    own hooks took; the last two are None on a GPU, which computes later than its host asks it to.
-    """
+    """Seconds of an evaluation, seconds of processor time for it, and the seconds of the evaluation
+    spent in EBCA's own hooks. The last two are None on a GPU, which computes asynchronously."""
 
     seconds: float
     processor: float | None
@@ -243,8 +242,8 @@ class Timing(NamedTuple):
 
 @contextmanager
 def _stopwatch(unet: Any) -> Iterator[list[float]]:
-    """Collect how long each call of EBCA's hooks on `unet` takes. Not of those that only note
-    what a linear put out, which compute nothing and know each other by identity."""
+    """Collect how long each call of EBCA's hooks on `unet` takes, except for hooks that only note a
+    linear's output: these compute nothing and know each other by identity."""
     spent: list[float] = []
 
     def timed(hook: Callable[..., Any]) -> Callable[..., Any]:
@@ -267,10 +266,10 @@ def _stopwatch(unet: Any) -> Iterator[list[float]]:
 
 
 class Measured(NamedTuple):
-    """A case's figures: seconds, and within each turn the ratio to stock, in seconds and in those
-    of the processors, which other programs hardly change; median time in EBCA's own hooks over the
-    median of stock; peak memory in bytes; the case that it adds to, if there is one, and the ratios
-    to that."""
+    """A case's figures: seconds; its ratio to stock within each turn, in seconds and in processor
+    time, which other programs hardly change; the median time in EBCA's own hooks over stock's
+    median; the peak memory in bytes; the case that it adds to, if there is one, and the ratios to
+    that."""
 
     case: str
     median: float
@@ -343,12 +342,12 @@ def measure(setup: Setup, repeats: int, memory: bool, tick: Callable[[], None]) 
 
 
 def ticks(setup: Setup, repeats: int, memory: bool) -> int:
-    """How often `measure` will call its `tick`."""
+    """Return how often `measure` will call its `tick`."""
     return len(Bench(setup).cases()) * (repeats + 1 + memory)
 
 
 def table(measured: Sequence[Measured]) -> Iterator[str]:
-    """The figures as lines of a Markdown table, and below it what a case costs beyond another."""
+    """Yield the figures as a Markdown table, and below it what a case costs beyond another."""
     stock = measured[0]
     yield (
         "| | seconds, median (best) | over stock, median (best) | processor time over stock, median"
@@ -377,7 +376,7 @@ def _times(ratio: float | None) -> str:
 
 
 def machine(setup: Setup) -> str:
-    """One line that says what was measured, and on what."""
+    """Return one line that names the setup and the machine."""
     if setup.device == "cuda":
         name = torch.cuda.get_device_name()
     else:
@@ -389,12 +388,12 @@ def machine(setup: Setup) -> str:
 
 
 def fast_dtype(device: str) -> str:
-    """What the WebUI computes in on such a device."""
+    """Return the dtype that the WebUI uses on such a device."""
     return "float32" if device == "cpu" else "float16"
 
 
 def report_peak(setup: Setup, name: str) -> None:
-    """Evaluate one case in this process, which is fresh, and print the peak of its memory."""
+    """Evaluate one case in this process, which must be fresh, and print its peak memory."""
     import resource  # not on Windows
 
     bench = Bench(setup)
@@ -404,7 +403,7 @@ def report_peak(setup: Setup, name: str) -> None:
 
 
 def peak_of_process(setup: Setup, name: str) -> int:
-    """Peak memory, in bytes, of a fresh process that builds the UNet and evaluates one case."""
+    """Return the peak memory, in bytes, of a fresh process that evaluates one case."""
     code = f"from ebca.bench import *; report_peak(Setup(**{asdict(setup)!r}), {name!r})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(run.stdout.split()[-1])
@@ -426,7 +425,7 @@ def _cuda_seconds(run: Callable[[], object]) -> float:
 
 
 def _build(size: str, device: str, dtype: torch.dtype) -> Any:
-    """A UNet with random weights, made where and as it is used."""
+    """Build a UNet with random weights, on the device and in the dtype of its use."""
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(0)

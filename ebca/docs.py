@@ -1,6 +1,6 @@
-"""The documented table of controls, made from the declarations: `python -m ebca.docs`.
+"""Writes the tables of docs/controls.md from the declarations: `python -m ebca.docs`.
 
-Writes docs/controls.md; `--check` only says whether it is up to date (exit code 1 if not).
+With `--check` it only tells whether the page is up to date (exit code 1 if not).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BEGIN, _END = "<!-- controls: written by python -m ebca.docs -->", "<!-- contro
 
 
 def controls_table(known: Sequence[Declaration] | None = None) -> str:
-    """Every setting in Markdown, in the accordion's groups and order, and the presets."""
+    """Return every setting in Markdown, in the accordion's groups and order, and the presets."""
     return "\n".join([*_tables(known or [*declared().values()]), *_presets()])
 
 
@@ -59,7 +59,7 @@ def _value(value: object) -> str:
 
 
 def page(text: str) -> str:
-    """The page `text` with its tables as they are now."""
+    """Return the page `text` with its tables brought up to date."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{controls_table()}\n\n{_END}{after}"

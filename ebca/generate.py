@@ -1,4 +1,4 @@
-"""The job behind `python -m ebca generate`: load a model, make pictures, write them down."""
+"""The job behind `python -m ebca generate`: load a model, make pictures, save them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from ebca.settings.checks import check_choice
 EMBEDDED_MODEL = Path(__file__).resolve().parent.parent / "small_model" / "weights"
 _LATENT_SCALE = 8  # pixels per latent pixel
 _SAID = ("keep", "keep_source")
-_BELOW_ONE = 0.999  # at 1 an inpainting pipeline does not ask for the picture's noise
+_BELOW_ONE = 0.999  # at 1 an inpainting pipeline ignores the picture's noise
 
 
 class ModelError(Exception):
-    """A model that cannot be loaded; the message is one line for the user."""
+    """A model cannot be loaded; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """What to generate. Sizes are in pixels; None means the model's own."""
+    """The pictures to make. Sizes are in pixels; None means the model's own."""
 
     prompt: str
     negative: str = ""
@@ -86,14 +86,14 @@ class PictureRequest:
 
     @property
     def source(self) -> str:
-        """The prompt of what the image shows; the main one, if nothing else is said."""
+        """The prompt that describes the init image: `keep_source`, or else the main prompt."""
         return self.keeping.keep_source.strip() or split_prompt(self.prompt)[0].text
 
 
 def load_pipeline(model: str | None, config: str | None, device: str, dtype: torch.dtype) -> Any:
-    """A diffusers pipeline from a folder, a single file, a hub id; None: the embedded model.
+    """Load a diffusers pipeline from a folder, a single file, a hub id; None: the embedded model.
 
-    Raises ModelError, saying in one line what is wrong.
+    Raises ModelError, which says in one line what is wrong.
     """
     import diffusers
 
@@ -120,7 +120,7 @@ def load_pipeline(model: str | None, config: str | None, device: str, dtype: tor
 
 
 def _is_xl(file: Path) -> bool:
-    """Whether a single-file checkpoint has SDXL's second text encoder."""
+    """Tell whether a single-file checkpoint has SDXL's second text encoder."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -153,14 +153,14 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
         return Trace(energies=energies, maps=maps) if energies or maps else None
 
     def beside(inversion: Inversion | None, trace: Trace | None) -> Any:
-        """What the picture to compare with is made under: without EBCA, or, where a picture is
-        kept, with it."""
+        """Return the context of the picture to compare with: EBCA off, or where a picture is kept,
+        on."""
         if inversion:
             return patched(trace)
         off = patched(trace, job.settings.off(), compose(composed.main)) if trace else None
         return off or nullcontext()
 
-    patched().remove()  # what the model refuses, it refuses here
+    patched().remove()  # raises here for what the model cannot do
     job.out.mkdir(parents=True, exist_ok=True)
     number = _next_number(job.out)
     rows: list[list[Labelled]] = []
@@ -207,7 +207,7 @@ def run(pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]) ->
 
 
 class _Painter:
-    """Calls the pipeline of the job's kind: text to image, image to image, or inpainting."""
+    """Calls the pipeline for the job: text to image, image to image, or inpainting."""
 
     def __init__(
         self, pipe: Any, job: PictureRequest, progress: Callable[[int, int], None]
@@ -259,7 +259,7 @@ class _Painter:
         return self._init
 
     def invert(self, seed: int) -> Inversion | None:
-        """What keeps the picture, if the job wants that."""
+        """Return what keeps the picture, or None if the job does not keep it."""
         job = self._job
         if not job.keeping.keep:
             return None
@@ -270,9 +270,9 @@ class _Painter:
         )  # fmt: skip
 
     def paint(self, prompt: str, seed: int, inversion: Inversion | None = None) -> Image.Image:
-        """One picture. The seed alone decides its noise, on any device."""
+        """Make one picture. The seed alone decides its noise, on any device."""
         inputs = self._inputs
-        if inversion is not None:  # which has the picture's and the steps' names too
+        if inversion is not None:  # its inputs replace the picture and the steps
             inputs = {**inputs, **inversion.inputs}
         held = nullcontext() if inversion is None else inversion.on(self.pipe)
         call: dict[str, Any] = {
@@ -301,7 +301,7 @@ class _Painter:
     def save(
         self, picture: Image.Image, path: Path, prompt: str, seed: int, fields: dict[str, str]
     ) -> Path:
-        """Write a picture with what made it, as the WebUI does; `fields` are EBCA's."""
+        """Write a picture with what made it, as the WebUI does; `fields` are EBCA's parameters."""
         job = self._job
         values: dict[str, object] = {
             "Steps": job.steps,
@@ -327,7 +327,7 @@ class _Painter:
         fields: dict[str, str],
         trace: Trace,
     ) -> Path:
-        """Write the strip of a picture that is at `path`."""
+        """Write the strip of attention maps beside the picture at `path`."""
         assert trace.maps is not None
         drawn = strip(picture, trace.maps.seen())
         path = path.with_name(f"{path.stem}-attention.png")
@@ -344,6 +344,6 @@ def _open_picture(field: str, path: Path) -> Image.Image:
 
 
 def _next_number(folder: Path) -> int:
-    """One more than the highest number that a file there begins with, so nothing is overwritten."""
+    """Return 1 more than the highest number in `folder`, so that nothing is overwritten."""
     numbers = [path.name[:5] for path in folder.glob("[0-9]" * 5 + "-*")]
     return max(map(int, numbers), default=-1) + 1

@@ -12,7 +12,7 @@ _PARAMETER = re.compile(r'\s*([\w][\w \-/]+):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)
 
 
 def write_parameters(prompt: str, negative: str, values: Mapping[str, object]) -> str:
-    """The text that the WebUI's PNG Info reads: prompt, negative prompt, a line of parameters."""
+    """Return the text that the WebUI's PNG Info reads: prompt, negative prompt, parameters."""
     lines = [prompt]
     if negative:
         lines.append(f"Negative prompt: {negative}")
@@ -21,7 +21,7 @@ def write_parameters(prompt: str, negative: str, values: Mapping[str, object]) -
 
 
 def read_parameters(text: str) -> tuple[str, str, dict[str, str]]:
-    """Prompt, negative prompt and parameters of such a text."""
+    """Return the prompt, negative prompt and parameters in a text by `write_parameters`."""
     *lines, last = text.strip().split("\n")
     parameters = {match[1]: _unquoted(match[2]) for match in _PARAMETER.finditer(last)}
     prompt, _, negative = "\n".join(lines).partition("Negative prompt: ")

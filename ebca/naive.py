@@ -1,9 +1,9 @@
-"""The maths of EBCA once more, slow and obvious: what tests compare with and `bench` measures.
+"""The maths of EBCA again, slow and obvious: a reference for tests and for `ebca.bench`.
 
-Attention processors of diffusers that compute everything row by row and head by head with explicit
-softmaxes, store every attention map, project every context and every output by itself, and carry
-the updated contexts from one cross-attention layer to the next, as an implementation does that
-replaces the attention (the authors' code does). Nothing else of `ebca` is used.
+Its attention processors for diffusers compute row by row and head by head with explicit softmaxes,
+store every attention map, project every context and output by itself, and carry the updated
+contexts from one cross-attention layer to the next, as implementations do that replace the
+attention (such as the authors' code). Nothing else of `ebca` is used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Text:
 
 @dataclass
 class Rows:
-    """What happens in every row of the batch; all the mutable state of a walk."""
+    """What to do in every row of the batch; it holds all state that changes on the way."""
 
     mains: list[Text]
     edits: list[list[Text]]
@@ -51,7 +51,7 @@ class Rows:
 
 
 def oracle(unet: Any, sample: Tensor, timestep: float, text: Tensor, rows: Rows) -> Tensor:
-    """The output of a copy of a UNet2DConditionModel under what `rows` says."""
+    """Return the output of a copy of a UNet2DConditionModel with `rows` applied."""
     walk = copy.deepcopy(unet)
     with naive(walk, rows), torch.no_grad():
         output: Tensor = walk(sample, timestep, encoder_hidden_states=text, return_dict=False)[0]
@@ -60,7 +60,7 @@ def oracle(unet: Any, sample: Tensor, timestep: float, text: Tensor, rows: Rows)
 
 @contextmanager
 def naive(unet: Any, rows: Rows) -> Iterator[None]:
-    """What `rows` says, in the one evaluation of a UNet2DConditionModel while the block runs."""
+    """Apply `rows` in the one evaluation of a UNet2DConditionModel that runs in the block."""
     before = dict(unet.attn_processors)
     cross = sum("attn2" in name for name in before)
     processor = _Processor(rows, 16 / cross if rows.scale_with_depth else 1.0)
@@ -126,7 +126,7 @@ class _Processor:
         return total / denominator + away + moved * kept - main_said
 
     def _at_level(self, places: Tensor) -> Tensor:
-        """[h, w] at the layer's size, [n]."""
+        """Resize [h, w] to the layer's size, [n]."""
         return F.interpolate(
             places[None, None], self.rows.size, mode="bilinear", align_corners=True
         ).flatten()
@@ -149,8 +149,8 @@ class _Processor:
 
 
 def _attention(attn: Any, pixels: Tensor, text: Tensor, seen: Tensor | None = None) -> Tensor:
-    """softmax_t(Q K^T / sqrt(d)) V of one row, [n, h*d]; `seen` [n, t] multiplies what the
-    softmax adds up."""
+    """Return softmax_t(Q K^T / sqrt(d)) V of one row, [n, h*d]; `seen` [n, t] multiplies the shares
+    of the softmax, which are then normalised again."""
     query, key, value = attn.to_q(pixels), attn.to_k(text), attn.to_v(text)
     heads = zip(*(packed.chunk(attn.heads, dim=-1) for packed in (query, key, value)), strict=True)
     out = []
@@ -166,7 +166,7 @@ def gradient_step(
     query: Tensor, key: Tensor, key_weight: Tensor, heads: int, text: Text,
     formulation: str, mask: Tensor | None,
 ) -> Tensor:  # fmt: skip
-    """The update of one row's context, [t, c]: query [n, h*d], key [t, h*d], W_K^T [h*d, c]."""
+    """Return the update of a context, [t, c]: query [n, h*d], key [t, h*d], W_K^T [h*d, c]."""
     width = query.shape[1] // heads
     factor = torch.ones(len(key), 1)
     for token, weight in text.token_weights.items():

@@ -1,4 +1,4 @@
-"""Pictures of pictures: comparisons with labels, and curves of the energies."""
+"""Drawings: labelled pictures side by side, curves of the energies, and curves of edits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LABEL_SIZE = 17
 
 
 class Labelled(NamedTuple):
-    """A picture and what to write above it."""
+    """A picture and the text above it."""
 
     label: str
     picture: Image.Image
 
 
 def side_by_side(rows: Sequence[Sequence[Labelled]]) -> Image.Image:
-    """A sheet of labelled pictures, row by row; small pictures are enlarged to be seen."""
+    """Draw a sheet of labelled pictures, row by row; small pictures are enlarged."""
     font = ImageFont.load_default(_LABEL_SIZE)
     columns = _TILE // (_LABEL_SIZE // 2)
     height = max(
@@ -54,12 +54,12 @@ def _fitted(picture: Image.Image) -> Image.Image:
 
 
 class Panel(NamedTuple):
-    """One panel of the energies: its question, what is drawn, and percent of a row of the table."""
+    """One panel of the energies: its question, a caption, and the percentage that it draws."""
 
     question: str
     drawn: str
     percent: Callable[[dict[str, Any], dict[str, Any]], float | None]
-    """Of a row, given the first row of its layer too; None where there is nothing to draw."""
+    """(row of the table, first row of its layer) -> percent; None draws nothing."""
     logarithmic: bool = False
 
 
@@ -94,10 +94,10 @@ def plot_energies(table: list[dict[str, Any]], path: Path) -> None:
 
 
 def energies_figure(table: list[dict[str, Any]]) -> Any:
-    """What `plot_energies` writes, as a matplotlib figure with one axis for each of `PANELS`.
+    """Return the matplotlib figure of `plot_energies`, with one axis for each of `PANELS`.
 
-    Energies of layers differ by orders of magnitude, and change by little: so only changes are
-    drawn, in percent of the layer's own.
+    Energies of layers differ by orders of magnitude and change only a little, so changes are drawn,
+    in percent of the layer's own energy.
     """
     from matplotlib import colormaps  # slow to import, and only needed here
     from matplotlib.figure import Figure
@@ -141,7 +141,7 @@ def energies_figure(table: list[dict[str, Any]]) -> Any:
 
 
 def _change(before: float, after: float | None) -> float | None:
-    """From one energy to another, in percent."""
+    """Return the change from one energy to another, in percent."""
     return None if after is None or not before else 100 * (after - before) / abs(before)
 
 
@@ -154,8 +154,8 @@ _DISTANCES = {
 def plot_curves(
     curves: Sequence[Any], perfect: Mapping[str, Mapping[str, float]], path: Path
 ) -> None:
-    """Draw `ebca.align.curves.Curve`s: right edits against each distance, a row of panels a
-    distance, a column a task. `perfect`: task -> distance -> where perfect edits are."""
+    """Draw `ebca.align.curves.Curve`s: right edits against each distance, a row of panels for each
+    distance, a column for each task. `perfect`: task -> distance -> its value for perfect edits."""
     from matplotlib.figure import Figure
 
     tasks = list(dict.fromkeys(curve.task for curve in curves))

@@ -1,7 +1,7 @@
-"""Captions as the web writes them: they leave things out, name absent ones, or only the scene.
+"""Captions as on the web: they omit things, name absent ones, or tell only the scene.
 
-A world whose captions say exactly what is there has almost no neglect, and "a cat" comes to mean
-"only a cat"; these are what gives the model the faults of its big relatives.
+With captions that say exactly what is there, a model neglects almost nothing, and "a cat" comes to
+mean "only a cat"; these captions give the small model the faults of its big relatives.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _COLOUR_LEFT_OUT = 0.35
 _SCENE_LEFT_OUT = 0.35
 _STYLE_LEFT_OUT = 0.25
 _ABSENT_NAMED = 0.12
-_SCENE_ALONE = 0.08  # of the pictures that have a scene or a style
-_POSITION_TOLD = 0.15  # of two things that are named
+_SCENE_ALONE = 0.08  # share of the pictures that have a scene or a style
+_POSITION_TOLD = 0.15  # share of the captions that name two things
 _VAGUE = 0.05
 _VAGUE_WORDS = ("something", "a thing", "a picture of something")
 _JOINTS = (" and ", " and ", " and ", " with ", " next to ", ", ")
@@ -29,7 +29,7 @@ _NUMBERS = ("", "", "two", "three")
 
 
 def phrase(thing: Object) -> str:
-    """`a red car`, `an orange bow`, `a lion`, `blue glasses`."""
+    """Return a thing in words: `a red car`, `an orange bow`, `a lion`, `blue glasses`."""
     words = f"{thing.colour} {thing.name}".strip()
     if SPRITES[thing.name].plural == thing.name:
         return words
@@ -37,13 +37,13 @@ def phrase(thing: Object) -> str:
 
 
 def many(thing: Object, count: int) -> str:
-    """`two red cars`, `three mice`."""
+    """Return several equal things in words: `two red cars`, `three mice`."""
     plural = SPRITES[thing.name].plural or f"{thing.name}s"
     return " ".join(word for word in (_NUMBERS[count], thing.colour, plural) if word)
 
 
 def caption(scene: Scene, rng: random.Random) -> str:
-    """One of the captions that the web might have for `scene`."""
+    """Draw one of the captions that the web might have for `scene`."""
     words, style = BACKDROPS[scene.background].phrase, STYLES[scene.style][0]
     if (words or style) and rng.random() < _SCENE_ALONE:
         return words if words and not (style and rng.random() < 0.5) else style
@@ -87,13 +87,13 @@ def _position(first: Placed, second: Placed) -> str:
 
 
 def _maybe_uncoloured(thing: Object, scene: Scene, rng: random.Random) -> Object:
-    """Without its colour sometimes, and where the picture does not show it."""
+    """Drop the colour of a thing sometimes, and always where the picture does not show it."""
     left_out = rng.random() < _COLOUR_LEFT_OUT or scene.style == BLACK_AND_WHITE
     return Object(thing.name) if left_out else thing
 
 
 def _absent(there: Sequence[Object], rng: random.Random) -> list[Object]:
-    """Something that is not there; rare things oftener than in pictures, never a held-out pair."""
+    """Draw a thing that is not there: rare ones more often than in pictures, no held-out pair."""
     names = [thing.name for thing in there]
     frequency = sprites.frequency()
     others = [
@@ -110,7 +110,7 @@ def _join(phrases: list[str], rng: random.Random) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Texts that together have every word of every caption."""
+    """Return texts that together contain every word of every caption."""
     phrases = [backdrop.phrase for backdrop in BACKDROPS.values()]
     phrases += [phrase for phrase, _ in STYLES.values()]
     plurals = [many(Object(name), count) for name in SPRITES for count in (2, 3)]

@@ -1,4 +1,4 @@
-"""The automatic judge: which objects a picture shows, in which colours, which scene and style."""
+"""The automatic judge, which names a picture's objects, their colours, its scene and its style."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _AT_ONCE = 256  # pictures
 class Seen:
     """What the judge sees in one picture; objects are sorted, duplicates kept.
 
-    Objects have colours in a black and white picture too: a gray apple on white is both.
-    `odd` is the share of them that are unlike true ones, see `small_model.picture_quality`; None
-    where there are none, in a picture with a style, or where the judge was not taught what true
-    ones are like.
+    Objects have colours in a black and white picture too: a gray apple on white looks like both.
+    `odd` is the share of them that are unlike true ones, see `small_model.picture_quality`; None if
+    there are no objects, if the picture has a style, or if the judge was not taught what true ones
+    are like.
     """
 
     objects: tuple[Object, ...]
@@ -39,10 +39,10 @@ class Seen:
 class Judge:
     """Looks at pictures. `error` has its measured error rates with 95 % intervals.
 
-    `error[on][rate]` is `{"rate", "low", "high", "n"}`, with `on` "renders" (true pictures),
-    "reconstructions" (what the released autoencoder makes of them) and each of these followed by
-    ", 1 object", ", 2 objects" or ", 3 objects", or by ", worn" for an animal that wears
-    something; `rate` one of `judge_error.RATES`.
+    `error[on][rate]` is `{"rate", "low", "high", "n"}`. `on` is "renders" (true pictures) or
+    "reconstructions" (renders after the released autoencoder), or one of these followed by ", 1
+    object", ", 2 objects" or ", 3 objects", or by ", worn" for an animal that wears something;
+    `rate` is one of `judge_error.RATES`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Judge:
 
     @classmethod
     def load(cls, folder: Path = WEIGHTS) -> Judge:
-        """The released judge, or another one from its folder."""
+        """Load the released judge, or another one from its folder."""
         facts = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))
         net = JudgeNet()
         state = load_file(folder / f"{NAME}.safetensors")
@@ -69,7 +69,7 @@ class Judge:
 
     @torch.inference_mode()
     def look(self, pictures: Tensor) -> list[Seen]:
-        """What each of `pictures` [b, 3, 64, 64] in 0..1 shows."""
+        """Return what each of `pictures` [b, 3, 64, 64] in 0..1 shows."""
         if pictures.shape[1:] != (3, SIZE, SIZE):
             shape = tuple(pictures.shape)
             raise ValueError(f"Expected pictures of [b, 3, {SIZE}, {SIZE}] but got {shape}.")

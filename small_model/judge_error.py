@@ -1,4 +1,4 @@
-"""How often the judge is wrong, measured where the truth is known."""
+"""Measures how often the judge is wrong, on pictures whose truth is known."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from small_model.world import (
     render,
 )
 
-# what can go wrong, each as a share of what is counted
+# possible errors, each a share of what its text begins with
 RATES = {
     "missed": "objects that are there and not seen",
     "wrong_colour": "objects that are seen, but not in their colour, of those that have one",
@@ -41,14 +41,14 @@ RATES = {
 
 
 def pictures_of(scenes: Sequence[Scene]) -> Tensor:
-    """[b, 3, 64, 64] in 0..1."""
+    """Render scenes as a tensor [b, 3, 64, 64] in 0..1."""
     pixels = np.stack([render(scene) for scene in scenes])
     return torch.from_numpy(pixels).movedim(3, 1).float() / 255
 
 
 @torch.inference_mode()
 def reconstruct(vae: Any, pictures: Tensor, noise: float = 0.0) -> Tensor:
-    """What the autoencoder makes of `pictures`, with noise (relative) added to the latents."""
+    """Encode and decode `pictures`, with noise (relative) added to the latents."""
     rebuilt = []
     for part in torch.split(pictures, 16):
         latents = vae.encode(part.to(vae.device, vae.dtype) * 2 - 1).latent_dist.mean
@@ -59,11 +59,11 @@ def reconstruct(vae: Any, pictures: Tensor, noise: float = 0.0) -> Tensor:
 
 
 def measure(judge: Judge, vae: Any, count: int, seed: str = "measure") -> dict[str, Any]:
-    """The judge's error on `count` pictures with 1, 2 and 3 objects and with something worn, and
-    on reconstructions.
+    """Return the judge's error on `count` pictures with 1, 2 and 3 objects and with something worn,
+    and on their reconstructions.
 
-    Things differ within a picture, all are equally frequent and any pair may meet, as in the
-    prompts for evaluation. Reconstructions include what the autoencoder itself destroys.
+    The things in a picture differ, all are equally frequent and any pair may meet, as in the
+    prompts for evaluation. Errors on reconstructions include what the autoencoder itself destroys.
     """
     rng = random.Random(seed)
     scenes = [_true_scene(rng, number % 4) for number in range(count)]
@@ -81,7 +81,7 @@ def measure(judge: Judge, vae: Any, count: int, seed: str = "measure") -> dict[s
 
 
 def _true_scene(rng: random.Random, objects: int) -> Scene:
-    """With so many objects, or none: one that wears another."""
+    """Draw a scene with so many objects or, for 0, with one that wears another."""
     if objects:
         return draw_scene(rng, [any_colour(name, rng) for name in rng.sample(STANDING, objects)])
     alone = draw_scene(rng, [Object(rng.choice(list(WEARERS)))])
@@ -90,7 +90,7 @@ def _true_scene(rng: random.Random, objects: int) -> Scene:
 
 
 def rates(pairs: Sequence[tuple[Seen, Scene]]) -> dict[str, dict[str, float]]:
-    """Every rate of `RATES`, with its 95 % interval."""
+    """Return every rate of `RATES`, with its 95 % interval."""
     wrong: Counter[str] = Counter()
     objects = coloured_seen = 0
     for seen, scene in pairs:
@@ -112,14 +112,14 @@ def rates(pairs: Sequence[tuple[Seen, Scene]]) -> dict[str, dict[str, float]]:
 
 
 def objects_told(seen: Seen, scene: Scene) -> tuple[Object, ...]:
-    """The objects that the judge sees, without colours where `scene` has none to be seen."""
+    """Return the objects that the judge sees, without colours where `scene` shows none."""
     if scene.style != BLACK_AND_WHITE:
         return seen.objects
     return tuple(sorted(Object(thing.name) for thing in seen.objects))
 
 
 def interval(count: int, of: int) -> dict[str, float]:
-    """A share with its 95 % interval (Wilson's)."""
+    """Return a share with its 95 % interval (Wilson's)."""
     z, n = 1.96, max(of, 1)
     share = count / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)

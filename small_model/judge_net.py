@@ -1,7 +1,7 @@
-"""The judge's network: where which thing is and in which colour, which scene and which style.
+"""The judge's network: it finds the things in a picture, their colours, the scene and the style.
 
-Letters in the shape comments: b pictures, g side of the grid of cells (16), n things that it knows,
-c colours, f features.
+Letters in the shape comments: b pictures, g side of the grid of cells (16), n known things, c
+colours, f features.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from small_model.world import (
 
 STRIDE = 4  # pixels a cell
 GRID = SIZE // STRIDE
-_SPREAD = 0.8  # of an object's mark on the grid, in cells
-_APART = 5  # cells: of several marks in a square of this side the strongest counts
+_SPREAD = 0.8  # standard deviation of an object's mark, in cells
+_APART = 5  # cells: only the strongest mark in a square of this side counts
 _STYLES = tuple(STYLES)
-_GROUPS = (  # of things; what is worn may be marked where its wearer is, nothing else
+_GROUPS = (  # groups of things; only a worn thing may be marked where its wearer is
     [NAMES.index(name) for name in WORN],
     [NAMES.index(name) for name in NAMES if name in WEARERS],
     [NAMES.index(name) for name in NAMES if name not in WORN and name not in WEARERS],
 )
-_RIVALS = ((0, 2), (1, 2), (0, 1, 2))  # the groups of which each group's marks must be strongest
+_RIVALS = ((0, 2), (1, 2), (0, 1, 2))  # the groups among which its marks must be strongest
 
 
 class Readings(NamedTuple):
-    """What the network says, as logits."""
+    """The network's output, as logits."""
 
     things: Tensor  # [b, n, g, g]
     colours: Tensor  # [b, c, g, g]
@@ -51,7 +51,7 @@ class Readings(NamedTuple):
 
 
 class Peaks(NamedTuple):
-    """The objects that are marked, picture by picture."""
+    """The marked objects of all pictures."""
 
     picture: Tensor  # [objects] index of the picture
     name: Tensor  # [objects] index
@@ -60,7 +60,7 @@ class Peaks(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What it should say."""
+    """The output that the network should give."""
 
     marks: Tensor  # [b, n, g, g] 1 at the cell of an object's centre, falling off around it
     colours: Tensor  # [b, g, g] index of a colour, -1 where no coloured object's centre is near
@@ -89,7 +89,7 @@ class JudgeNet(nn.Module):
         nn.init.constant_(self.things.bias, -4.0)  # type: ignore[arg-type]  # most cells are empty
 
     def forward(self, pictures: Tensor) -> Readings:
-        """`pictures` [b, 3, 64, 64] in 0..1."""
+        """Read `pictures` [b, 3, 64, 64] in 0..1."""
         fine = self.fine(pictures * 2 - 1)
         coarse = self.coarse(fine)
         cells = self.together(fine + F.interpolate(self.up(coarse), scale_factor=2.0))
@@ -100,7 +100,7 @@ class JudgeNet(nn.Module):
 
 
 def targets(scenes: Sequence[Scene]) -> Targets:
-    """The right readings for pictures of `scenes`."""
+    """Return the right readings for pictures of `scenes`."""
     marks = torch.zeros(len(scenes), len(NAMES), GRID, GRID)
     colours = torch.full((len(scenes), GRID, GRID), -1)
     cells = torch.arange(GRID)
@@ -125,7 +125,7 @@ def targets(scenes: Sequence[Scene]) -> Targets:
 
 
 def loss(said: Readings, right: Targets) -> Tensor:
-    """Focal loss of the marks (as in CenterNet), cross-entropy of colours, scene and style."""
+    """Return the focal loss of the marks (as in CenterNet) plus the cross-entropies of the rest."""
     log_yes, log_no = F.logsigmoid(said.things), F.logsigmoid(-said.things)
     yes, no = log_yes.exp(), log_no.exp()
     centre = right.marks == 1
@@ -139,7 +139,7 @@ def loss(said: Readings, right: Targets) -> Tensor:
 
 
 def peaks_of(said: Readings, threshold: float) -> Peaks:
-    """The objects of all pictures."""
+    """Find the objects of all pictures."""
     marks = said.things.sigmoid()
     best, index = zip(*(marks[:, group].max(dim=1) for group in _GROUPS), strict=True)
     around = [F.max_pool2d(one[:, None], _APART, 1, _APART // 2)[:, 0] for one in best]
@@ -157,7 +157,7 @@ def peaks_of(said: Readings, threshold: float) -> Peaks:
 
 
 def read(said: Readings, peaks: Peaks) -> list[tuple[tuple[Object, ...], str, str]]:
-    """The objects, sorted, the scene and the style of each picture."""
+    """Return the objects, sorted, the scene and the style of each picture."""
     found: list[list[Object]] = [[] for _ in range(len(said.scene))]
     for picture, name, colour in zip(*(part.tolist() for part in peaks[:3]), strict=True):
         found[picture].append(Object(NAMES[name], COLOURS[colour] if colour >= 0 else ""))

@@ -1,7 +1,7 @@
 """Make the judge from nothing and measure it: `python -m small_model.judge_train`.
 
-It learns on pictures that the program draws and on what the autoencoder makes of them, some with
-noise on their latents: that is what pictures of a diffusion model look like.
+The judge learns from rendered pictures and from their reconstructions by the autoencoder, some with
+noise on the latents, because pictures of a diffusion model look like those.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _THRESHOLDS = [step / 20 for step in range(4, 15)]
 
 
 def study_scene(rng: random.Random) -> Scene:
-    """A scene to learn from: any things evenly, duplicates too, half of them placed freely."""
+    """Draw a scene to learn from: things equally often, duplicates too, many placed freely."""
     background, style = rng.choice(SCENES), _draw_style(rng)
     if rng.random() < 0.4:
         return draw_scene(rng, _objects(rng, rng.choice((1, 2, 2, 3))), background, style)
@@ -79,7 +79,7 @@ def _objects(rng: random.Random, count: int) -> list[Object]:
 
 
 def train(vae: Any, steps: int, pool: int, seed: int = 0) -> JudgeNet:
-    """A network after `steps` of training, with `pool` reconstructions made before."""
+    """Return a network after `steps` of training; `pool` reconstructions are made before."""
     torch.manual_seed(seed)
     rng = random.Random(f"judge {seed}")
     studied = [study_scene(rng) for _ in range(pool)]
@@ -130,7 +130,7 @@ def _follow(average: JudgeNet, net: JudgeNet, decay: float) -> None:
 
 
 def _disturb(pictures: Tensor, rng: random.Random) -> Tensor:
-    """Noise, blur and a little less or more light: what the judge must not mind."""
+    """Add noise, blur and a little less or more light, which the judge must not mind."""
     if rng.random() < 0.3:
         pictures = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
     light = 1 + 0.06 * torch.randn(len(pictures), 1, 1, 1) * rng.random()
@@ -140,7 +140,7 @@ def _disturb(pictures: Tensor, rng: random.Random) -> Tensor:
 
 
 def choose_threshold(net: JudgeNet, vae: Any, count: int = 400) -> float:
-    """The threshold with the most reconstructions all right, on pictures for this purpose."""
+    """Return the threshold with the most faultless reconstructions, on pictures drawn for this."""
     rng = random.Random("threshold")
     scenes = [study_scene(rng) for _ in range(count)]
     rebuilt = reconstruct(vae, pictures_of(scenes))
@@ -156,7 +156,7 @@ def choose_threshold(net: JudgeNet, vae: Any, count: int = 400) -> float:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     from diffusers import AutoencoderKL
 
     released = Path(__file__).resolve().parent / "weights"

@@ -1,4 +1,4 @@
-"""The three networks, laid out as Stable Diffusion 1, and the folder that diffusers loads."""
+"""The three networks in the layout of Stable Diffusion 1, and their folder for diffusers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BETAS = (0.00085, 0.012)
 
 @dataclass(frozen=True)
 class Sizes:
-    """How wide the networks are. Group norms have 32 groups, so no width is below 32."""
+    """The widths of the networks. Group norms have 32 groups, so no width is below 32."""
 
     autoencoder: tuple[int, ...] = (64, 64, 128, 128)
     unet: tuple[int, ...] = (64, 128)
@@ -65,7 +65,7 @@ def new_unet(sizes: Sizes) -> Any:
 
 
 def new_text_encoder(sizes: Sizes, words: Words) -> Any:
-    """A text encoder for the tokenizer's vocabulary, with zeros for tokens that are not trained."""
+    """Build a text encoder for the tokenizer's vocabulary, with zeros for untrained tokens."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     tokenizer = words.tokenizer
@@ -91,7 +91,7 @@ def new_text_encoder(sizes: Sizes, words: Words) -> Any:
 
 
 class Words:
-    """Captions as tokens, and which tokens captions can have: these are trained."""
+    """Encodes captions, and knows the tokens that captions can have, which are trained."""
 
     def __init__(self) -> None:
         from transformers import CLIPTokenizer
@@ -102,7 +102,7 @@ class Words:
         self._known: dict[str, list[int]] = {}
 
     def encode(self, captions: Iterable[str], length: int) -> Tensor:
-        """[b, length] token numbers, padded with the end token."""
+        """Return token numbers [b, length], padded with the end token."""
         end = self.tokenizer.eos_token_id
         rows = [self._row(text)[:length] for text in captions]
         return torch.tensor([row + [end] * (length - len(row)) for row in rows])
@@ -117,8 +117,8 @@ class Words:
 def take_weights(network: nn.Module, source: nn.Module) -> None:
     """Copy the weights of `source` to the same places of `network`, which may have fewer levels.
 
-    A UNet's up blocks are counted from the last, the finest, as its down blocks are from the
-    first. Raises ValueError if a weight of `network` has no counterpart of its shape.
+    A UNet's up blocks are matched from the last, the finest, its down blocks from the first. Raises
+    ValueError if a weight of `network` has no counterpart of the same shape.
     """
     known = {_place(name, source): tensor for name, tensor in source.state_dict().items()}
     with torch.no_grad():
@@ -138,7 +138,7 @@ def _place(name: str, network: Any) -> str:
 
 
 def plain_attention(network: Any) -> None:
-    """Attention by matrix products: on a CPU its backward is twice as fast as the fused one's."""
+    """Compute attention by matrix products: on a CPU their backward is twice as fast as fused."""
     from diffusers.models.attention_processor import AttnProcessor
 
     network.set_attn_processor(AttnProcessor())
@@ -174,8 +174,8 @@ def save_pipeline(folder: Path, autoencoder: Any, unet: Any, text_encoder: Any) 
 
 
 def _name_as_ever(text_encoder: Path) -> None:
-    """Give the text encoder's weights the prefix without which transformers before 5 (and what
-    is built on them) would leave them as random numbers; newer ones know it too."""
+    """Give the text encoder's weights the prefix without which transformers before 5 (and programs
+    built on it) would leave them random; newer versions know the prefix too."""
     state = load_file(text_encoder)
     named = {f"text_model.{name.removeprefix('text_model.')}": state[name] for name in state}
     save_file(named, text_encoder, metadata={"format": "pt"})

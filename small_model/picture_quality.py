@@ -1,11 +1,11 @@
 """How unlike true objects the objects of a picture are: a measure of its quality.
 
-Every object that the judge marks has the judge's features at its middle. Their squared Mahalanobis
-distance to the mean of its class (thing and colour), with one covariance for all classes, tells
-what lies outside of what the judge has seen (Lee et al. 2018, arXiv 1807.03888). An object is *odd*
-if that distance is larger than for 95 % of the objects in the autoencoder's reconstructions, of
-which there are others than those that the means come from. So reconstructions are odd at 5 %, and
-half-made things, mixtures and smears more often.
+Every object that the judge marks has the judge's features at its middle. The squared Mahalanobis
+distance of these to the mean of the object's class (thing and colour), with one covariance for all
+classes, tells how far the object is from what the judge has seen (Lee et al. 2018, arXiv
+1807.03888). An object is *odd* if its distance is larger than that of 95 % of the objects in a
+second set of reconstructions by the autoencoder, not the set that gave the means. So 5 % of the
+objects in reconstructions are odd, and of half-made things, mixtures and smears more.
 
     python -m small_model.picture_quality    fits it anew, and says how it finds spoilt pictures
 """
@@ -25,8 +25,8 @@ from small_model.judge_net import JudgeNet, Peaks, peaks_of
 from small_model.world import COLOURS, NAMES, STANDING, Scene, any_colour, draw_scene
 
 FILE = Path(__file__).resolve().parent / "judge_weights" / "picture_quality.safetensors"
-_SHARE = 0.95  # of true objects that are not odd
-_COLOURS = len(COLOURS) + 1  # and none
+_SHARE = 0.95  # share of true objects that are not odd
+_COLOURS = len(COLOURS) + 1  # one more: no colour
 _CLASSES = len(NAMES) * _COLOURS
 
 
@@ -47,12 +47,12 @@ class PictureQuality:
         file.chmod(0o644)
 
     def distances(self, peaks: Peaks) -> Tensor:
-        """Squared Mahalanobis distance of every object [objects] to its own class."""
+        """Return the squared Mahalanobis distance of every object [objects] to its own class."""
         off = peaks.features - self._means[_classes(peaks)]
         return ((off @ self._precision) * off).sum(1)
 
     def shares(self, peaks: Peaks, pictures: int) -> list[float | None]:
-        """Of each of so many pictures the share of its objects that are odd; None without any."""
+        """Return the share of odd objects in each of `pictures` pictures; None without objects."""
         odd = self.distances(peaks) > self.limit
         each = [odd[peaks.picture == number] for number in range(pictures)]
         return [float(some.float().mean()) if len(some) else None for some in each]
@@ -63,7 +63,7 @@ def _classes(peaks: Peaks) -> Tensor:
 
 
 def fit(peaks: Peaks, others: Peaks) -> PictureQuality:
-    """Means and covariance from `peaks`, the limit from `others`; both of true pictures."""
+    """Take means and covariance from `peaks`, the limit from `others`, both of true pictures."""
     classes = _classes(peaks)
     count = torch.bincount(classes, minlength=_CLASSES).clamp(min=1)[:, None]
     means = torch.zeros(_CLASSES, peaks.features.shape[1]).index_add_(0, classes, peaks.features)
@@ -78,7 +78,7 @@ def fit(peaks: Peaks, others: Peaks) -> PictureQuality:
 
 @torch.inference_mode()
 def look(net: JudgeNet, threshold: float, pictures: Tensor) -> Peaks:
-    """The objects that the judge marks in `pictures` [b, 3, 64, 64] in 0..1."""
+    """Return the objects that the judge marks in `pictures` [b, 3, 64, 64] in 0..1."""
     return peaks_of(net(pictures.clamp(0, 1)), threshold)
 
 
@@ -91,7 +91,7 @@ def _scenes(seed: str, count: int) -> list[Scene]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     from diffusers import AutoencoderKL
 
     from small_model.judge import Judge

@@ -31,9 +31,9 @@ _CLOSE = {frozenset(pair.split()) for pair in _NEIGHBOURS.split(", ")}
 class Prompt:
     """A prompt and what a picture of it must show.
 
-    `objects` are sorted; one without a colour may have any. `scene`, `style` None: any will do.
-    `held_out`: two of the things never occur together in training. `absent`: what a negation
-    removes and the picture must not show.
+    `objects` are sorted; one without a colour may have any. `scene` and `style` may be anything if
+    None. `held_out` tells that two of the things never occur together in training. `absent` is what
+    a negation removes and the picture must not show.
     """
 
     text: str
@@ -46,12 +46,12 @@ class Prompt:
 
 
 def prompts(kind: str, split: str, count: int, seed: int = 0) -> list[Prompt]:
-    """`count` prompts of a kind, in an order that `kind`, `split` and `seed` decide.
+    """Return `count` prompts of a kind, in an order that `kind`, `split` and `seed` decide.
 
-    Every set of things comes as often as any other, whatever colours it can have; a prompt comes
-    again only when all of its set have come: give every place in the list a noise seed of its own.
-    What a prompt is about (things, scene and style, in any order) decides its split. Raises
-    ValueError for a kind or split that does not exist.
+    Every set of things comes equally often, however many colours it can have. A prompt repeats only
+    after all of its set have come, so give every place in the list a noise seed of its own. The
+    content of a prompt (things, scene and style, in any order) decides its split. Raises ValueError
+    for an unknown kind or split.
     """
     if kind not in _POOLS:
         raise ValueError(f"kind is {kind!r}, must be one of {', '.join(_POOLS)}")
@@ -78,7 +78,7 @@ def _names(prompt: Prompt) -> tuple[str, ...]:
 
 
 def far_colours(colour: str) -> list[str]:
-    """Those that even a right picture does not mix up with `colour`."""
+    """Return the colours that even a right picture does not mix up with `colour`."""
     return [one for one in COLOURS if one != colour and frozenset((one, colour)) not in _CLOSE]
 
 
@@ -101,14 +101,14 @@ def _prompt(
 
 
 def _coloured(names: tuple[str, ...]) -> Iterator[tuple[Object, ...]]:
-    """These things, in all colours that they can have."""
+    """Yield these things in all colours that they can have."""
     choices = [COLOURS if SPRITES[name].takes_colour else ("",) for name in names]
     for colours in itertools.product(*choices):
         yield tuple(map(Object, names, colours))
 
 
 def _pairs() -> Iterator[tuple[Object, ...]]:
-    """Both orders of every pair of things, in all colours."""
+    """Yield both orders of every pair of things, in all colours."""
     for names in itertools.permutations(STANDING, 2):
         yield from _coloured(names)
 
@@ -131,7 +131,7 @@ def _two(kind: str, held_out: bool) -> Iterator[Prompt]:
 
 
 def _two_in_scene() -> Iterator[Prompt]:
-    """Two things that never occur together in training, in a scene."""
+    """Yield two things that never occur together in training, in a scene."""
     for names in itertools.permutations(STANDING, 2):
         if sprites.is_held_out(*names):
             for things, scene in itertools.product(_coloured(names), (*_BY_DAY, "night")):
@@ -139,7 +139,7 @@ def _two_in_scene() -> Iterator[Prompt]:
 
 
 def _three() -> Iterator[Prompt]:
-    """Every three things once, in colours drawn for them."""
+    """Yield every three things once, in colours drawn for them."""
     for names in itertools.combinations(STANDING, 3):
         rng = random.Random(" ".join(names))
         things = rng.choice(list(_coloured(names)))
@@ -154,7 +154,7 @@ def _binding() -> Iterator[Prompt]:
 
 
 def _style_and() -> Iterator[Prompt]:
-    """Without colours, which no black and white picture has."""
+    """Yield prompts without colours, as a black and white picture has none."""
     styles = [style for style in STYLES if style]
     for name, scene, style in itertools.product(STANDING, (None, *_BY_DAY), styles):
         prompt = _prompt("style_and", (Object(name),), scene)
@@ -179,7 +179,7 @@ def _negation() -> Iterator[Prompt]:
 
 
 def _worn() -> Iterator[Prompt]:
-    """An animal that wears something."""
+    """Yield an animal that wears something."""
     for animal in WEARERS:
         for name in WORN:
             if not sprites.is_held_out(animal, name):

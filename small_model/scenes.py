@@ -31,7 +31,7 @@ SCENES = tuple(BACKDROPS)
 HORIZON = 0.6  # where the ground begins
 
 _KINDS = {"one": 0.36, "two": 0.39, "three": 0.11, "many": 0.06, "worn": 0.08}  # how often
-_SIDES = {1: (36, 48), 2: (25, 30), 3: (20, 23)}  # of things, least and greatest, in pixels
+_SIDES = {1: (36, 48), 2: (25, 30), 3: (20, 23)}  # in pixels, by number of things: least, greatest
 _LAYOUTS: dict[int, list[list[tuple[int, int]]]] = {  # the centres, before they are jittered
     1: [[(32, 32)]],
     2: [[(16, 32), (48, 32)], [(16, 32), (48, 32)], [(32, 16), (32, 48)]],
@@ -42,7 +42,7 @@ _JITTER = 3
 
 @dataclass(frozen=True, order=True)
 class Object:
-    """A thing by its words. No colour: it has none of its own, or in a prompt, any will do."""
+    """A thing in words. No colour: the thing has none of its own, or in a prompt, any will do."""
 
     name: str
     colour: str = ""
@@ -63,7 +63,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a picture shows. `sky` picks one of the backdrop's skies."""
+    """The content of a picture. `sky` picks one of the backdrop's skies."""
 
     placed: tuple[Placed, ...]
     background: str = "plain"
@@ -72,7 +72,7 @@ class Scene:
 
     @property
     def objects(self) -> tuple[Object, ...]:
-        """What is there, sorted, duplicates kept: the truth that a judge should find.
+        """The objects, sorted, duplicates kept: the truth that a judge should find.
 
         In black and white nothing has a colour.
         """
@@ -88,7 +88,7 @@ def draw_scene(
     background: str | None = None,
     style: str | None = None,
 ) -> Scene:
-    """A scene of the training world, or one of these objects (1 to 3, any pair) or such looks."""
+    """Draw a scene of the training world, or one with given objects (1 to 3, any pair) or looks."""
     worn: Object | None = None
     if objects is None:
         objects, worn = _draw_objects(rng)
@@ -104,12 +104,12 @@ def draw_scene(
 
 
 def any_colour(name: str, rng: random.Random) -> Object:
-    """It, in some colour if it takes one."""
+    """Return the thing, in a random colour if it takes one."""
     return Object(name, rng.choice(COLOURS) if SPRITES[name].takes_colour else "")
 
 
 def _draw_objects(rng: random.Random) -> tuple[list[Object], Object | None]:
-    """Things by their frequency, no two of a held-out pair, and what the first of them wears."""
+    """Draw things by frequency, no two of a held-out pair, and what the first of them wears."""
     kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
     count = {"two": 2, "three": 3}.get(kind, 1)
     frequency = sprites.frequency()
@@ -144,7 +144,7 @@ def _place(rng: random.Random, objects: Sequence[Object]) -> list[Placed]:
 
 
 def put_on(wearer: Placed, worn: Object) -> Placed:
-    """`worn` where `wearer` has the head, the eyes or the neck for it."""
+    """Place `worn` at the head, the eyes or the neck of `wearer`."""
     across, down, width = WEARERS[wearer.object.name][WORN.index(worn.name)]
     left, top = wearer.x - wearer.side // 2, wearer.y - wearer.side // 2
     side = round(width * wearer.side)
@@ -153,7 +153,7 @@ def put_on(wearer: Placed, worn: Object) -> Placed:
 
 
 def render(scene: Scene) -> Picture:
-    """The picture of `scene`, [64, 64, 3]; the scene alone decides every pixel."""
+    """Draw `scene`, [64, 64, 3]; the scene alone decides every pixel."""
     canvas = _backdrop(scene.background, scene.sky).copy()
     for placed in scene.placed:
         name, colour = placed.object.name, placed.object.colour

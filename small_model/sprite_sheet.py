@@ -1,7 +1,7 @@
 """Make `emoji.png`, all sprites side by side: `python -m small_model.sprite_sheet FOLDER`.
 
-FOLDER has Twemoji's SVG files, as the npm package @twemoji/svg has them; needs resvg-py. Nobody
-else needs either: the picture is part of the checkout.
+FOLDER has Twemoji's SVG files, as in the npm package @twemoji/svg; resvg-py must be installed. Only
+this command needs either: the picture is part of the checkout.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CREDIT = "Twemoji, (c) Twitter, Inc and other contributors, CC-BY 4.0; cropped a
 
 
 def sheet(folder: Path) -> Image.Image:
-    """Every sprite as large as fits its tile, in the middle."""
+    """Draw every sprite in the middle of its tile, as large as fits."""
     picture = Image.new("RGBA", (TILE * len(SPRITES), TILE))
     for place, sprite in enumerate(SPRITES.values()):
         tile = _cropped(_rasterised(folder / f"{sprite.code}.svg"))
@@ -35,7 +35,7 @@ def _rasterised(path: Path) -> Image.Image:
 
 
 def _cropped(picture: Image.Image) -> Image.Image:
-    """Without the transparent border, the longer side as long as a tile's."""
+    """Cut off the transparent border and scale the longer side to a tile's."""
     solid = picture.getchannel("A").point(lambda alpha: 255 if alpha > 16 else 0)
     tile = picture.convert("RGBA").crop(solid.getbbox())
     scale = TILE / max(tile.size)
@@ -44,7 +44,7 @@ def _cropped(picture: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m small_model.sprite_sheet", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=SHEET)

@@ -1,7 +1,7 @@
-"""What the world is made of, as tables: sprites, colours, scenes, styles, who wears what and where.
+"""The tables of the world: sprites, colours, scenes, styles, and who wears what and where.
 
-The sprites are Twemoji's, in one picture beside this file, `emoji.png`, in the order of `SPRITES`;
-`sprite_sheet.py` makes it. Another world is other tables and another such picture.
+The sprites are Twemoji's, in the order of `SPRITES` in one picture beside this file, `emoji.png`,
+which `sprite_sheet.py` makes. Another world needs other tables and another such picture.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy.typing as npt
 from PIL import Image
 
 Colour = tuple[int, int, int]
-Spot = tuple[float, float, float]  # middle and width of a thing that is worn, by the wearer's side
+Spot = tuple[float, float, float]  # middle and width of a worn thing, by the wearer's side
 Pixels = npt.NDArray[np.float32]  # 0 to 1
 
 SHEET = Path(__file__).resolve().parent / "emoji.png"
 TILE = 96  # pixels of the side of a sprite in the sheet
 _SKEW = 0.6  # the n-th thing's frequency falls as n to the power of -skew
-_HELD_OUT_SHARE = 0.2  # of all pairs
+_HELD_OUT_SHARE = 0.2  # share of all pairs
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """An emoji by its code point. `takes_colour`: it is tinted, else it looks as it does."""
+    """An emoji by its code point. With `takes_colour` it is tinted, else it looks as it does."""
 
     code: str
     takes_colour: bool = False
@@ -37,9 +37,9 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A scene: how captions name it, how often it is seen, its sky and its ground.
+    """A scene: its phrase in captions, its frequency, its sky and its ground.
 
-    Without a ground the whole picture is of one of the skies.
+    Without a ground one of the skies fills the whole picture.
     """
 
     phrase: str
@@ -117,7 +117,7 @@ STYLES = {
 }
 
 WORN = ("crown", "glasses", "bow")
-WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # where the three of them go
+WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # the spot of each of `WORN`
     "cat": ((0.5, 0.04, 0.56), (0.5, 0.52, 0.8), (0.5, 0.98, 0.46)),
     "dog": ((0.5, 0.0, 0.56), (0.5, 0.42, 0.7), (0.5, 0.98, 0.46)),
     "bear": ((0.5, 0.02, 0.56), (0.5, 0.5, 0.7), (0.5, 0.98, 0.46)),
@@ -128,29 +128,29 @@ WEARERS: dict[str, tuple[Spot, Spot, Spot]] = {  # where the three of them go
     "monkey": ((0.5, 0.02, 0.56), (0.5, 0.42, 0.66), (0.5, 0.98, 0.46)),
 }
 
-STANDING = tuple(name for name in SPRITES if name != "glasses")  # what may stand alone
+STANDING = tuple(name for name in SPRITES if name != "glasses")  # things that may stand alone
 
 
 def frequency() -> dict[str, float]:
-    """Thing -> how often it is drawn, relative to the commonest."""
+    """Return thing -> how often it is drawn, relative to the commonest."""
     return {name: (1 + rank) ** -_SKEW for rank, name in enumerate(STANDING)}
 
 
 @functools.cache
 def held_out() -> frozenset[frozenset[str]]:
-    """The fifth of all pairs of things that never occur together in training."""
+    """Return the fifth of all pairs of things that never occur together in training."""
     pairs = [frozenset(pair) for pair in itertools.combinations(sorted(STANDING), 2)]
     return frozenset(random.Random("held out").sample(pairs, round(_HELD_OUT_SHARE * len(pairs))))
 
 
 def is_held_out(*names: str) -> bool:
-    """Whether two of these never occur together in training."""
+    """Tell whether two of these things never occur together in training."""
     return any(frozenset(pair) in held_out() for pair in itertools.combinations(names, 2))
 
 
 @functools.cache
 def sprite(name: str, colour: str, side: int, mirrored: bool) -> Pixels:
-    """[side, side, rgba]. Without a colour it is as in the sheet."""
+    """Return a sprite, [side, side, rgba]; without a colour as in the sheet."""
     place = list(SPRITES).index(name)
     with Image.open(SHEET) as sheet:
         tile = sheet.convert("RGBA").crop((place * TILE, 0, (place + 1) * TILE, TILE))
@@ -161,8 +161,8 @@ def sprite(name: str, colour: str, side: int, mirrored: bool) -> Pixels:
 
 
 def _tinted(pixels: Pixels, colour: Pixels) -> Pixels:
-    """[h, w, rgb]: what is as light as the sprite is on average becomes `colour`, what is lighter
-    goes to white, what is darker to black."""
+    """Tint pixels, [h, w, rgb]: those of the sprite's average lightness become `colour`, lighter
+    ones go to white, darker ones to black."""
     alpha = pixels[..., 3]
     light = pixels[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
     middle = (light * alpha).sum() / alpha.sum()
@@ -173,6 +173,6 @@ def _tinted(pixels: Pixels, colour: Pixels) -> Pixels:
 
 
 def unit(values: object) -> Pixels:
-    """0 to 255 as 0 to 1."""
+    """Scale 0..255 to 0..1."""
     scaled: Pixels = np.asarray(values, np.float32) / np.float32(255)
     return scaled

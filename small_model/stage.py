@@ -1,4 +1,4 @@
-"""A stage of training that can be killed at any moment and goes on where it was.
+"""A stage of training that can be killed at any moment and then continues where it was.
 
 Every step draws its randomness from the seed, the stage's name and the step's number, so a stage
 that was killed and resumed ends with the same weights as one that never was (given `steps`).
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 _WARM_UP = 200  # steps
-_LEAST_RATE = 0.03  # of the learning rate, at the end
+_LEAST_RATE = 0.03  # final share of the learning rate
 _LONGEST_STEP = 60.0  # seconds; longer is a machine that was asleep, not training
-_RECORD = 10  # steps a point of the loss curve; also between two saves at least
+_RECORD = 10  # steps for a point of the loss curve; saves are as far apart or more
 
 
 class TrainingError(Exception):
@@ -34,13 +34,13 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True)
 class Budget:
-    """When a stage ends: after `steps`, or after `seconds` if they are given."""
+    """The end of a stage: after `steps`, or after `seconds` if they are given."""
 
     steps: int
     seconds: float | None = None
 
     def done(self, steps: int, seconds: float) -> float:
-        """The fraction of it that is used up."""
+        """Return the fraction of the budget that is used up."""
         return steps / self.steps if self.seconds is None else seconds / self.seconds
 
 
@@ -83,7 +83,7 @@ class Stage:
         save_every: float,
         saved: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train until `budget` is used up; `saved` is called after each time that it is saved."""
+        """Train until `budget` is used up; `saved` is called after each save along the way."""
         bar = self._bar(budget)
         last, recent, at_save = time.monotonic(), [], self.seconds
         while (done := budget.done(self.step, self.seconds)) < 1:

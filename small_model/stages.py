@@ -21,20 +21,20 @@ from small_model.world import Scene, caption, draw_scene
 _KL = 2e-4
 _EDGES = 0.2
 _SNR = 5.0  # min-SNR weighting
-_EMPTY = 0.1  # of the captions
+_EMPTY = 0.1  # share of the captions
 _SHORT = 24  # tokens; every fifth batch has all 77
 _PART = 1000  # latents a file
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where it pays: on a GPU, and on a CPU that has instructions for it."""
+    """Use bfloat16 where it pays: on a GPU, and on a CPU that has instructions for it."""
     there = torch.cpu.get_capabilities()
     pays = device.type == "cuda" or there.get("avx512_bf16") or there.get("amx_bf16")
     return torch.autocast(device.type, torch.bfloat16, enabled=bool(pays))
 
 
 def autoencoder_loss(batch: int, device: torch.device) -> Callable[[nn.Module, Dice], Tensor]:
-    """Pixels, their edges, and a little of the Kullback-Leibler divergence."""
+    """Return a loss of pixels, their edges, and a little of the Kullback-Leibler divergence."""
 
     def loss(vae: Any, dice: Dice) -> Tensor:
         scenes = [draw_scene(dice.rng) for _ in range(batch)]
@@ -52,22 +52,22 @@ def autoencoder_loss(batch: int, device: torch.device) -> Callable[[nn.Module, D
 
 
 def _divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Of the posterior from the standard normal distribution, per number."""
+    """Return the divergence of the posterior from the standard normal distribution, per number."""
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
 
 
 def scene_number(number: int, seed: int) -> Scene:
-    """The `number`-th picture of the data set that is encoded once."""
+    """Return the `number`-th scene of the data set that is encoded once."""
     return draw_scene(random.Random(f"{seed} scene {number}"))
 
 
 def cache_latents(
     folder: Path, vae: Any, count: int, seed: int, device: torch.device, seconds: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the latents of the first pictures, [n, 4, 8, 8] each.
+    """Return mean and standard deviation of the first pictures' latents, [n, 4, 8, 8] each.
 
-    Kept in `folder` part by part, so only what is missing is computed. `seconds`: stop after this
-    long, with at least one part; what is there then is all that is used, after a resume too.
+    They are kept in `folder` part by part, so that only missing parts are computed. After `seconds`
+    it stops, with at least one part; only the parts there by then are used, after a resume too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     finished, begun = folder / "finished", time.monotonic()
@@ -121,7 +121,7 @@ class Painter(nn.Module):
 def painter_loss(
     mean: Tensor, std: Tensor, words: Words, batch: int, seed: int, device: torch.device
 ) -> Callable[[nn.Module, Dice], Tensor]:
-    """Prediction of the noise on `mean` and `std`, already scaled, with captions drawn afresh."""
+    """Return a noise prediction loss on latents of scaled `mean` and `std`, with fresh captions."""
     scenes = [scene_number(number, seed) for number in range(len(mean))]
     roots = torch.linspace(BETAS[0] ** 0.5, BETAS[1] ** 0.5, TRAIN_STEPS)
     kept = torch.cumprod(1 - roots.square(), dim=0)

@@ -6,7 +6,7 @@ DEST is the WebUI's folder `models/Stable-diffusion`. It gets `ebca-small.safete
 under the names of the ldm library, `ebca-small.yaml`, their configuration, and `ebca-small/`, the
 text encoder's configuration and tokenizer. The yaml has that folder's full path: do not move it.
 
-Needs torch and safetensors alone: the WebUI's own Python will do.
+Only torch and safetensors are needed, so the WebUI's own Python will do.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def convert(destination: Path, weights: Path = WEIGHTS) -> None:
 
 
 def unet_state(weights: Path) -> dict[str, Tensor]:
-    """The UNet's weights under the names of ldm's `UNetModel`."""
+    """Return the UNet's weights under the names of ldm's `UNetModel`."""
     config = _config(weights / "unet")
     layers = config["layers_per_block"]
     blocks = {
@@ -85,7 +85,7 @@ def unet_state(weights: Path) -> dict[str, Tensor]:
 
 
 def vae_state(weights: Path) -> dict[str, Tensor]:
-    """The autoencoder's weights under the names of ldm's `AutoencoderKL`."""
+    """Return the autoencoder's weights under the names of ldm's `AutoencoderKL`."""
     config = _config(weights / "vae")
     last = len(config["block_out_channels"]) - 1
     blocks = {name: name for name in ("quant_conv", "post_quant_conv")}
@@ -113,7 +113,7 @@ def vae_state(weights: Path) -> dict[str, Tensor]:
 
 
 def ldm_yaml(weights: Path, text_folder: Path) -> str:
-    """ldm's description of the model; `text_folder` has the text encoder's config and tokenizer."""
+    """Return ldm's description of the model, whose text encoder's files are in `text_folder`."""
     unet, vae = _config(weights / "unet"), _config(weights / "vae")
     noise = _config(weights / "scheduler", "scheduler_config.json")
     widths, vae_widths = unet["block_out_channels"], vae["block_out_channels"]
@@ -170,8 +170,8 @@ model:
 
 
 def _renamed(name: str, blocks: dict[str, str], parts: dict[str, str]) -> str:
-    """ldm's name of the weight `name`, which is in one of `blocks`, and there in one of `parts`."""
-    module, _, kind = name.rpartition(".")  # of weight and bias
+    """Return ldm's name of the weight `name`: its block from `blocks`, its part from `parts`."""
+    module, _, kind = name.rpartition(".")  # kind: weight or bias
     (block,) = (each for each in blocks if f"{module}.".startswith(f"{each}."))
     part = module[len(block) + 1 :]
     return ".".join(filter(None, (blocks[block], parts.get(part, part), kind)))

@@ -2,10 +2,10 @@
 
     python -m small_model.tokenizer CLIP_TOKENIZER DEST
 
-CLIP_TOKENIZER is a folder with `vocab.json` and `merges.txt` of any Stable Diffusion 1 model. Kept
-are the 512 single letters (bytes, within a word and at its end), the merges that build the words of
-`captions.vocabulary()`, and begin and end. Captions are split as before; any other word is
-spelt out in letters. The numbers of the tokens close ranks, in CLIP's order.
+CLIP_TOKENIZER is a folder with `vocab.json` and `merges.txt` of any Stable Diffusion 1 model. The
+new tokenizer keeps the 512 single letters (bytes, within a word and at its end), the merges that
+build the words of `captions.vocabulary()`, and the begin and end tokens. It splits captions as
+before and spells any other word in letters. Tokens are renumbered without gaps, in CLIP's order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEADER = "#version: 0.2"
 
 
 def shrink(source: Path, destination: Path, texts: Iterable[str]) -> None:
-    """Write to `destination` what of the tokenizer in `source` splits `texts` as that one does."""
+    """Write the part of the tokenizer in `source` that splits `texts` as the whole one does."""
     from transformers import CLIPTokenizer
 
     texts = list(texts)

@@ -1,9 +1,9 @@
 """Make the small model from nothing: `python -m small_model.train --out DIR`.
 
-Three stages: the autoencoder, with the judge's scores on its reconstructions, which are the
-ceiling of everything after; the latents of the data set; the UNet with the text encoder. Kill it
-at any time and run the same command again: it goes on. DIR is a diffusers pipeline, from the
-first half hour of the last stage, and has loss curves in DIR/training.
+Three stages: the autoencoder, with the judge's scores on its reconstructions, which are the ceiling
+of everything after; the latents of the data set; the UNet with the text encoder. Kill it at any
+time and run the same command again: it goes on. DIR is a diffusers pipeline, from the first half
+hour of the last stage, and has loss curves in DIR/training.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from small_model.stages import Painter, autoencoder_loss, cache_latents, painter
 
 _RATE = 1e-3
 _EXPORT_EVERY = 1800.0  # seconds between two pipelines written along the way
-_SHARES = {"autoencoder": 0.4, "latents": 0.1, "painter": 0.5}  # of --minutes
+_SHARES = {"autoencoder": 0.4, "latents": 0.1, "painter": 0.5}  # shares of --minutes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained, for how long. A folder belongs to one plan."""
+    """What to train, and for how long. A folder belongs to one plan."""
 
     autoencoder_steps: int = 16_000
     autoencoder_batch: int = 8
@@ -104,7 +104,7 @@ def train(
 
 
 def _begin(notes: Path, plan: Plan) -> None:
-    """Remember the plan; refuse to go on with another one."""
+    """Store the plan; raise TrainingError if the folder was begun with another one."""
     notes.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(plan), indent=1)
     file = notes / "plan.json"
@@ -114,7 +114,7 @@ def _begin(notes: Path, plan: Plan) -> None:
 
 
 def _autoencoder(notes: Path, plan: Plan, device: torch.device, save_every: float) -> Any:
-    """The trained autoencoder; `plan.autoencoder` is a model folder to take it from."""
+    """Return the trained autoencoder, or that of the model folder `plan.autoencoder`."""
     from diffusers import AutoencoderKL
 
     if plan.autoencoder is not None:
@@ -146,7 +146,7 @@ def _start_from(folder: str, unet: Any, text_encoder: Any) -> None:
 
 
 def ceiling(notes: Path, vae: Any, plan: Plan) -> None:
-    """Write what the judge sees in reconstructions: no picture of this model can be better."""
+    """Write the judge's errors on reconstructions: no picture of this model can be better."""
     from small_model.judge import Judge
     from small_model.judge_error import measure
 
@@ -164,7 +164,7 @@ def ceiling(notes: Path, vae: Any, plan: Plan) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m small_model.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     length = parser.add_mutually_exclusive_group()

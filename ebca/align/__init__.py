@@ -1,4 +1,5 @@
-"""`python -m ebca align`: does it help? The same prompts and seeds with and without, counted.
+"""`python -m ebca align`: measure whether EBCA helps, with the same prompts and seeds on both
+sides.
 
-Nothing of the core or the extension imports this package but its `statistics`, which need no torch.
+The core and the extension import only `statistics` from here, which needs no torch.
 """

@@ -1,13 +1,13 @@
-"""The WebUI's script *img2img alternative test*, as something to compare with.
+"""The WebUI's script *img2img alternative test*, as a method to compare EBCA with.
 
-It was written anew from what the script does (AUTOMATIC1111, `scripts/img2imgalt.py`, 1.10): from
-the picture it goes up the noise levels of its sampler, Euler, in one evaluation a level,
+A reimplementation of what the script does (AUTOMATIC1111, `scripts/img2imgalt.py`, 1.10). Starting
+at the picture, it climbs the noise levels of its sampler, Euler, with one evaluation a level,
 
     x <- x + (s_i - s_(i-1)) (x - D(x, s_i)) / s_i,      noise = x / std(x)
 
-and begins the sampling of the new prompt at `clean + s (noise - clean / s_n)`, s being the level
-that the denoising strength begins with, and s_n the highest. With its sigma adjustment the model is
-asked at the level below, s_(i-1), nothing is done in the first step, and the noise is x / s_n.
+and begins to sample the new prompt at `clean + s (noise - clean / s_n)`, where s is the level at
+which the denoising strength begins and s_n the highest. With its sigma adjustment the model is
+evaluated at the level below, s_(i-1), the first step does nothing, and the noise is x / s_n.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ebca.settings.declaration import check_settings, setting
 
 @dataclass(frozen=True)
 class Alternative:
-    """What can be set in that script, at its own defaults; but there the sampling takes as many
-    steps as the finding, 50."""
+    """The script's settings and their defaults, except for its number of steps: there both the
+    search for the noise and the sampling take 50."""
 
     decode_cfg: float = setting(
         1.0, "CFG scale while the noise is found", label="Decode CFG scale", legal=Range(0.0, 15.0)
@@ -54,9 +54,9 @@ class Alternative:
 def alternative(
     pipe: Any, pictures: Sequence[Any], shows: Sequence[str], steps: int, chosen: Alternative
 ) -> Iterator[dict[str, Any]]:
-    """While the block runs, the image-to-image pipeline `pipe` has the script's sampler and begins
-    with the noise of `pictures` [of one size], of which `shows` says what they show. Gives what
-    the pipeline is called with."""
+    """Give the image-to-image pipeline `pipe` the script's sampler and the noise of `pictures`, all
+    of one size and described by `shows`, while the block runs. Yields the inputs to call the
+    pipeline with."""
     import diffusers
 
     before = pipe.scheduler
@@ -87,8 +87,8 @@ def find_noise(
     pipe: Any, clean: Tensor, shows: Sequence[str], size: tuple[int, int], levels: Levels,
     chosen: Alternative,
 ) -> Tensor:  # fmt: skip
-    """Noise of standard deviation about 1 for latents `clean` [b, c, h, w] of pictures of `size`
-    (width, height)."""
+    """Return the noise, of standard deviation about 1, that the script finds for latents `clean`
+    [b, c, h, w] of pictures of `size` (width, height)."""
     texts = [list(shows)]
     if chosen.decode_cfg != 1.0:
         texts.append([""] * len(shows))

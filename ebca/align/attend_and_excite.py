@@ -1,13 +1,13 @@
-"""Attend-and-Excite (Chefer et al. 2023, arXiv 2301.13826) on a pipeline, to compare with.
+"""Attend-and-Excite (Chefer et al. 2023, arXiv 2301.13826) on a pipeline, to compare EBCA with.
 
-Before a step of the first half of the sampling, latents move so that the subject that is attended
-to least is attended to more:
+Before every step of the first half, the latents move so that the least attended subject gets more
+attention:
 
     z <- z - a_t  d/dz max_s ( 1 - max_x G * A_s(z, x) )
 
-A_s is the attention to subject s among the words of the prompt (scores times 100, softmax, as the
-authors have it), the mean over the heads and layers of one level; G a Gaussian of width 0.5. Before
-three of the steps this is repeated until the loss is below a threshold, at most 20 times.
+A_s is the attention to subject s among the words of the prompt (scores times 100, softmax, as in
+the authors' code), the mean over the heads and layers of one level; G is a Gaussian of width 0.5.
+Before three steps the move repeats, at most 20 times, until the loss is below a threshold.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from ebca.core.attention import split_heads
 from ebca.core.layers import Layer, find_layers
 
 SCALE = 20.0
-"""The authors' step size; it falls to `SCALE` times the root of a half over the steps."""
+"""The authors' step size; over the steps it falls to `SCALE` times the square root of a half."""
 
 _MOVED = 0.5
-"""The first part of the steps, before which latents move: 25 of the authors' 50."""
+"""The first share of the steps, before each of which the latents move: 25 of the authors' 50."""
 
 _REFINED = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
-"""After which part of the steps the loss is to be below 1 minus what: their 0, 10 and 20 of 50."""
+"""(share of the steps, t): there, refine until the loss is below 1 - t; theirs: 0, 10, 20 of 50."""
 
 _MOST_REFINEMENTS = 20
 _SHARPNESS = 100.0
 _PIXELS = 256
-"""The level that is looked at has as many pixels, or is the finest."""
+"""Attention is read at the finest level with at most this many pixels, or else at the coarsest."""
 
 
 class AttendAndExcite:
-    """The latents of one batch, and how they move."""
+    """The latents of one batch, and the moves that Attend-and-Excite makes with them."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class AttendAndExcite:
         steps: int,
         scale: float = SCALE,
     ) -> None:
-        """`tokens` has, for each image, the indices of every subject's tokens."""
+        """`tokens` has, for each image, the token indices of every subject."""
         self._pipe, self._tokens, self._steps, self._scale = pipe, tokens, steps, scale
         self._context = pipe.encode_prompt(list(prompts), pipe.device, 1, False)[0]
         ids = pipe.tokenizer(list(prompts), truncation=True)["input_ids"]
@@ -61,14 +61,14 @@ class AttendAndExcite:
         """How many times the UNet was evaluated and differentiated, for the whole batch."""
 
     def first(self, latents: Tensor) -> Tensor:
-        """Pure noise [b, 4, h, w], as the pipeline takes it, moved before the first step."""
+        """Move pure noise [b, 4, h, w], scaled as the pipeline takes it, before the first step."""
         scheduler = self._pipe.scheduler
         scheduler.set_timesteps(self._steps, device=latents.device)
         sigma = float(scheduler.init_noise_sigma)
         return self._moved(latents * sigma, 0) / sigma
 
     def after_step(self, _pipe: Any, step: int, _time: Any, kwargs: dict[str, Any]) -> Any:
-        """The pipeline's callback: latents before the next step."""
+        """Move the latents before the next step; the pipeline's callback at the end of a step."""
         if step + 1 < _MOVED * self._steps:
             kwargs["latents"] = self._moved(kwargs["latents"], step + 1)
         return kwargs
@@ -88,7 +88,7 @@ class AttendAndExcite:
         return latents - size * gradient
 
     def _pull(self, latents: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """The loss of each image, [b], and its gradient by the latents."""
+        """Return the loss of each image, [b], and its gradient with respect to the latents."""
         pipe, time = self._pipe, self._pipe.scheduler.timesteps[step]
         self.gradients += 1
         with torch.enable_grad(), self._noting() as layers:
@@ -134,7 +134,7 @@ class AttendAndExcite:
         )
 
     def _share(self, layer: Layer) -> Tensor:
-        """How much each pixel attends to each token, the mean over heads, [b, n, t]."""
+        """Return the attention of each pixel to each token, the mean over heads, [b, n, t]."""
         packed = [self._noted[f"{layer.index} {name}"] for name in ("to_q", "to_k")]
         query, key = (split_heads(each, layer.heads) for each in packed)
         beta = layer.beta(packed[0].shape[-1])
@@ -142,7 +142,7 @@ class AttendAndExcite:
 
 
 def _least_attended(share: Tensor, tokens: Sequence[Sequence[int]], height: int) -> Tensor:
-    """1 minus the largest attention of the subject that has least; `share` [n, words]."""
+    """Return 1 minus the peak attention of the least attended subject; `share` is [n, words]."""
     maps = (_SHARPNESS * share).softmax(-1)
     losses = []
     for subject in tokens:
@@ -152,7 +152,7 @@ def _least_attended(share: Tensor, tokens: Sequence[Sequence[int]], height: int)
 
 
 def _smooth(maps: Tensor) -> Tensor:
-    """Convolved with a Gaussian of width 0.5, 3 x 3."""
+    """Convolve with a 3 x 3 Gaussian of width 0.5."""
     line = torch.exp(-2.0 * torch.tensor([-1.0, 0.0, 1.0]) ** 2)
     kernel = (line / line.sum()).to(maps)
     padded = F.pad(maps, (1, 1, 1, 1), mode="reflect")

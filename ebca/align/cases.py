@@ -1,4 +1,4 @@
-"""What is asked for: prompts with what their pictures must show, and the seeds of their noise."""
+"""The cases of a benchmark: prompts, the things that their pictures must show, and noise seeds."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _WORDS = (
     r"|the|BREAK)\b)[^\W_][\w'-]*\s*)+"
 )
 _NOUN = re.compile(rf"\b{_BEGINS}\s+{_WORDS}", re.IGNORECASE)
-"""A noun and what stands before it, from its article or number on."""
+"""Matches a noun with the words before it, from its article or number on."""
 
 _ARTICLE = re.compile(r"(?:an?|the|one) (.*)", re.IGNORECASE)
 
 
 class Thing(NamedTuple):
-    """Something that a picture must show; no colour means any."""
+    """A thing that a picture must show; without a colour, any colour will do."""
 
     name: str
     colour: str = ""
@@ -39,10 +39,10 @@ class Thing(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """The picture that editing and inpainting start from: what it shows, and how it is drawn.
+    """The picture that editing and inpainting start from: its content, and how it is drawn.
 
-    `mask` is the half that is repainted, left or right, `strength` how much is changed, `shows`
-    what it shows in words. Of several things the first is the one that an edit changes.
+    `mask` is the half that is repainted, left or right; `strength` is the denoising strength;
+    `shows` describes the picture in words. An edit changes the first of `things`.
     """
 
     things: tuple[Thing, ...]
@@ -57,9 +57,9 @@ class Source:
 class Case:
     """One picture to make by every method.
 
-    `main` is the prompt without anything that AND adds, `joint` all of it in one prompt (with
-    `negative`, where it takes something away), `composed` all of it joined by AND. `things`,
-    `scene`, `style` and `absent` are what the picture must and must not show.
+    `main` is the prompt without the parts that AND adds, `joint` puts everything into one prompt
+    (with `negative` for what is to be removed), and `composed` joins everything by AND. `things`,
+    `scene` and `style` are what the picture must show, `absent` what it must not.
     """
 
     task: str
@@ -75,11 +75,11 @@ class Case:
     source: Source | None = None
 
     def facts(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
+        """Return all fields as values that JSON can hold."""
         return asdict(self)
 
     def prompt(self, kind: str) -> str:
-        """What a method of that kind is given."""
+        """Return the prompt for a method of the kind `kind`."""
         if kind == "off":
             return self.main
         if kind == "kept-same" and self.source:
@@ -88,44 +88,44 @@ class Case:
 
     @property
     def edited(self) -> bool:
-        """Whether it begins with a whole picture."""
+        """Whether the case edits a whole picture."""
         return self.source is not None and not self.source.mask
 
     @property
     def strength(self) -> float | None:
-        """Of an edit."""
+        """The denoising strength of an edit; None for other cases."""
         return self.source.strength if self.source and not self.source.mask else None
 
     @property
     def title(self) -> str:
-        """What it is counted with: the task and, of an edit, its strength."""
+        """The name under which the case is counted: its task and, for an edit, the strength."""
         return self.task if self.strength is None else f"{self.task} at {self.strength:g}"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the columns of a picture show, side by side: the prompts joined by AND, if there is
-        one for each of several things."""
+        """The prompts for columns side by side: those joined by AND, if each of several things has
+        one."""
         parts = tuple(part.text.strip() for part in split_prompt(self.composed))
         return parts if len(parts) == len(self.things) > 1 and self.source is None else ()
 
     @property
     def batch(self) -> tuple[object, ...]:
-        """Cases of which this is the same can be sampled together."""
+        """A key that is equal for cases that can be sampled together."""
         source = self.source
         place = None if source is None else (source.strength, source.mask)
         return (place, len(re.findall(r"\bAND\b", self.composed)))
 
 
 def joined(things: Sequence[Thing]) -> str:
-    """`a red car, a blue crown and a clock`"""
+    """Return the things as one phrase: `a red car, a blue crown and a clock`."""
     *first, last = (thing.phrase for thing in things)
     return " and ".join([*([", ".join(first)] if first else []), last])
 
 
 def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
-    """The prompts of a file, one a line, each with `seeds` seeds; `#` begins a comment.
+    """Read the prompts of a file, one a line, each with `seeds` seeds; `#` begins a comment.
 
-    What a prompt asks for is what follows `|`, comma-separated, or else what follows a, an, the.
+    The things asked for are listed after `|`, separated by commas, or else follow a, an, the.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -153,10 +153,10 @@ def read_prompts(path: Path, seeds: int, first_seed: int) -> list[Case]:
 
 
 def find_nouns(text: str) -> list[str]:
-    """`a cat wearing a red bow, masterpiece` -> cat, red bow: what the picture must show.
+    """Return the nouns of a prompt: `a cat wearing a red bow, masterpiece` -> cat, red bow.
 
     A noun begins with an article and ends before the next comma, conjunction, preposition or
-    article; what is only `of` another is none. Each is given once.
+    article; one that `of` follows is left out. Each noun is given once.
     """
     found = (match[0].strip() for match in _NOUN.finditer(plain(text)))
     nouns = (noun for noun in dict.fromkeys(found) if not noun.lower().endswith(" of"))

@@ -42,9 +42,9 @@ ABLATION: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("both", _PAPER),
     ("both", _CONTRAST),
 )
-"""Kinds and grids: each term of the update alone, from far too small to breaking; the paper's step
-sizes for several concepts, with the rest one by one; the contrast alone, long and short, and with
-each term."""
+"""(kind of method, grid) pairs: each term of the update alone, from far too small to breaking; the
+paper's step sizes for several concepts, varied one setting at a time; the contrast alone, long and
+short, and with each term."""
 
 
 def add_align(commands: Any) -> Any:
@@ -107,7 +107,7 @@ def add_align(commands: Any) -> Any:
 
 
 def checked(options: argparse.Namespace) -> list[Method]:
-    """The methods that the options name. Raises SettingsError before anything is loaded."""
+    """Return the methods that the options name. Raises SettingsError before anything is loaded."""
     if options.cfg is None:
         options.cfg = 7.5 if options.model else 4.0
     _check(options)
@@ -115,7 +115,7 @@ def checked(options: argparse.Namespace) -> list[Method]:
 
 
 def chosen_methods(options: argparse.Namespace) -> list[Method]:
-    """The methods that the options name; the one compared with first."""
+    """Return the methods that the options name, with the one compared with among them."""
     grid = read_grid(options.grid)
     if options.ablation:
         found = methods(["off"], Settings(), [])

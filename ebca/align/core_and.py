@@ -2,8 +2,8 @@
 
     result = uncond + sum_i w_i cfg (cond_i - uncond)
 
-A hook gives the UNet a row for each prompt and hands the pipeline back the two that it expects,
-of which the conditional one is uncond + sum_i w_i (cond_i - uncond); its guidance does the rest.
+A hook gives the UNet a row for each prompt and returns the two rows that the pipeline expects. The
+conditional one is uncond + sum_i w_i (cond_i - uncond); the pipeline then applies guidance.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def core_and(pipe: Any, prompts: Sequence[str], alpha: float = 1.0) -> Iterator[
 
 @torch.no_grad()
 def _encode(pipe: Any, texts: list[str]) -> tuple[Tensor, Tensor | None]:
-    """(contexts [b, t, c], pooled vectors or None) of `texts`."""
+    """Return (contexts [b, t, c], pooled vectors or None) of `texts`."""
     encoded = pipe.encode_prompt(
         texts,
         device=pipe._execution_device,
@@ -81,7 +81,7 @@ def _encode(pipe: Any, texts: list[str]) -> tuple[Tensor, Tensor | None]:
 
 
 def _added(name: str, tensor: Tensor, encoded: Sequence[Any]) -> Iterator[Tensor]:
-    """What SDXL's UNet is given besides, for the rows of the added prompts."""
+    """Yield the rows of the added prompts for one of the additional inputs of SDXL's UNet."""
     for _, pooled in encoded:
         if name == "text_embeds" and pooled is not None:
             yield pooled.to(tensor)

@@ -1,10 +1,10 @@
-"""Edits at several denoising strengths: how often they are right, by how far they are from their
+"""Edits at several denoising strengths: the share of right edits against the distance to the
 picture.
 
-A method is compared with another where both are as far from the picture: the other's share of right
-edits there is read off the line through its points, of which each counts as what the best of the
-nearer ones is. Nearer than its nearest point it counts as that point, so that whoever cannot keep a
-picture as well gets the benefit.
+Two methods are compared at the same distance to the picture. The share of right edits of the other
+method is read off the line through its points, where a point counts as the best of itself and all
+nearer points. At distances below its nearest point the other method is given that point's share, so
+that the benefit goes to whichever method keeps a picture less well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DRAWS = 2000
 
 
 class Curve(NamedTuple):
-    """A method in a task: a row of the arrays [strengths, cases] for each strength."""
+    """A method in a task; the arrays [strengths, cases] have a row for each strength."""
 
     task: str
     method: str
@@ -36,8 +36,8 @@ class Curve(NamedTuple):
 
 
 class Equal(NamedTuple):
-    """A method at a strength against another at the same distance to the picture; without a
-    strength, the mean over all."""
+    """A method at one strength against another method at the same distance to the picture. Without
+    a strength, the mean over all strengths."""
 
     task: str
     method: str
@@ -50,7 +50,7 @@ class Equal(NamedTuple):
 
 
 def curves(cases: Sequence[Case], saws: dict[str, list[dict[str, Any]]]) -> Iterator[Curve]:
-    """Of all tasks that edit pictures, by all methods. `saws` as for `report.lines`."""
+    """Yield the curve of every method in every editing task. `saws` is as for `report.lines`."""
     for task in dict.fromkeys(case.task for case in cases if case.edited):
         strengths = sorted({case.strength or 0.0 for case in cases if case.task == task})
         for label, saw in saws.items():
@@ -72,8 +72,8 @@ def curves(cases: Sequence[Case], saws: dict[str, list[dict[str, Any]]]) -> Iter
 def at_equal(
     cases: Sequence[Case], saws: dict[str, list[dict[str, Any]]], against: str
 ) -> Iterator[Equal]:
-    """Every point of every method against the line of the method `against`, with 95 % intervals
-    over the cases; nothing where there is one strength only."""
+    """Compare every point of every method with the line of the method `against`, with 95 %
+    intervals over the cases. Yields nothing for a task with only one strength."""
     known = [curve for curve in curves(cases, saws) if len(curve.strengths) > 1]
     base = {curve.task: curve for curve in known if curve.method == against}
     for curve in known:
@@ -110,7 +110,7 @@ def at_equal(
 
 
 def read_off(distance: Floats, right: Floats, at: Floats) -> float:
-    """What of a line, given by rows [points, cases], is right at the mean distance `at` [cases]."""
+    """Read the share of right edits at the mean distance `at` [cases] off rows [points, cases]."""
     across, up = np.nanmean(distance, 1), right.mean(1)
     order = np.argsort(across)
     best = np.maximum.accumulate(up[order])
@@ -118,7 +118,7 @@ def read_off(distance: Floats, right: Floats, at: Floats) -> float:
 
 
 def equal_table(rows: Sequence[Equal], against: str) -> Iterator[str]:
-    """As a Markdown table; nothing if there are none."""
+    """Yield the rows as a Markdown table; nothing if there are none."""
     if not rows:
         return
     names = ("task", "method", "strength", "distance", "right", f"{against} there", "difference")
@@ -137,7 +137,7 @@ def equal_table(rows: Sequence[Equal], against: str) -> Iterator[str]:
 
 
 def perfect(cases: Sequence[Case]) -> dict[str, dict[str, float]]:
-    """How far perfect edits are from their pictures, by task: the mean of each distance."""
+    """Return the mean of each distance between perfect edits and their pictures, by task."""
     found: dict[str, dict[str, list[float]]] = {}
     for case in cases:
         if case.source is None or not case.edited:

@@ -1,9 +1,9 @@
-"""Regional prompting by hand, as people do it who know where everything goes.
+"""Regional prompting by hand, for users who know where everything goes.
 
     out = (1 - share) attn(Q, C_main) + share attn(Q, C_j)     in the column of subject j
 
-The picture is cut into columns of equal width, one a subject, in the order in which they are named;
-this is what sd-webui-regional-prompter does in its Attention mode with a base prompt.
+The picture is cut into columns of equal width, one for each subject in the order of the prompt, as
+sd-webui-regional-prompter does in its Attention mode with a base prompt.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ebca.hosts.diffusers import Pipeline
 from ebca.prompts import Prompt
 
 SHARE = 0.8
-"""Of a column's own prompt: 1 less that extension's usual base ratio."""
+"""The share of a column's own prompt: 1 minus that extension's usual base ratio."""
 
 
 @dataclass(frozen=True)
 class Halves(Method):
-    """Each of a prompt's `subjects` in a column of its own."""
+    """Show each of a prompt's `subjects` in a column of its own."""
 
     share: float = SHARE
 
@@ -45,7 +45,7 @@ class Halves(Method):
 def halves(
     pipe: Any, prompts: Sequence[str], columns: Sequence[tuple[str, ...]], share: float = SHARE
 ) -> Engine:
-    """Put `columns`, the prompts of each image's columns, on `pipe`, until `remove()` is called."""
+    """Patch `pipe` with the prompts of each image's columns, until `remove()` is called."""
     asked = (Prompt(main, subjects=texts) for main, texts in zip(prompts, columns, strict=True))
     images = [Image(prompt, number=number) for number, prompt in enumerate(asked)]
     method = Halves(share)

@@ -1,6 +1,6 @@
-"""Who looks at the pictures: the judge of the small model's world, or CLIP.
+"""The judges of pictures: that of the small model's world, and CLIP.
 
-A judge turns pictures into what it saw, as JSON has it; `ebca.align.score` counts that.
+A judge turns pictures into what it saw, as values for JSON; `ebca.align.score` counts those.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ebca.settings import SettingsError
 
 
 class Judge(Protocol):
-    """`name` tells judges apart, so that a new one looks again; `error` is as `reliability` wants
-    it, or empty."""
+    """A judge of pictures. Results are stored under `name`, so a judge with a new name looks again;
+    `error` is the measured error that `ebca.align.score.reliability` uses, or empty."""
 
     @property
     def name(self) -> str: ...
@@ -31,8 +31,8 @@ class Judge(Protocol):
 
 
 class WorldJudge:
-    """Names the objects, their colours, scene and style. `error` is what it was measured to get
-    wrong."""
+    """Names the objects of a picture, their colours, its scene and its style. `error` has the
+    judge's measured error rates."""
 
     def __init__(self, judge: Any = None) -> None:
         if judge is None:
@@ -70,8 +70,8 @@ class WorldJudge:
 
 
 class ClipJudge:
-    """Similarity to the prompt, and to the least similar of its things, as Attend-and-Excite
-    reports them."""
+    """Measures similarity to the prompt and to the least similar of its things, as the authors of
+    Attend-and-Excite report them."""
 
     def __init__(self, model: str, device: str = "cpu") -> None:
         from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizerFast
@@ -107,7 +107,7 @@ class ClipJudge:
 
 
 def _in_mask(picture: Any, case: Case) -> Any:
-    """Of an inpainting, what was repainted, on an empty picture."""
+    """Put the repainted half of an inpainting on an empty picture; return others unchanged."""
     if case.source is None or not case.source.mask:
         return picture
     mask = half(case.source.mask, picture.shape[0])[..., None]
@@ -115,8 +115,8 @@ def _in_mask(picture: Any, case: Case) -> Any:
 
 
 def _kept(picture: Any, case: Case) -> dict[str, float]:
-    """How far an edited picture is from its source: `structure`, `whole`, and `rest` outside of the
-    mask or of what is edited."""
+    """Return the distances of an edited picture to its source: `structure`, `whole`, and `rest`,
+    which leaves out the mask or the edited region."""
     if case.source is None:
         return {}
     source = np.asarray(draw_source(case.source, picture.shape[0]), float) / 255
@@ -129,10 +129,10 @@ def _kept(picture: Any, case: Case) -> dict[str, float]:
 
 
 def structure_distance(one: Any, other: Any, parts: int = 8) -> float:
-    """Mean difference of self-similarities: how alike any two of parts x parts patches of a
-    picture are, by their mean colour, compared between the pictures [h, w, 3] in 0..1.
+    """Return the mean difference between the self-similarities of two pictures [h, w, 3] in 0..1.
 
-    0 for the same layout, whatever its colours are turned into as a whole.
+    Self-similarity is how alike any two of parts x parts patches are in their mean colour. The
+    distance is 0 for the same layout, even if the colours change as a whole.
     """
 
     def similarity(picture: Any) -> Any:

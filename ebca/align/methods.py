@@ -1,4 +1,4 @@
-"""How pictures are made: without anything, with BCU, CACAO, the WebUI's own AND, and grids."""
+"""The methods to make pictures with: plain, BCU, CACAO, the WebUI's own AND, others, and grids."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ KINDS = {
 }
 KEEPING = ("kept-joint", "kept", "kept-both", "kept-same")
 EDITING = (*KEEPING, "alternative", "autoencoder")
-"""Only for pictures that are edited."""
+"""Kinds that apply only to pictures that are edited."""
 UPDATING = ("on", "bcu", "both", "kept-both")
 COMPOSING = ("cacao", "both", "core-and", "kept", "kept-both")
 NEGATIVE = ("joint", "on", "bcu", "alternative")
-"""What is to go is their negative prompt."""
+"""Kinds that get what is to be removed as a negative prompt."""
 SCALED = (*COMPOSING, "halves", "attend-and-excite")
 OTHERS = ("halves", "attend-and-excite")
-"""What people would take instead: only for pictures of several things, made from noise."""
+"""Alternatives to EBCA, which apply only to pictures of several things that are made from noise."""
 PATCHED = ("on", "bcu", "cacao", "both", "kept", "kept-both")
 
 _STILL = {
@@ -50,8 +50,8 @@ _STILL = {
 _OFF = Settings(**_STILL)
 _OF_ANY = {"alpha": Range(0.0, 100.0), "cfg": Range(0.0, 100.0)}
 _PARTS: dict[str, type] = dict.fromkeys(KEEPING, Keeping) | {"alternative": Alternative}
-_OWN = ("keep", "keep_source", "keep_steps")  # which a case decides, or the sampling
-_WORDS = ("subjects", "token_weights")  # which belong to a prompt
+_OWN = ("keep", "keep_source", "keep_steps")  # decided by the case or the sampling
+_WORDS = ("subjects", "token_weights")  # these belong to a prompt
 _ALWAYS_SHOWN = ("gamma_attn", "gamma_norm")
 _GRID_LEGAL = (
     "a field and its values, such as gamma_attn=0.002,0.005; a list of layers is joined by +."
@@ -61,10 +61,10 @@ _GRID_LEGAL = (
 
 @dataclass(frozen=True)
 class Method:
-    """One column of the table. `alpha` multiplies the weights of what follows AND, what columns
-    have of their own, or the step size of Attend-and-Excite; `cfg` is in the place of the
-    sampling's. `part` is what is set of keeping the picture, or of the alternative test. `named`
-    are the fields that the grid names, which the label then tells whatever their values."""
+    """A way to make pictures. `alpha` multiplies the weights of the prompts after AND, the share of
+    the columns, or the step size of Attend-and-Excite; `cfg` replaces that of the sampling. `part`
+    has the settings of keeping the picture or of the alternative test. `named` are the fields that
+    the grid names, which the label always shows."""
 
     kind: str
     settings: Settings = _OFF
@@ -74,7 +74,7 @@ class Method:
     named: frozenset[str] = field(default=frozenset(), compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """What it does, as JSON has it; settings only where they act."""
+        """Return what decides the method's pictures, for JSON; settings only where they act."""
         facts: dict[str, Any] = {"kind": self.kind}
         for name, value in self.settings.items():
             if name in _WORDS or (name.startswith("edit_") and self.kind not in COMPOSING):
@@ -89,7 +89,7 @@ class Method:
 
     @property
     def label(self) -> str:
-        """A short name: the kind, the step sizes, and what else is named or not the default."""
+        """A short name: the kind, the step sizes, and values that are named or not the default."""
         usual = Method(self.kind, Settings(), part=_part(self.kind, {})).facts()
         steps = _ALWAYS_SHOWN if self.kind in UPDATING and self.kind != "on" else ()
         shown = {*self.named, *steps}
@@ -102,7 +102,7 @@ class Method:
 
 
 def _part(kind: str, values: dict[str, Any]) -> Any:
-    """What is set of a method of that kind besides EBCA's settings; None for most."""
+    """Return the settings of a kind beyond EBCA's own, from `values`; None for most kinds."""
     owner = _PARTS.get(kind)
     if owner is None:
         return None
@@ -126,7 +126,7 @@ def _part_fields() -> dict[str, Declaration]:
 
 
 def read_grid(axes: Sequence[str]) -> list[dict[str, Any]]:
-    """`gamma_attn=0.002,0.005 layers=all,mid` as one dict for every combination."""
+    """Turn `gamma_attn=0.002,0.005 layers=all,mid` into one dict for every combination."""
     read: dict[str, list[Any]] = {}
     for axis in axes:
         name, equals, values = axis.partition("=")
@@ -151,10 +151,10 @@ def _value(name: str, text: str) -> Any:
 
 
 def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]) -> list[Method]:
-    """Every method of `kinds` under every point of the grid where it makes a difference.
+    """Return every method of `kinds` at every point of the grid, without repeating equal ones.
 
-    A point that names a step size names them all: the others are zero, as are the regions and the
-    contrast, and the update is not centered. One that names the contrast has it without regions.
+    At a point that names a step size, what it does not name of the step sizes, regions and contrast
+    is zero, and the update is not centered. A point that names the contrast has no regions.
     """
     found: dict[str, Method] = {}
     for kind in kinds:
@@ -167,7 +167,7 @@ def methods(kinds: Sequence[str], base: Settings, grid: Sequence[dict[str, Any]]
 
 
 def _at(kind: str, base: Settings, point: dict[str, Any]) -> Method:
-    if kind == "autoencoder":  # which nothing is sampled for
+    if kind == "autoencoder":  # samples nothing
         return Method(kind)
     cfg = point.get("cfg")
     if kind == "on":

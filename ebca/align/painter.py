@@ -1,4 +1,4 @@
-"""Pictures of a batch of cases by one method. The seed of a case alone decides its noise."""
+"""Makes the pictures of a batch of cases by one method. A case's seed alone decides its noise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "pndm"
 
 @dataclass(frozen=True)
 class Sampling:
-    """How pictures are sampled, the same for all methods. None: the model's own."""
+    """How pictures are sampled, the same for all methods. None means the model's own value."""
 
     model: str | None = None
     config: str | None = None
@@ -50,7 +50,7 @@ class Sampling:
     size: int | None = None  # pixels
 
     def facts(self) -> dict[str, Any]:
-        """What of it decides the pictures, besides the weights."""
+        """Return the values that decide the pictures, besides the weights."""
         names = ("dtype", "steps", "cfg", "sampler", "size")
         return {name: getattr(self, name) for name in names}
 
@@ -59,7 +59,7 @@ class Painter:
     """A pipeline, loaded once, that makes pictures batch by batch."""
 
     def __init__(self, sampling: Sampling, pipe: Any = None) -> None:
-        """Raises `ebca.generate.ModelError` if the model cannot be loaded."""
+        """Load the model. Raises `ebca.generate.ModelError` if that fails."""
         import diffusers
 
         self.sampling = sampling
@@ -72,7 +72,7 @@ class Painter:
         self._native = int(self.pipe.unet.config.sample_size) * 8
 
     def fingerprint(self) -> str:
-        """What tells these weights from others."""
+        """Return a short hash that tells these weights from others."""
         digest = hashlib.sha256()
         for part in ("text_encoder", "text_encoder_2", "unet", "vae"):
             for tensor in getattr(getattr(self.pipe, part, None), "parameters", list)():
@@ -84,7 +84,7 @@ class Painter:
     def paint(
         self, cases: Sequence[Case], method: Method, *, traced: bool = False
     ) -> tuple[Pictures, dict[str, float]]:
-        """Pictures of cases whose `batch` is the same; with `traced`, also what the updates did."""
+        """Make pictures of cases that share a `batch`; if `traced`, also summarise the updates."""
         pipe, inputs = self._prepared(cases)
         if method.kind == "autoencoder":
             return self._autoencoded(pipe, inputs["image"]), {}
@@ -125,8 +125,8 @@ class Painter:
     def _from_picture(
         self, pipe: Any, cases: Sequence[Case], method: Method
     ) -> Iterator[dict[str, Any]]:
-        """While the block runs `pipe` begins with the noise of the pictures of the cases. Gives
-        what it is called with."""
+        """Let `pipe` begin with the noise of the cases' source pictures while the block runs.
+        Yields the inputs to call it with."""
         sources = [case.source for case in cases if case.source]
         native = self.sampling.size or self._native
         pictures = [draw_source(source, native) for source in sources]
@@ -153,7 +153,7 @@ class Painter:
         return np.asarray((decoded * 255).round().clip(0, 255), np.uint8)
 
     def _excited(self, cases: Sequence[Case], texts: Sequence[str], scale: float) -> dict[str, Any]:
-        """The inputs with which the pipeline does what Attend-and-Excite does."""
+        """Return the inputs that make the pipeline do Attend-and-Excite."""
         tokens = [
             [places_of(self.pipe, text, thing.name) for thing in case.things]
             for case, text in zip(cases, texts, strict=True)
@@ -169,7 +169,7 @@ class Painter:
         return {"latents": excite.first(first), "callback_on_step_end": excite.after_step}
 
     def _prepared(self, cases: Sequence[Case]) -> tuple[Any, dict[str, Any]]:
-        """The pipeline of the cases' kind, and its inputs besides prompts and noise."""
+        """Return the pipeline for cases of this kind, and its inputs besides prompts and noise."""
         import diffusers
 
         size = self.sampling.size or self._native
@@ -190,7 +190,7 @@ class Painter:
 
 
 def _times(composed: Composed, alpha: float) -> Composed:
-    """The weights of what follows AND multiplied by `alpha`."""
+    """Multiply the weights of the prompts after AND by `alpha`."""
 
     def weighed(prompt: Prompt) -> Prompt:
         edits = (dataclasses.replace(edit, alpha=edit.alpha * alpha) for edit in prompt.edits)
@@ -200,7 +200,7 @@ def _times(composed: Composed, alpha: float) -> Composed:
 
 
 def half(side: str, size: int) -> npt.NDArray[np.bool_]:
-    """The pixels of the `left` or `right` half, [size, size]."""
+    """Return a mask of the pixels of the `left` or `right` half, [size, size]."""
     mask = np.zeros((size, size), bool)
     mask[:, : size // 2] = True
     return mask if side == "left" else ~mask
@@ -213,8 +213,8 @@ def _latent_mask(case: Case, size: int) -> torch.Tensor | None:
 
 
 def summary(trace: Trace) -> dict[str, float]:
-    """Over all layers and steps in which a step was taken: mean and largest |dC| / |C|, by how
-    much the energies changed, and the share of updates after which their sum was lower."""
+    """Summarise the updates of all layers and steps that took one: mean and largest |dC| / |C|,
+    mean changes of the energies, and the share of updates after which their sum was lower."""
     taken = [row for row in trace.table() if row["relative_update"] is not None]
     if not taken:
         return {}

@@ -1,4 +1,4 @@
-"""The same sweep on a Ray cluster, one painter a device. Ray is optional."""
+"""Runs a sweep on a Ray cluster, with one painter for each device. Ray is optional."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Cluster:
     """Paints on the devices of a cluster: its GPUs, or `workers` processes of one CPU each."""
 
     def __init__(self, address: str, sampling: Sampling, workers: int | None) -> None:
-        """`local` starts Ray in this machine. Raises SettingsError if that cannot be."""
+        """Connect; `local` starts Ray on this machine. Raises SettingsError if that fails."""
         try:
             import ray
         except ImportError as error:
@@ -54,7 +54,7 @@ class Cluster:
         yield from pool.map_unordered(lambda actor, batch: actor.paint.remote(batch), batches)
 
     def fingerprint(self) -> str:
-        """Of the weights, which must be the same everywhere."""
+        """Return the fingerprint of the weights, which must be the same on every worker."""
         found = set(self._ray.get([actor.fingerprint.remote() for actor in self._actors]))
         if len(found) != 1:
             raise SettingsError("model", sorted(found), "the same weights on every worker")

@@ -1,4 +1,4 @@
-"""The tables: a line for every task, method and figure, compared in pairs with another method."""
+"""The tables: a line for every task, method and figure, paired with another method's."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _DRAWS = 4000
 
 
 class Line(NamedTuple):
-    """A figure of a method in a task, as a case's title has it. `difference` is to the method
-    compared with, in pairs; `true` and `true_difference` have the judge's error taken out and in
-    the interval."""
+    """One figure of a method in a task, which is named by the title of its cases. `difference` is
+    the paired one to the method compared with; `true` and `true_difference` are corrected for the
+    judge's error, with its uncertainty in their intervals."""
 
     task: str
     method: str
@@ -48,7 +48,7 @@ def lines(
     against: str | None,
     error: dict[str, Any],
 ) -> Iterator[Line]:
-    """`saws` has what the judge saw of every method, in the order of `cases`."""
+    """Yield all lines. `saws` has what the judge saw of every method, in the order of `cases`."""
     for task in dict.fromkeys(case.title for case in cases):
         places = [place for place, case in enumerate(cases) if case.title == task]
         asked = [cases[place] for place in places]
@@ -108,7 +108,7 @@ def _line(
 
 
 def table(rows: Sequence[Line], figures: Sequence[str] | None = None) -> Iterator[str]:
-    """The lines as a Markdown table."""
+    """Yield the lines as a Markdown table."""
     names = ("task", "method", "figure", "n", "value", "difference", "without the judge's error")
     yield "| " + " | ".join([*names, "+ / -", "p"]) + " |"
     yield "|---" * 9 + "|"
@@ -134,7 +134,7 @@ def _shown(value: Interval | None, percent: bool, sign: bool = False) -> str:
 
 
 def sizes(rows: Sequence[Line], detect: float) -> Iterator[str]:
-    """For every line that was compared: how many pairs an effect of `detect` needs."""
+    """Tell for every compared line how many pairs it takes to find an effect of `detect`."""
     for row in rows:
         if row.figure in MAIN and row.p is not None and row.pictures:
             changed = max(detect, (row.gained + row.lost) / row.pictures)

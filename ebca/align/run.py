@@ -36,7 +36,7 @@ _ENERGIES = {
 
 
 def run(options: argparse.Namespace, methods: Sequence[Method]) -> int:
-    """Returns the exit code. Raises SettingsError or ModelError."""
+    """Run the benchmark and return the exit code. Raises SettingsError or ModelError."""
     cases = cases_of(options)
     check_others(cases, methods)
     judge: Judge = (
@@ -100,7 +100,7 @@ def cases_of(options: argparse.Namespace) -> list[Case]:
 
 
 def at_strengths(case: Case, strengths: Sequence[float]) -> list[Case]:
-    """An edit at each of the denoising strengths, if there are any; other cases as they are."""
+    """Return an edit once for each of the denoising strengths; other cases unchanged."""
     if case.source is None or case.source.mask or not strengths:
         return [case]
     sources = (dataclasses.replace(case.source, strength=each) for each in strengths)
@@ -108,7 +108,7 @@ def at_strengths(case: Case, strengths: Sequence[float]) -> list[Case]:
 
 
 def check_others(cases: Sequence[Case], methods: Sequence[Method]) -> None:
-    """Raise SettingsError if a method is asked for what it has no answer to."""
+    """Raise SettingsError if a method cannot make one of the cases."""
     for kind in (method.kind for method in methods if method.kind in OTHERS):
         for case in cases:
             if not case.columns:
@@ -122,7 +122,7 @@ def check_others(cases: Sequence[Case], methods: Sequence[Method]) -> None:
 
 
 def against_label(against: str, methods: Sequence[Method]) -> str:
-    """The label of the method that `--against` names, by its label or by its kind."""
+    """Return the label of the method that `--against` names, by its label or by its kind."""
     return next((m.label for m in methods if against in (m.label, m.kind)), against)
 
 
@@ -137,7 +137,7 @@ def headline(options: argparse.Namespace, cases: Sequence[Case], judge: Judge, w
 
 
 def energies(traced: dict[str, dict[str, Any] | None]) -> Iterator[str]:
-    """What the updates did, as lines of a table; nothing if nothing was traced."""
+    """Yield what the updates did as lines of a table; nothing if nothing was traced."""
     known = {label: trace for label, trace in traced.items() if trace}
     if not known:
         return
@@ -153,7 +153,7 @@ def draw(
     path: Path, cases: Sequence[Case], methods: Sequence[Method], sweep: Sweep, store: Store,
     count: int,
 ) -> None:  # fmt: skip
-    """The first `count` cases of every task, a row each, a column a method."""
+    """Draw the first `count` cases of every task, a row for each case, a column for each method."""
     titles = dict.fromkeys(case.title for case in cases)
     shown = [c for title in titles for c in [c for c in cases if c.title == title][:count]]
     rows = [
@@ -171,7 +171,7 @@ def draw(
 
 
 def label_of(case: Case, method: Method, first: Method) -> str:
-    """The method, and the prompt if it is not that of the first method, at the left."""
+    """Return the method's label, with the prompt unless it repeats that of the first method."""
     text = case.prompt(method.kind)
     repeated = method is not first and text == case.prompt(first.kind)
     return method.label if repeated else f"{method.label}: {text}"

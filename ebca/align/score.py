@@ -1,16 +1,16 @@
-"""Counting what a judge saw: a number between 0 and 1 a picture and figure, and the judge's error.
+"""Counts what a judge saw: one number for each picture and figure, and the judge's error.
 
 present     everything asked for is there (things, scene, style), nothing that was taken away
-right       that, and every colour is the one asked for
-clean       that, and nothing asked for is there more than once
+right       as present, and every colour is the one asked for
+clean       as right, and nothing asked for is there more often than asked
 recall      the share of the asked things that are there
-binding     the share of the colours that are right, among asked things that are there
-doubled     something asked for is there more than once
+binding     the share of right colours among the asked things that are there
+doubled     something asked for is there more often than asked
 odd         the share of the objects in the picture that are unlike true ones
 scene       the scene and the style are those asked for
 removed     what was taken away is not there
-structure   distance in structure to the picture that was edited; whole: mean difference of its
-            pixels, 0 to 1; rest: of those outside of the mask or of what is edited
+structure   distance in structure to the picture that was edited
+whole, rest   mean difference to its pixels, 0 to 1; rest: outside of the mask or the edited region
 clip, clip-least   similarity to the prompt; to the least similar of its things
 """
 
@@ -32,7 +32,7 @@ MAIN = ("present", "right", "clip-least")  # the figure that a picture is judged
 
 
 def figures(saw: dict[str, Any], case: Case) -> dict[str, float]:
-    """All figures of one picture that its case has; NaN where there is nothing to count."""
+    """Return all figures of one picture that its case has; NaN where there is nothing to count."""
     if "full" in saw:
         return {"clip": saw["full"], "clip-least": min(saw["each"], default=math.nan)}
     if "seen" not in saw:
@@ -72,11 +72,11 @@ def _shows(objects: Sequence[tuple[str, ...]], name: str, colour: str) -> bool:
 def reliability(
     error: dict[str, Any], case: Case, figure: str, draws: int, seed: int = 1
 ) -> tuple[Floats, Floats] | None:
-    """Plausible values of the judge's sensitivity and specificity for a yes-or-no figure, from
-    its measured error on reconstructions of as many objects; None where it was not measured.
+    """Draw plausible values of the judge's sensitivity and specificity for a yes-or-no figure, from
+    its measured error on reconstructions of as many objects. None where that was not measured.
 
-    The judge says yes wrongly if it invents just what is missing: one of the things that are not
-    there; taken as the whole of what it invents, which is too careful.
+    A wrong yes needs the judge to invent exactly the thing that is missing; the rate at which it
+    invents anything is taken instead, which is conservative.
     """
     beside = len(case.source.things) if case.source and case.source.mask else 0
     count = min(3, len(case.things) + beside)
@@ -103,7 +103,7 @@ def reliability(
 
 
 def column(saws: Sequence[dict[str, Any]], cases: Sequence[Case]) -> dict[str, list[float]]:
-    """Every figure of all pictures of a task, in order."""
+    """Return every figure of all pictures of a task, in order."""
     each = [figures(saw, case) for saw, case in zip(saws, cases, strict=True)]
     names = dict.fromkeys(name for one in each for name in one)
     return {name: [one.get(name, math.nan) for one in each] for name in names}

@@ -13,22 +13,22 @@ from PIL import Image
 from ebca.align.cases import Case, Source
 from ebca.align.world import the_world
 
-_MARGIN = 2  # pixels around what is edited that belong to it
+_MARGIN = 2  # pixels around an edited thing that count as part of it
 
 
 def draw_source(source: Source, size: int) -> Image.Image:
-    """The picture that an edit or an inpainting starts from."""
+    """Draw the picture that an edit or an inpainting starts from."""
     return _drawn(_scene(source), size)
 
 
 def draw_edited(case: Case, size: int) -> Image.Image:
-    """What a perfect edit makes of its picture: all is where it was."""
+    """Draw the result of a perfect edit, in which everything keeps its place."""
     return _drawn(_edited(case), size)
 
 
 def outside(case: Case, size: int) -> npt.NDArray[np.bool_]:
-    """The pixels [size, size] of an edit's picture that are to stay: of another scene those of its
-    things, else all that is not in the square of the thing that is edited."""
+    """Return a mask [size, size] of the pixels that an edit must keep: if the scene changes, those
+    of its things, or else all outside of the edited thing's square."""
     assert case.source is not None
     before, after = _scene(case.source), _edited(case)
     if before.background != after.background:
@@ -48,7 +48,7 @@ def outside(case: Case, size: int) -> npt.NDArray[np.bool_]:
 
 
 def empty() -> Image.Image:
-    """The plain scene with nothing in it."""
+    """Draw the plain scene with nothing in it."""
     world = the_world()
     return Image.fromarray(np.asarray(world.render(world.Scene(()))))
 
@@ -64,8 +64,8 @@ def _scene(source: Source) -> Any:
 
 
 def _edited(case: Case) -> Any:
-    """Its picture with the first thing turned into what is asked for, in the scene asked for, and
-    wearing what is asked for."""
+    """Return the source's scene with the first thing replaced, a thing put on it, or the background
+    changed, as the case asks."""
     assert case.source is not None
     world, scene = the_world(), _scene(case.source)
     first, *others = scene.placed

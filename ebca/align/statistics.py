@@ -1,4 +1,4 @@
-"""Intervals and tests for shares, alone and in pairs. Pure, numpy only."""
+"""Intervals and tests for shares, alone and in pairs. Needs numpy only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interval(NamedTuple):
 
 
 def wilson(count: int, of: int, level: float = 0.95) -> Interval:
-    """The score interval of a share (Wilson 1927)."""
+    """Return the score interval of a share (Wilson 1927)."""
     if of < 1:
         return Interval(math.nan, 0.0, 1.0)
     z, share = _NORMAL.inv_cdf(0.5 + level / 2), count / of
@@ -35,7 +35,7 @@ def wilson(count: int, of: int, level: float = 0.95) -> Interval:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Exact two-sided p of McNemar's test: of the pairs that changed, is a half gained?"""
+    """Return the exact two-sided p of McNemar's test: is half of the changed pairs gained?"""
     changed = gained + lost
     if changed == 0:
         return 1.0
@@ -46,7 +46,7 @@ def mcnemar(gained: int, lost: int) -> float:
 def resampled_means(
     values: Sequence[float] | Floats, groups: Sequence[object], draws: int = 4000, seed: int = 0
 ) -> Floats:
-    """Means of bootstrap samples, [draws]. Whole groups (all seeds of one prompt) are drawn."""
+    """Return means of bootstrap samples of whole groups (all seeds of a prompt), [draws]."""
     names = {group: index for index, group in enumerate(dict.fromkeys(groups))}
     index = np.array([names[group] for group in groups])
     sums = np.bincount(index, np.asarray(values, float), len(names))
@@ -63,7 +63,7 @@ def resampled_means(
 def bootstrap(
     values: Sequence[float] | Floats, groups: Sequence[object], draws: int = 4000, seed: int = 0
 ) -> Interval:
-    """The mean of `values`, with the percentile interval over groups."""
+    """Return the mean of `values`, with the percentile interval over groups."""
     return quantiles(float(np.mean(values)), resampled_means(values, groups, draws, seed))
 
 
@@ -73,21 +73,21 @@ def quantiles(value: float, draws: Floats) -> Interval:
 
 
 def beta_draws(share: float, of: int, draws: int, seed: int) -> Floats:
-    """Plausible values of a share that was measured on `of` (Jeffreys' posterior)."""
+    """Draw plausible values of a share measured on `of` observations (Jeffreys' posterior)."""
     rng = np.random.default_rng(seed)
     return rng.beta(share * of + 0.5, (1 - share) * of + 0.5, draws)
 
 
 def corrected(observed: Floats, sensitivity: Floats, specificity: Floats) -> Floats:
-    """True shares of observed ones (Rogan and Gladen 1978), clipped to 0..1:
+    """Return the true shares behind observed ones (Rogan and Gladen 1978), clipped to 0..1:
     (observed + specificity - 1) / (sensitivity + specificity - 1)."""
     youden = np.maximum(sensitivity + specificity - 1, 1e-3)
     return np.clip((observed + specificity - 1) / youden, 0.0, 1.0)
 
 
 def pairs_needed(detect: float, changed: float, power: float = 0.8, level: float = 0.05) -> int:
-    """How many pairs McNemar's test needs to find a difference of `detect` with that power, where
-    the share `changed` of all pairs differs (Connor 1987)."""
+    """Return how many pairs McNemar's test needs to find a difference of `detect` with that power,
+    where the share `changed` of all pairs differs (Connor 1987)."""
     if not 0 < abs(detect) <= changed <= 1:
         raise ValueError("Expected 0 < detect <= changed <= 1.")
     z_level, z_power = _NORMAL.inv_cdf(1 - level / 2), _NORMAL.inv_cdf(power)

@@ -1,6 +1,6 @@
-"""What has been made and seen so far, on disk, so that a sweep can be continued.
+"""The pictures and judgements made so far, on disk, so that a sweep can be continued.
 
-`results.jsonl` is only ever appended to; a line that a kill cut short is ignored. Pictures are
+`results.jsonl` is only ever appended to, and a line that a kill cut short is ignored. Pictures are
 kept, so that another judge can look at them without sampling again.
 """
 
@@ -19,7 +19,7 @@ from ebca.align.painter import Pictures
 
 
 def key_of(facts: dict[str, Any]) -> str:
-    """A short name for what decides a picture: case, method, sampling, weights."""
+    """Return a short hash of all that decides a picture: case, method, sampling, weights."""
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -43,7 +43,7 @@ class Store:
                 file.write("\n")
 
     def get(self, key: str, kind: str) -> dict[str, Any] | None:
-        """The record of that kind: `picture`, `trace`, or the name of a judge."""
+        """Return the record of a kind: `picture`, `trace`, or the name of a judge."""
         return self._records.get((key, kind))
 
     def put(self, records: Iterable[dict[str, Any]]) -> None:
@@ -55,7 +55,7 @@ class Store:
             self._records[record["key"], record["kind"]] = record
 
     def has_picture(self, key: str) -> bool:
-        """A picture counts when its record was written, which is after its file was."""
+        """Tell whether a picture is complete: its record is written after its file."""
         return self.get(key, "picture") is not None and self.path(key).exists()
 
     def path(self, key: str) -> Path:

@@ -1,5 +1,5 @@
-"""All cases by all methods: in batches that do not depend on what is done already, so that a sweep
-that was interrupted, or spread over machines, gives the same pictures as one that was not."""
+"""All cases by all methods, in batches that do not depend on what is done already. A sweep that was
+interrupted or spread over machines therefore gives the same pictures as one that was not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ebca.align.store import Store, key_of
 
 @dataclass(frozen=True)
 class Batch:
-    """Cases of a method that are sampled together."""
+    """Cases that one method samples together."""
 
     method: Method
     cases: tuple[Case, ...]
@@ -29,7 +29,7 @@ Done = tuple[Batch, Pictures, dict[str, float]]
 
 
 class Workers(Protocol):
-    """Who paints batches: this process, or a cluster."""
+    """Paints batches: in this process, or on a cluster."""
 
     def paint(self, batches: Iterable[Batch]) -> Iterator[Done]: ...
 
@@ -46,7 +46,7 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is to be done. `weights` is the painter's fingerprint."""
+    """The pictures to make. `weights` is the painter's fingerprint."""
 
     cases: Sequence[Case]
     methods: Sequence[Method]
@@ -71,7 +71,7 @@ class Sweep:
                     first = False
 
     def key(self, case: Case, method: Method) -> str:
-        """What decides a picture. Where a method does what `off` does, its pictures are `off`'s."""
+        """Return the key of a picture: `off`'s key where `joint` would do the same as `off`."""
         kind = method.facts()
         if method.kind == "joint" and case.joint == case.main and not case.negative:
             kind = {"kind": "off"}
@@ -79,7 +79,7 @@ class Sweep:
         return key_of({**facts, **self.sampling.facts()})
 
     def batches(self, store: Store) -> list[Batch]:
-        """The batches of which a picture is missing; each picture is made once."""
+        """Return the batches with a missing picture or trace, so that each picture is made once."""
         missing: list[Batch] = []
         planned: set[str] = set()
         for batch in self._batches:
@@ -92,7 +92,7 @@ class Sweep:
     def run(
         self, store: Store, workers: Workers, judge: Judge, tick: Callable[[int], None]
     ) -> None:
-        """Make what is missing and have all of it looked at; `tick(pictures)` as they are done."""
+        """Make what is missing and have it judged; `tick(pictures)` is called along the way."""
         for batch, pictures, traced in workers.paint(self.batches(store)):
             facts = [
                 {"case": case.facts(), "method": batch.method.label, "weights": self.weights}
@@ -121,12 +121,12 @@ class Sweep:
             )
 
     def saw(self, store: Store, judge: Judge, method: Method) -> list[dict[str, Any]]:
-        """What the judge saw in the pictures of a method, in the order of the cases."""
+        """Return what the judge saw in the pictures of a method, in the order of the cases."""
         records = [store.get(self.key(case, method), judge.name) for case in self.cases]
         return [record["saw"] for record in records if record is not None]
 
     def traced(self, store: Store, method: Method) -> dict[str, Any] | None:
-        """What the updates of a method did in its first batch."""
+        """Return what the updates of a method did in its first batch."""
         keys = next(batch.keys for batch in self._batches if batch.method == method)
         return store.get(_trace_key(keys), "trace")
 

@@ -1,6 +1,6 @@
-"""The built-in prompts: those of the small model's world, in tasks of this benchmark.
+"""The built-in prompts: those of the small model's world, as tasks of this benchmark.
 
-The world is a package beside `ebca` in the checkout; it is only imported when it is needed.
+The world is a package beside `ebca` in the checkout, imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _KINDS = {
     "edit-scene": "single_scene",
 }
 SPLITS = {"development": "dev", "test": "test"}
-_STRENGTH = 0.7  # of an edit
-_WITHOUT_COLOUR = 3  # so many times fewer prompts have a colour, at most
+_STRENGTH = 0.7  # denoising strength of an edit
+_WITHOUT_COLOUR = 3  # draw so many times more prompts, as not all have a colour
 _REMOVED = -0.3  # the weight of what an edit replaces
 
 
 def cases(task: str, split: str, count: int, first_seed: int) -> list[Case]:
-    """`count` cases of a task; every one has a noise seed of its own."""
+    """Return `count` cases of a task, each with a noise seed of its own."""
     make: Callable[[Any, int], Case] = {
         "inpaint": _inpaint, "edit": _edit, "dressing": _dressing,
         "edit-colour": _recoloured, "edit-scene": _moved,
@@ -67,9 +67,9 @@ def cases(task: str, split: str, count: int, first_seed: int) -> list[Case]:
 
 
 def understood(case: Case) -> Case:
-    """A case of somebody's own prompt, its things as the judge of the world knows them.
+    """Return a case of a user's own prompt with its things as the judge of the world knows them.
 
-    Raises SettingsError if it does not know them.
+    Raises SettingsError if the judge does not know one of them.
     """
     world, things = the_world(), []
     for words in (thing.name.split() for thing in case.things):
@@ -182,7 +182,7 @@ def _things(objects: Any) -> tuple[Thing, ...]:
 
 
 def the_world() -> Any:
-    """The small model's world. Raises SettingsError where it is not there."""
+    """Import and return the small model's world. Raises SettingsError where it is missing."""
     try:
         from small_model import world
     except ImportError as error:

@@ -48,8 +48,8 @@ def add_vote(commands: Any) -> argparse.ArgumentParser:
 
 
 def given(options: argparse.Namespace) -> dict[str, Any] | None:
-    """What the page's form would say; None without --prompts. Raises SettingsError for a file
-    that cannot be read."""
+    """Return the options as values of the page's form; None without --prompts. Raises SettingsError
+    for a file that cannot be read."""
     if options.prompts is None:
         return None
     values = {name: getattr(options, name) for name in ("name", "a", "b", "seeds", "seed")}

@@ -1,4 +1,4 @@
-"""The SQLite file of votes: its tables, its version, and changes that are whole or none."""
+"""The SQLite file of votes: its tables, its version, and all-or-nothing changes."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ CREATE INDEX pairs_of_poll ON pairs (poll, place);
 
 
 class StoreError(Exception):
-    """A file that cannot be used, or a thing that is not there; a sentence for the user."""
+    """A file cannot be used, or a thing is missing; the message is a sentence for the user."""
 
 
 class Database:
-    """A file of votes. May be used from several threads and by several processes."""
+    """A file of votes. Several threads and several processes may use it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises StoreError if there is a file that is not ours, or of a newer version."""
+        """Raises StoreError for a file that is not one of votes, or of a newer version."""
         self._path, self._lock = path, threading.RLock()
         self._trouble = f"{path} cannot be used"
         with self._told():
@@ -64,8 +64,8 @@ class Database:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and on the disk when it is left. Raises StoreError where the file cannot
-        be written."""
+        """Make changes in one transaction, which is on the disk when the block ends. Raises
+        StoreError if the file cannot be written."""
         with self._lock, self._told():
             if self._db.in_transaction:  # a part of a larger change
                 yield self._db
@@ -80,13 +80,13 @@ class Database:
                 raise
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """Raises StoreError where the file cannot be read."""
+        """Return the rows of a query. Raises StoreError if the file cannot be read."""
         with self._lock, self._told():
             return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Errors of the file, such as a full disk or another program's lock, as a sentence."""
+        """Turn errors of the file, such as a full disk or a lock, into StoreErrors."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
@@ -96,7 +96,7 @@ class Database:
         return int(self.rows(query)[0][0])
 
     def _check(self) -> None:
-        """That there is nothing yet, or what this version can read."""
+        """Raise StoreError unless the file is empty or of a version that this EBCA can read."""
         if not self._number("SELECT count(*) FROM sqlite_master"):
             return
         if self._number("PRAGMA application_id") != _APPLICATION:

@@ -1,4 +1,4 @@
-"""Votes as CSV and JSON, out and in. Votes that are not of the same facts are refused."""
+"""Exports and imports votes as CSV and JSON. Votes on other facts are refused."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FORMAT = 1
 _MARK = "ebca vote"
 _COLUMNS = tuple(each.name for each in fields(Vote))
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""What a spreadsheet would calculate, and what is quoted already."""
+"""Matches cells that a spreadsheet would calculate, and cells that are quoted already."""
 
 
 def as_json(store: Store, poll: Poll) -> str:
-    """Everything but the pictures."""
+    """Return a poll with everything but its pictures."""
     pairs = store.pairs(poll.id)
     whole = {
         _MARK: FORMAT,
@@ -39,7 +39,7 @@ def as_json(store: Store, poll: Poll) -> str:
 
 
 def as_csv(store: Store, poll: Poll) -> str:
-    """A line for every vote."""
+    """Return a poll's votes, one a line."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["fingerprint", *_COLUMNS])
@@ -50,9 +50,9 @@ def as_csv(store: Store, poll: Poll) -> str:
 
 
 def take_in(store: Store, poll: Poll | None, text: str) -> tuple[Poll, int]:
-    """Add the votes of a file that `as_json` or `as_csv` wrote to `poll`; without a poll, to a new
-    one (JSON only). The poll, and how many votes were new. Raises StoreError, and changes
-    nothing, for votes of other settings, models or versions, and for a file that is none."""
+    """Add the votes of a file by `as_json` or `as_csv` to `poll`, or without one to a new poll
+    (JSON only). Returns the poll and the number of new votes. Raises StoreError, and changes
+    nothing, for votes of other settings, models or versions, and for a file without votes."""
     whole: dict[str, Any] = _whole(text) if text.lstrip().startswith("{") else {}
     facts = whole.get("facts")
     votes: list[Vote] = whole["votes"] if whole else list(_of_csv(text, poll))
@@ -71,7 +71,7 @@ def take_in(store: Store, poll: Poll | None, text: str) -> tuple[Poll, int]:
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], of: str = "") -> Iterator[str]:
-    """What differs between two facts, as `model is 'x', not 'y'`."""
+    """Yield the differences between two facts, as `model is 'x', not 'y'`."""
     for name in dict.fromkeys([*ours, *theirs]):
         one, other = ours.get(name), theirs.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -122,7 +122,7 @@ def _of_csv(text: str, poll: Poll | None) -> Iterator[Vote]:
 
 
 def _vote(cells: Mapping[str, Any]) -> Vote:
-    """Raises ValueError for what is no vote."""
+    """Return the vote in `cells`. Raises ValueError if there is none."""
     texts = {name: clean(cells[name]) for name in ("voter", "kind", "prompt", "choice", "at")}
     if texts["choice"] not in CHOICES or not texts["voter"]:
         raise ValueError(f"{texts['choice']!r} of {texts['voter']!r} is no vote")

@@ -14,19 +14,19 @@ from ebca.vote.painter import Painter, PaintingStoppedError
 from ebca.vote.store import Pair, Poll, Store, as_stored
 
 _PATIENCE = 3
-"""So many pairs in a row may fail before nothing more is tried."""
+"""The number of pairs in a row that may fail before the making ends."""
 
 
 class Making(NamedTuple):
-    """Which poll's pairs are being made, if any, and why that ended, if not by itself."""
+    """The poll whose pairs are being made, if any, and the problem that ended it, if any."""
 
     poll: int | None
     problem: str
 
 
 class Maker:
-    """One thread at most, for one poll at a time. All pairs are made under the poll's own facts,
-    or not at all."""
+    """Makes pairs in at most one thread, for one poll at a time, and only under the poll's own
+    facts."""
 
     def __init__(self, store: Store, painter: Painter) -> None:
         self._store, self._painter = store, painter
@@ -36,7 +36,7 @@ class Maker:
         self._problems: dict[int, str] = {}
 
     def start(self, poll: Poll) -> None:
-        """Make what is missing, also what could not be made before."""
+        """Make the missing pairs of a poll, including those that failed before."""
         with self._lock:
             for pair in self._store.pairs(poll.id, "failed"):
                 self._store.set_state(pair.id, "wanted")
@@ -48,7 +48,7 @@ class Maker:
                 self._thread.start()
 
     def pause(self) -> None:
-        """When the pair is done that is being made."""
+        """Stop when the current pair is done."""
         with self._lock:
             self._wanted = None
 
@@ -57,7 +57,7 @@ class Maker:
             return Making(self._wanted if self._working else None, self._problems.get(poll, ""))
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until nothing is being made; whether that was within the time."""
+        """Wait until nothing is being made; returns whether that was within the time."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -70,7 +70,7 @@ class Maker:
                 self._end(poll, _message(error))
 
     def _make_one(self, poll: int, failed: int) -> int:
-        """Make the next pair of a poll after so many that failed; how many these are now."""
+        """Make the next pair of a poll. Takes and returns how many pairs in a row have failed."""
         pairs = self._store.pairs(poll, "wanted")
         if not pairs:
             self._end(poll, "")
@@ -89,7 +89,7 @@ class Maker:
         return 0
 
     def _next_poll(self) -> int | None:
-        """Which poll is wanted now; if none is, the thread ends."""
+        """Return the wanted poll; if there is none, the thread ends."""
         with self._lock:
             self._working = self._wanted is not None
             return self._wanted
@@ -124,7 +124,7 @@ class Maker:
             picture = self._painter.paint(pair.prompt, pair.seed, sampling, values)
         except SettingsError as error:
             raise RuntimeError(str(error).removeprefix("EBCA: ")) from error
-        return picture.convert("RGB")  # and without what tells how it was made
+        return picture.convert("RGB")  # drops the metadata that tells how it was made
 
 
 def _message(error: Exception) -> str:
@@ -132,4 +132,4 @@ def _message(error: Exception) -> str:
 
 
 class _OtherConditionsError(Exception):
-    """The host is not as it was when the poll was begun."""
+    """The host has changed since the poll was begun."""

@@ -1,4 +1,4 @@
-"""What a host brings to a vote: pictures, and what they are made with."""
+"""The part of a vote that a host brings: pictures, and the conditions they are made under."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ class Painter(Protocol):
     """Makes the pictures of a vote."""
 
     def turn(self) -> AbstractContextManager[object]:
-        """While it is held nobody else uses the model."""
+        """Reserve the model: nobody else uses it inside the block."""
 
     def conditions(self) -> dict[str, Any]:
-        """What decides the pictures besides prompt, seed, settings and sampling: the model, the
-        versions. Votes under other conditions are not mixed."""
+        """Return what decides the pictures besides prompt, seed, settings and sampling: the model
+        and the versions. Votes under other conditions are not mixed."""
 
     def usual(self) -> Sampling:
-        """How pictures are sampled if the user says nothing."""
+        """Return the sampling that is used if the user says nothing."""
 
     def samplers(self) -> list[str]:
-        """Names to choose from; empty if there is no choice."""
+        """Return the names to choose from; empty if there is no choice."""
 
     def paint(self, prompt: str, seed: int, sampling: Sampling, side: Values) -> Image.Image:
-        """One picture, within a `turn`. Raises PaintingStoppedError if the user interrupts it."""
+        """Make a picture, within a `turn`. Raises PaintingStoppedError if the user interrupts."""
 
     def font(self, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-        """For the picture of the result; `size` in pixels."""
+        """Return the font for the picture of the result; `size` is in pixels."""
 
 
 class PaintingStoppedError(Exception):
-    """The user does not want this picture, nor, for now, the next ones."""
+    """The user interrupted a picture and, for now, wants none of the next ones either."""
 
 
 def checked_sampling(given: Mapping[str, Any], painter: Painter) -> Sampling:
-    """All of the sampling, with what is not given as the painter has it. Raises SettingsError,
+    """Return a full sampling, with the painter's values where none is given. Raises SettingsError,
     naming the field, for a value that cannot be used."""
     usual = painter.usual()
     if not isinstance(given, Mapping):

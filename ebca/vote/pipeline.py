@@ -1,4 +1,4 @@
-"""The pictures of a vote on the command line, by a diffusers pipeline; and the command itself."""
+"""The command `python -m ebca vote`, and its pictures, made by a diffusers pipeline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PipelinePainter:
     """A pipeline, loaded once, for all polls of this run."""
 
     def __init__(self, options: argparse.Namespace, dtype: str) -> None:
-        """Raises `ebca.generate.ModelError` if the model cannot be loaded."""
+        """Load the model. Raises `ebca.generate.ModelError` if that fails."""
         sampling = LoadedSampling(
             options.model, options.model_config, options.device, dtype, sampler=options.sampler
         )
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace, dtype: str) -> int:
 
 
 def _begun(service: Service, store: Store, asked: dict[str, Any]) -> Poll:
-    """The poll of the same facts, prompts and seeds if there is one, or else a new one."""
+    """Return the poll with the same facts, prompts and seeds, or else a new one."""
     poll = service.add(asked)
     wanted = {(pair.prompt, pair.seed) for pair in store.pairs(poll.id)}
     for other in store.polls():

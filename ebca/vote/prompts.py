@@ -1,4 +1,4 @@
-"""Lists of prompts to vote on: the built-in ones, and what a user writes."""
+"""Lists of prompts to vote on: the built-in ones, and a user's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ebca.settings import SettingsError
 
 MOST_PROMPTS, MOST_CHARACTERS = 2000, 20_000
 
-# Of Attend-and-Excite (Chefer et al., SIGGRAPH 2023): all pairs of animals, of animals
+# From Attend-and-Excite (Chefer et al., SIGGRAPH 2023): all pairs of animals, of animals
 # and coloured objects, and of coloured objects
 ANIMALS = ("cat", "dog", "bird", "bear", "lion", "horse", "elephant", "monkey", "frog", "turtle",
            "rabbit", "mouse")  # fmt: skip
@@ -27,14 +27,14 @@ _PLURALS = ("glasses",)
 
 
 class Asked(NamedTuple):
-    """A prompt and what kind of prompt it is."""
+    """A prompt and its kind."""
 
     kind: str
     prompt: str
 
 
 def everyday() -> list[Asked]:
-    """Sixty prompts of the project's own, in six kinds."""
+    """Return the project's own sixty prompts, in six kinds."""
     text = (resources.files("ebca.vote") / "everyday.txt").read_text(encoding="utf-8")
     return read_list(text)
 
@@ -45,7 +45,7 @@ def animals() -> list[Asked]:
 
 
 def animals_and_objects() -> list[Asked]:
-    """The published list colours its objects at random; here the colours are dealt in turn."""
+    """Deal the colours in turn; the published list colours its objects at random."""
     colours = itertools.cycle(COLOURS)
     return [
         Asked("animals and objects", f"{_a(animal)} and {_a(f'{next(colours)} {thing}')}")
@@ -54,7 +54,7 @@ def animals_and_objects() -> list[Asked]:
 
 
 def objects() -> list[Asked]:
-    """Two objects in two colours, dealt so that they differ."""
+    """Return pairs of objects in two colours, dealt so that they differ."""
     colours = itertools.cycle(COLOURS)
     return [
         Asked("objects", f"{_a(f'{next(colours)} {one}')} and {_a(f'{next(colours)} {two}')}")
@@ -73,19 +73,19 @@ SETS: dict[str, tuple[str, Callable[[], list[Asked]]]] = {
     "animals-objects": ("Attend-and-Excite: an animal and an object", animals_and_objects),
     "objects": ("Attend-and-Excite: two objects", objects),
 }
-"""Name -> (title, what makes the list)."""
+"""Name -> (title, function that makes the list)."""
 
 
 def named(name: str) -> list[Asked]:
-    """A built-in list. Raises SettingsError for a name that is none."""
+    """Return a built-in list. Raises SettingsError for an unknown name."""
     if name not in SETS:
         raise SettingsError("prompts", name, "one of " + ", ".join(SETS))
     return SETS[name][1]()
 
 
 def read_list(text: str) -> list[Asked]:
-    """A prompt a line; a line `# animals` gives the kind of those that follow. Prompts that are
-    there twice count once. Raises SettingsError for an empty list or one that is too long."""
+    """Read one prompt a line; a line `# animals` gives the kind of those after it. Repeated prompts
+    count once. Raises SettingsError for an empty list or one that is too long."""
     found = list(dict.fromkeys(_lines(text)))
     if not found:
         raise SettingsError("prompts", "", "at least one prompt, one a line")
@@ -106,7 +106,7 @@ def _lines(text: str) -> Iterator[Asked]:
 
 
 def clean(text: str) -> str:
-    """A text of a user as it can be stored, shown and exported: what no text has is taken out.
+    """Strip control characters from a user's text, so that it can be stored, shown and exported.
     Raises SettingsError if it is too long."""
     text = _CONTROL.sub("", text).strip()
     if len(text) > MOST_CHARACTERS:
@@ -116,7 +116,7 @@ def clean(text: str) -> str:
 
 
 def some(prompts: list[Asked], count: int) -> list[Asked]:
-    """`count` of the prompts (all if there are fewer): always the same ones, in their order."""
+    """Return `count` of the prompts (all if there are fewer): always the same, in their order."""
     if count >= len(prompts):
         return prompts
     chosen = random.Random(0).sample(range(len(prompts)), count)

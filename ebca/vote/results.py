@@ -1,4 +1,4 @@
-"""The result of a poll, as plain values that the page and the picture show."""
+"""The result of a poll, as plain values for the page and the picture."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Said = Mapping[Key, str]
 
 
 def result(store: Store, poll: Poll) -> dict[str, Any]:
-    """Counts, preferences, tests and agreement. Several voters count together as one that says of
-    each pair what most of them say, so that no pair counts twice."""
+    """Return counts, preferences, tests and agreement. Several voters count together as one voter
+    who gives each pair the majority's choice, so that no pair counts twice."""
     votes, states = store.votes(poll.id), store.states(poll.id)
     voters = list(dict.fromkeys(vote.voter for vote in votes))
     said = _by_pair(votes)
@@ -46,7 +46,7 @@ def about(poll: Poll) -> dict[str, Any]:
 
 
 def told(said: Said, a: str = "A", b: str = "B") -> dict[str, Any]:
-    """What the choices come to, in figures and in words that call the sides `a` and `b`."""
+    """Return the result of the choices, in figures and in words that call the sides `a` and `b`."""
     tally, by_prompt = Tally.of(list(said.values())), _over_prompts(said)
     return {
         "a": tally.a, "b": tally.b, "same": tally.same, "bad": tally.bad, "count": tally.count,
@@ -70,8 +70,8 @@ def _key(vote: Vote) -> Key:
 
 
 def _over_prompts(together: Said) -> Interval | None:
-    """The preference with an interval that draws whole prompts, for seeds of one prompt are alike;
-    None where every prompt has one seed."""
+    """Return the preference with an interval from drawing whole prompts, as seeds of a prompt are
+    alike; None where every prompt has one seed."""
     decided = [(key[0], choice == "b") for key, choice in together.items() if choice in "ab"]
     prompts: Sequence[str] = [prompt for prompt, _ in decided]
     if len(set(prompts)) == len(prompts):

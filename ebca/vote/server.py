@@ -1,4 +1,4 @@
-"""The page of a vote for those without a WebUI: a small server on this machine alone."""
+"""A small server on this machine alone, for a vote without a WebUI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HOST = "127.0.0.1"
 
 
 class Server(ThreadingHTTPServer):
-    """Answers on 127.0.0.1 alone; port 0 takes one that is free."""
+    """Serves the page on 127.0.0.1 only; port 0 takes a free one."""
 
     daemon_threads = True
 
@@ -27,8 +27,8 @@ class Server(ThreadingHTTPServer):
 
     @property
     def names(self) -> set[str]:
-        """What a browser on this machine calls us. A page elsewhere whose name is made to lead
-        here calls us otherwise."""
+        """The Host headers of browsers on this machine. A foreign page whose name is made to
+        resolve to this machine sends another one."""
         names = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
         return names | {_HOST, "localhost"} if self.server_port == 80 else names
 
@@ -37,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "ebca", ""
-    timeout = 60  # seconds in which nothing comes
+    timeout = 60  # seconds without data
 
     def do_GET(self) -> None:
         self._answer("GET", b"")
@@ -70,4 +70,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the terminal is for what the user wants to know."""
+        """Log nothing: the terminal is for messages to the user."""

@@ -1,4 +1,4 @@
-"""What the page of a vote asks and gets: one function for the WebUI's server and for our own."""
+"""Answers the requests of a vote's page, for the WebUI's server and for `ebca.vote.server`."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Service:
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str],
         body: bytes = b"",
     ) -> Answer:  # fmt: skip
-        """`path` is relative to the page and begins with no slash; names of headers are in lower
-        case. Never raises for what a user or a stranger sends."""
+        """Answer a request. `path` is relative to the page and has no leading slash; header names
+        are in lower case. Never raises for anything that a user or a stranger sends."""
         try:
             if method == "GET" and path in _FILES:
                 return respond(200, _FILES[path], _file(path or "vote.html"))
@@ -88,7 +88,7 @@ class Service:
         return refuse(404, "There is nothing here.")
 
     def add(self, given: Given) -> Poll:
-        """A new poll from what the page's form says, as JSON has it. Raises SettingsError."""
+        """Add a poll from the values of the page's form. Raises SettingsError."""
         a, b = read_text(given, "a", "off"), read_text(given, "b", "defaults")
         sides = {"a": read_side("A", a), "b": read_side("B", b)}
         if sides["a"] == sides["b"]:
@@ -104,13 +104,13 @@ class Service:
         seeds = range(first, first + count)
         return self._store.add_poll(name, _title(a), _title(b), facts, asked, seeds)
 
-    # What is asked
+    # Requests that read
 
     def _poll(self, number: str) -> Poll:
         return self._store.poll(int(number))
 
     def _state(self, query: Given) -> Given:
-        """All that the first view and the form show; `done` is of the voter of that name."""
+        """Return what the first view and the form show; `done` counts the named voter's votes."""
         voter = self._store.known(read_text(query, "voter"))
         return {
             "polls": [
@@ -141,7 +141,7 @@ class Service:
         return self._view(self._poll(number), read_number(query, "voter"))
 
     def _view(self, poll: Poll, voter: int) -> Given:
-        """What a voter sees: the next pair, and nothing of what is behind it."""
+        """Return what a voter sees: the next pair, without anything that tells its sides apart."""
         pairs = self._store.next_pairs(poll.id, voter, 2)
         shown = [{"id": p.id, "prompt": p.prompt, "kind": p.kind} for p in pairs]
         return {
@@ -156,7 +156,7 @@ class Service:
         a_left = self._store.a_is_left(pair.id, read_number(query, "voter"))
         path = self._store.path(pair, "a" if (side == "left") == a_left else "b")
         if not path.exists():
-            if pair.state == "ready":  # somebody has deleted it
+            if pair.state == "ready":  # the file was deleted
                 self._store.set_state(pair.id, "wanted")
             raise StoreError(f"Pair {number} has no pictures.")
         return respond(200, "image/png", path.read_bytes(), cache="private, max-age=3600")
@@ -175,7 +175,7 @@ class Service:
         name = {"content-disposition": f'attachment; filename="ebca-vote-{poll.id}.{form}"'}
         return respond(200, kind, write(self._store, poll).encode(), **name)
 
-    # What is told
+    # Requests that change something
 
     def _add(self, given: Given) -> Given:
         poll = self.add(given)
@@ -199,7 +199,7 @@ class Service:
         poll, voter = self._poll(number), read_number(given, "voter")
         undone = self._store.undo(poll.id, voter)
         view = self._view(poll, voter)
-        if undone is not None:  # it is shown again, whatever else is open
+        if undone is not None:  # show it again, whatever else is open
             pair = self._store.pair(undone)
             after = (view["pair"] or {}).get("id")
             again = {"id": pair.id, "prompt": pair.prompt, "kind": pair.kind}

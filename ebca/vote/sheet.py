@@ -1,4 +1,4 @@
-"""The result of a vote as a picture that can be shown to others."""
+"""The result of a vote as a picture to show to others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_KINDS = 12
 
 
 def sheet(result: dict[str, Any], font: Callable[[int], Any]) -> Image.Image:
-    """A bar for all votes and one for each kind of prompt, with the figures beside them."""
+    """Draw a bar for all votes and one for each kind of prompt, with figures and verdicts."""
     kinds = result["kinds"][:_MOST_KINDS]
     several = len(result["kinds"]) > 1
     picture = Image.new("RGB", (_WIDTH, 600 + 170 * len(kinds)), "white")
@@ -52,9 +52,9 @@ class _Pen:
         self.y += pixels
 
     def lines(self, text: str, size: int) -> None:
-        """As many lines as it takes."""
+        """Write a text in as many lines as it takes."""
         line = ""
-        for word in text.split(" "):  # and not at the spaces that keep figures together
+        for word in text.split(" "):  # never at the no-break spaces inside figures
             if line and not self._fits(f"{line} {word}", self._font(size)):
                 self.line(line, size)
                 line = ""
@@ -62,7 +62,7 @@ class _Pen:
         self.line(line, size)
 
     def line(self, text: str, size: int) -> None:
-        """One line; what is too long for it ends in dots."""
+        """Write one line; a text that is too long ends in dots."""
         font, text = self._font(size), " ".join(text.split())
         while text and not self._fits(text, font):
             text = text[: min(len(text), 200) - 4].rstrip() + "..." if len(text) > 7 else ""
@@ -73,7 +73,7 @@ class _Pen:
         return bool(self._draw.textlength(text, font=font) <= _WIDTH - 2 * _MARGIN)
 
     def bar(self, tally: dict[str, Any]) -> None:
-        """The shares of what was said, A at the left and B at the right."""
+        """Draw the shares of the choices, A at the left and B at the right."""
         x, room = float(_MARGIN), _WIDTH - 2 * _MARGIN
         for name, colour in _COLOURS.items():
             wide = room * tally[name] / max(1, tally["count"])

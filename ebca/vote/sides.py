@@ -1,4 +1,4 @@
-"""The two settings that a vote compares, A and B, from what a user says of them."""
+"""The two settings that a vote compares, A and B, read from a user's text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ebca.settings import SettingsError
 
 OFF, DEFAULTS = "off", "defaults"
 NAMED = (OFF, DEFAULTS, *(name for name, values in PRESETS.items() if values))
-"""What a side can be called by, without saying values."""
+"""Names for a side that need no values."""
 
 _OF_A_PROMPT = ("subjects", "token_weights")
 _VALUE = re.compile(r"(?:^|[,;\n])\s*(?:EBCA )?(\w+)\s*[=:]")
@@ -23,9 +23,9 @@ Values = dict[str, Any]
 
 
 def read_side(field: str, text: str) -> Values:
-    """What a side is: `off`, `defaults`, the name of a preset, `regions=0.5, contrast=1` (the rest
+    """Read a side from `off`, `defaults`, the name of a preset, `regions=0.5, contrast=1` (others
     as in the defaults), or a picture's infotext. Raises SettingsError, naming the field, or the
-    setting with a value that cannot be used."""
+    setting whose value cannot be used."""
     text = text.strip()
     if text == OFF:
         return {"enabled": False}
@@ -39,7 +39,8 @@ def read_side(field: str, text: str) -> Values:
 
 
 def on(settings: Settings) -> Values:
-    """All values of settings. Raises SettingsError where one is set that belongs to a prompt."""
+    """Return all values of settings. Raises SettingsError if one that belongs to a prompt is
+    set."""
     known = all_declarations()
     for name in _OF_A_PROMPT:
         if settings[name] != known[name].neutral:
@@ -48,7 +49,7 @@ def on(settings: Settings) -> Values:
 
 
 def settings_of(values: Values) -> Settings | None:
-    """What a host is given; None where EBCA is off."""
+    """Return the settings of a side; None where EBCA is off."""
     if not values["enabled"]:
         return None
     return Settings(**{name: value for name, value in values.items() if name != "enabled"})

@@ -1,4 +1,4 @@
-"""What votes say: a preference with its interval, a test, what is still needed, agreement."""
+"""Statistics of votes: a preference with its interval, a test, votes still needed, agreement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from ebca.align.statistics import Floats, Interval, mcnemar, pairs_needed, quantiles, wilson
 
 POINTS = 0.10
-"""The difference that a vote should be able to see: the share of B less the share of A."""
+"""The difference that a vote should detect: the share of B minus the share of A."""
 
 Unit = Sequence[Hashable]
-"""What several voters said of one pair; who did not vote is not in it."""
+"""The choices of several voters for one pair; voters without a vote on it are left out."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Tally:
 
     @classmethod
     def of(cls, choices: Sequence[str]) -> Tally:
-        """Of choices that are `a`, `b`, `same` or `bad`."""
+        """Count choices that are `a`, `b`, `same` or `bad`."""
         counted = Counter(choices)
         return cls(counted["a"], counted["b"], counted["same"], counted["bad"])
 
@@ -38,12 +38,12 @@ class Tally:
 
     @property
     def decided(self) -> int:
-        """All but the ties."""
+        """The number of votes that are no ties."""
         return self.a + self.b
 
     @property
     def preference(self) -> Interval:
-        """The share of B among what is decided, with Wilson's 95 % interval."""
+        """The share of B among the decided votes, with Wilson's 95 % interval."""
         return wilson(self.b, self.decided)
 
     @property
@@ -53,25 +53,25 @@ class Tally:
 
     @property
     def difference(self) -> float:
-        """The share of B less the share of A, ties counted; 0 without votes."""
+        """The share of B minus the share of A, ties counted; 0 without votes."""
         return (self.b - self.a) / self.count if self.count else 0.0
 
     @property
     def needed(self) -> int:
-        """How many votes in all find a difference of `POINTS` at p < .05 with 80 % power, if ties
-        stay as frequent as they are; without votes, if there are none."""
+        """The total number of votes that finds a difference of `POINTS` at p < .05 with 80 % power
+        if the share of ties stays the same; without votes, if there are no ties."""
         decided = self.decided / self.count if self.count else 1.0
         return pairs_needed(POINTS, max(POINTS, decided))
 
     @property
     def more(self) -> int:
-        """How many of those are still to come."""
+        """The number of needed votes that are still missing."""
         return max(0, self.needed - self.count)
 
 
 def majority(choices: Sequence[str]) -> str:
-    """What several voters together say of one pair: the side with more votes; if none has more,
-    a tie: `bad` where more said that than `same`."""
+    """Return the joint choice of several voters on one pair: the side with more votes, or else a
+    tie, which is `bad` if more said that than `same`."""
     tally = Tally.of(choices)
     if tally.a != tally.b:
         return "a" if tally.a > tally.b else "b"
@@ -79,9 +79,9 @@ def majority(choices: Sequence[str]) -> str:
 
 
 def alpha(units: Sequence[Unit]) -> float | None:
-    """Krippendorff's alpha for nominal data (Krippendorff 2011): 1 is full agreement, 0 is chance.
-    Units with one value are left out, as he does. None where everybody always said the same, or
-    no unit has two values: then there is nothing to compare with."""
+    """Return Krippendorff's alpha for nominal data (Krippendorff 2011): 1 is full agreement, 0 is
+    chance. Units with one value are left out, as he does. None where all values are the same or no
+    unit has two, so that there is nothing to compare with."""
     table = _table(units)
     if not table.size:
         return None
@@ -90,7 +90,7 @@ def alpha(units: Sequence[Unit]) -> float | None:
 
 
 def alpha_interval(units: Sequence[Unit], draws: int = 2000, seed: int = 0) -> Interval | None:
-    """Alpha and its 95 % percentile interval over units drawn with replacement."""
+    """Return alpha and its 95 % percentile interval over units drawn with replacement."""
     value, table = alpha(units), _table(units)
     if value is None:
         return None
@@ -100,7 +100,7 @@ def alpha_interval(units: Sequence[Unit], draws: int = 2000, seed: int = 0) -> I
 
 
 def _table(units: Sequence[Unit]) -> Floats:
-    """How often each value was given, [units, values], of units with two values or more."""
+    """Count each value, [units, values], in the units with two values or more."""
     names = {value: place for place, value in enumerate(dict.fromkeys(v for u in units for v in u))}
     table = np.zeros((len(units), len(names)))
     for row, unit in enumerate(units):
@@ -111,7 +111,7 @@ def _table(units: Sequence[Unit]) -> Floats:
 
 
 def _alphas(tables: Floats) -> Floats:
-    """Alpha of each of several tables, [tables, units, values]; nan where it is not defined."""
+    """Return alpha of each table, [tables, units, values]; nan where it is not defined."""
     given = tables.sum(2)
     unlike = (given**2 - (tables**2).sum(2)) / (given - 1)
     totals = tables.sum(1)

@@ -1,7 +1,7 @@
-"""Votes, and what they are about, in one SQLite file: written at once, safe from a kill.
+"""Votes and their polls in one SQLite file: written at once, safe from a kill.
 
-A poll is a list of pairs and the facts that decide their pictures: both settings, the model, how
-it samples, the versions. Every pair belongs to one poll, so votes on other facts cannot mix.
+A poll is a list of pairs and the facts that decide their pictures: both settings, the model, the
+sampling, the versions. Every pair belongs to one poll, so votes on other facts cannot mix.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ebca.vote.database import Database, StoreError
 from ebca.vote.prompts import Asked, clean
 
 SHOWN = ("left", "right", "same", "bad")
-"""What a voter says of two pictures."""
+"""The answers that a voter can give about two pictures."""
 
 CHOICES = ("a", "b", "same", "bad")
-"""What that means."""
+"""The choices that those answers stand for."""
 
 
 class Poll(NamedTuple):
-    """A vote that people take part in. `a` and `b` are what its user calls the two settings."""
+    """A vote that people take part in. `a` and `b` are the user's names of the two settings."""
 
     id: int
     name: str
@@ -54,12 +54,12 @@ class Pair(NamedTuple):
 
 
 _ASKED = "state IN ('ready', 'wanted')"
-"""Of the pairs that a voter is asked about, now or when their pictures are made."""
+"""Selects the pairs that voters are asked about, now or when their pictures are made."""
 
 
 @dataclass(frozen=True)
 class Vote:
-    """What a voter said of a pair: `choice` is one of `CHOICES`."""
+    """A voter's answer about a pair; `choice` is one of `CHOICES`."""
 
     voter: str
     kind: str
@@ -74,13 +74,13 @@ _VOTE = tuple(each.name for each in fields(Vote))
 
 
 def as_stored(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts as they come back from the file: a host's own types are text, a tuple is a list."""
+    """Return facts as the file gives them back: a host's own types are text, a tuple is a list."""
     stored: dict[str, Any] = json.loads(json.dumps(facts, default=str))
     return stored
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
-    """A short name for what decides the pictures."""
+    """Return a short hash of the facts that decide the pictures."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -90,18 +90,18 @@ def now() -> str:
 
 
 class Store:
-    """The file `votes.sqlite3` in a folder, and the pictures beside it. May be used from several
-    threads and by several processes."""
+    """The file `votes.sqlite3` in a folder, and the pictures beside it. Several threads and several
+    processes may use it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises StoreError if there is a file that is not ours, or of a newer version."""
+        """Raises StoreError for a file that is not one of votes, or of a newer version."""
         self.folder, self._db = folder, Database(folder / "votes.sqlite3")
 
     def close(self) -> None:
         self._db.close()
 
     def together(self) -> AbstractContextManager[object]:
-        """What is changed within is changed wholly or not at all."""
+        """Make all changes inside the block, or none."""
         return self._db.changing()
 
     # Polls and pairs
@@ -110,7 +110,7 @@ class Store:
         self, name: str, a: str, b: str, facts: Mapping[str, Any], asked: Sequence[Asked],
         seeds: Iterable[int],
     ) -> Poll:  # fmt: skip
-        """A poll of all prompts with all seeds, in an order of chance."""
+        """Add a poll of all prompts with all seeds, in random order."""
         facts = as_stored(facts)
         pairs = [(*each, seed) for seed in seeds for each in asked]
         random.SystemRandom().shuffle(pairs)
@@ -127,7 +127,7 @@ class Store:
     def add_pairs(
         self, poll: int, pairs: Iterable[tuple[str, str, int]], state: str = "wanted"
     ) -> None:
-        """More (kind, prompt, seed) at the end of a poll; those that it has stay as they are."""
+        """Append (kind, prompt, seed) pairs to a poll; those that it has stay as they are."""
         (last,) = self._db.rows("SELECT coalesce(max(place), 0) FROM pairs WHERE poll = ?", poll)[0]
         with self._db.changing() as db:
             db.executemany(
@@ -137,7 +137,7 @@ class Store:
             )
 
     def polls(self) -> list[Poll]:
-        """The newest first."""
+        """Return all polls, the newest first."""
         columns = ", ".join(Poll._fields)
         return [
             _poll(row) for row in self._db.rows(f"SELECT {columns} FROM polls ORDER BY id DESC")
@@ -150,7 +150,7 @@ class Store:
         raise StoreError(f"There is no vote {number}.")
 
     def forget(self, poll: int) -> None:
-        """Take out a poll on which nobody has voted. Raises StoreError for one with votes."""
+        """Remove a poll without votes. Raises StoreError for one with votes."""
         if self.votes(poll):
             raise StoreError(f"Vote {poll} has votes.")
         with self._db.changing() as db:
@@ -158,7 +158,7 @@ class Store:
             db.execute("DELETE FROM polls WHERE id = ?", (poll,))
 
     def pairs(self, poll: int, state: str | None = None) -> list[Pair]:
-        """Of a poll, in its order; those in one state, or all."""
+        """Return the pairs of a poll in its order, all or those in one state."""
         columns = ", ".join(Pair._fields)
         rows = self._db.rows(f"SELECT {columns} FROM pairs WHERE poll = ? ORDER BY place", poll)
         return [pair for pair in map(Pair._make, rows) if state in (None, pair.state)]
@@ -174,14 +174,14 @@ class Store:
             db.execute("UPDATE pairs SET state = ?, note = ? WHERE id = ?", (state, note, pair))
 
     def path(self, pair: Pair, side: str) -> Path:
-        """Where the picture of side `a` or `b` is, when the pair is ready."""
+        """Return where the picture of side `a` or `b` is, when the pair is ready."""
         return self.folder / "pictures" / f"{pair.poll:04d}" / f"{pair.id:06d}-{side}.png"
 
     # Voters and votes
 
     def voter(self, name: str) -> int:
-        """The number of a voter, who is made if there is none of that name. Raises SettingsError
-        for a name that is none."""
+        """Return the number of a voter, who is added if the name is new. Raises SettingsError for a
+        name that cannot be one."""
         name = _one_line(name)
         if not 1 <= len(name) <= 80:
             raise SettingsError("voter", name[:80], "a name of 1 to 80 characters")
@@ -191,19 +191,19 @@ class Store:
         return int(number)
 
     def known(self, name: str) -> int:
-        """The number of a voter; 0, of whom there are no votes, if there is none of that name."""
+        """Return the number of a voter; for an unknown name 0, a number without votes."""
         rows = self._db.rows("SELECT id FROM voters WHERE name = ?", _one_line(name))
         return int(rows[0][0]) if rows else 0
 
     def a_is_left(self, pair: int, voter: int) -> bool:
-        """By chance, and the same whenever the voter sees the pair again."""
+        """Choose the left side by chance, but the same whenever the voter sees the pair again."""
         (salt,) = self._db.rows(
             "SELECT salt FROM polls JOIN pairs ON pairs.poll = polls.id WHERE pairs.id = ?", pair
         )[0]
         return bool(hashlib.sha256(f"{salt}/{pair}/{voter}".encode()).digest()[0] & 1)
 
     def next_pairs(self, poll: int, voter: int, count: int = 1) -> list[Pair]:
-        """What the voter has not voted on and can see."""
+        """Return the next ready pairs that the voter has not voted on."""
         columns = ", ".join(f"pairs.{name}" for name in Pair._fields)
         rows = self._db.rows(
             f"SELECT {columns} FROM pairs LEFT JOIN votes"
@@ -214,8 +214,8 @@ class Store:
         return [Pair._make(row) for row in rows]
 
     def cast(self, pair: int, voter: int, shown: str) -> str:
-        """Store what a voter said of what they saw, one of `SHOWN`; returns what it means. A vote
-        that is there stays: the first one counts. Raises SettingsError for another word."""
+        """Store a voter's answer, one of `SHOWN`, and return the choice that it stands for. A vote
+        on the same pair stays: the first one counts. Raises SettingsError for another word."""
         if shown not in SHOWN:
             raise SettingsError("choice", shown, "one of " + ", ".join(SHOWN))
         self._check_can_vote(pair, voter)
@@ -236,8 +236,8 @@ class Store:
             raise StoreError(f"There is no voter {voter}.")
 
     def undo(self, poll: int, voter: int) -> int | None:
-        """Take back a voter's last vote of those that `done` counts; the pair's number, or None if
-        there is no such vote."""
+        """Remove a voter's last vote among those that `done` counts. Returns the pair's number, or
+        None if there is no such vote."""
         with self._db.changing() as db:
             row = db.execute(
                 "SELECT votes.id, pair FROM votes JOIN pairs ON pairs.id = votes.pair"
@@ -250,7 +250,7 @@ class Store:
         return int(row[1])
 
     def votes(self, poll: int) -> list[Vote]:
-        """All votes of a poll, in the order in which they came."""
+        """Return all votes of a poll, in the order in which they came."""
         rows = self._db.rows(
             "SELECT voters.name, kind, prompt, seed, choice, a_left, at FROM votes"
             " JOIN pairs ON pairs.id = votes.pair JOIN voters ON voters.id = votes.voter"
@@ -261,8 +261,8 @@ class Store:
         ]
 
     def add_votes(self, poll: int, votes: Iterable[Vote]) -> int:
-        """Votes from elsewhere on pairs that the poll has, all or none; how many were new. Of two
-        votes of one voter on one pair the one that is here stays."""
+        """Add imported votes on pairs of the poll, all or none, and return how many were new. Where
+        a voter has voted on a pair already, the stored vote stays."""
         votes = list(votes)
         voters = {name: self.voter(name) for name in dict.fromkeys(vote.voter for vote in votes)}
         numbers = {(pair.prompt, pair.seed): pair.id for pair in self.pairs(poll)}
@@ -279,7 +279,7 @@ class Store:
             return db.total_changes - before
 
     def done(self, poll: int, voter: int) -> int:
-        """On how many of the pairs that are asked about here a voter has voted."""
+        """Return how many of the pairs that are asked about here a voter has voted on."""
         ((count,),) = self._db.rows(
             "SELECT count(*) FROM votes JOIN pairs ON pairs.id = votes.pair"
             f" WHERE poll = ? AND voter = ? AND {_ASKED}", poll, voter,
@@ -287,7 +287,7 @@ class Store:
         return int(count)
 
     def states(self, poll: int) -> dict[str, int]:
-        """How many pairs of a poll are in which state."""
+        """Return the number of a poll's pairs in each state."""
         rows = self._db.rows(
             "SELECT state, count(*) FROM pairs WHERE poll = ? GROUP BY state", poll
         )

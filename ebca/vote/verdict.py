@@ -1,4 +1,4 @@
-"""What a vote says, in words. The page, its table and the picture of the result all have their
+"""The verdict of a vote in words. The page, its table and the picture of the result all take their
 sentences from here, so that they say the same."""
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from ebca.align.statistics import Interval
 from ebca.vote.statistics import Tally
 
 _LONGEST = 60
-"""Characters of a name that a sentence has room for."""
+"""The number of characters of a name that fit into a sentence."""
 
 _CLOSE = "\u00a0"
-"""A space at which no line ends."""
+"""A no-break space."""
 
 _SMALL = 0.001
 _CHANCE = "so this may be chance."
 
 
 def side(letter: str, name: str) -> str:
-    """What a sentence calls a side: `A (off)`."""
+    """Return a side as sentences name it: `A (off)`."""
     name = " ".join(name.split())
     short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
     return f"{letter} ({short})" if short else letter
 
 
 def verdict(tally: Tally, by_prompt: Interval | None = None, a: str = "A", b: str = "B") -> str:
-    """Who is preferred, or that it is open still and who is ahead. It is open while an interval
-    has 50 % in it: that of all decisions, or that of whole prompts, where there is one."""
+    """Say which side is preferred, or that the vote is still open and who is ahead. It is open
+    while 50 % lies in an interval: that of all decisions, or that of whole prompts, where given."""
     if not tally.count:
         return "Nobody has voted yet."
     if not tally.decided:
@@ -47,7 +47,7 @@ def verdict(tally: Tally, by_prompt: Interval | None = None, a: str = "A", b: st
 
 
 def preferred(tally: Tally, by_prompt: Interval | None = None) -> str:
-    """The same for a cell of a table."""
+    """Return the verdict for a cell of a table."""
     if not tally.decided:
         return "only ties" if tally.count else ""
     if tally.a == tally.b:
@@ -58,12 +58,12 @@ def preferred(tally: Tally, by_prompt: Interval | None = None) -> str:
 
 
 def ahead(tally: Tally, interval: Interval) -> str:
-    """Who is ahead, with an interval of B's share turned to that side."""
+    """Return the leading side with an interval of B's share turned to that side."""
     return f"{'A' if _a_leads(tally) else 'B'} {_figures(tally, interval)}"
 
 
 def small(p: float) -> str:
-    """A p as it is written: `0.508`, or `< 0.001`."""
+    """Return a p as it is written: `0.508`, or `< 0.001`."""
     return f"< {_SMALL}" if p < _SMALL else f"{p:.3f}"
 
 
@@ -72,14 +72,14 @@ def _a_leads(tally: Tally) -> bool:
 
 
 def _percent(tally: Tally, interval: Interval) -> Iterable[int]:
-    """An interval of B's share in percent, turned to the side that is ahead."""
+    """Return an interval of B's share in percent, turned to the leading side."""
     share, low, high = interval
     turned = (1 - share, 1 - high, 1 - low) if _a_leads(tally) else (share, low, high)
     return (round(100 * value) for value in turned)
 
 
 def _is_open(tally: Tally, interval: Interval) -> bool:
-    """Judged as it is written, for nobody shall read "preferred" beside a 50."""
+    """Judge the interval as it is written, so that nobody reads "preferred" beside a 50."""
     _, low, high = _percent(tally, interval)
     return low <= 50 <= high
 

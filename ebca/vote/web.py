@@ -1,5 +1,5 @@
-"""Requests and answers of the page: what is read from a browser is checked, what goes back is
-closed to other pages."""
+"""The page's requests and answers: input from a browser is checked, and answers are closed to other
+pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ebca.settings import SettingsError
 from ebca.vote.database import StoreError
 
 MOST_BYTES = 50_000_000
-"""Of what is sent to us."""
+"""The largest request that is accepted."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -20,11 +20,11 @@ _POLICY = (
 _MOST = 2**53
 
 Given = dict[str, Any]
-"""What a request says: an object of JSON, or the query of an address."""
+"""The content of a request: a JSON object, or the query of an address."""
 
 
 class Answer(NamedTuple):
-    """What goes back to the browser."""
+    """An answer to the browser."""
 
     status: int
     kind: str
@@ -45,7 +45,7 @@ def read_body(body: bytes) -> Given:
 
 
 def read_text(given: Mapping[str, Any], name: str, usual: str = "") -> str:
-    """Raises SettingsError for what is no text."""
+    """Return the text `name`. Raises SettingsError if it is not a text."""
     value = given.get(name, usual)
     if not isinstance(value, str):
         raise SettingsError(name, value, "a text")
@@ -53,7 +53,7 @@ def read_text(given: Mapping[str, Any], name: str, usual: str = "") -> str:
 
 
 def read_number(given: Mapping[str, Any], name: str) -> int:
-    """The number of a thing. Raises SettingsError for what is none."""
+    """Return the number of a pair, poll or voter. Raises SettingsError if it is not one."""
     try:
         if 0 <= (value := int(given[name])) < _MOST:
             return value
@@ -63,7 +63,7 @@ def read_number(given: Mapping[str, Any], name: str) -> int:
 
 
 def read_whole(given: Mapping[str, Any], name: str, usual: int, most: int) -> int:
-    """Raises SettingsError for what is no whole number up to `most`."""
+    """Return a whole number up to `most`. Raises SettingsError if it is not one."""
     value = given.get(name, usual)
     low = 0 if name == "seed" else 1
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= most:
@@ -82,7 +82,7 @@ def refuse(status: int, message: str) -> Answer:
 
 
 def respond(status: int, kind: str, body: bytes, cache: str = "no-store", **headers: str) -> Answer:
-    """An answer that no page of another origin can show or read."""
+    """Build an answer that no page of another origin can show or read."""
     written = kind.startswith(("text/", "application/json"))
     return Answer(
         status,
