@@ -41,9 +41,10 @@ function ebcaPage(tab) {
 // chosen, once more when the choice has had time to reach the server, and after every job.
 function ebcaModel(tab) {
     const chosen = [...gradioApp().querySelectorAll("#quicksettings input")].map((each) => each.value).join();
-    if (chosen !== ebcaChosen[tab]) {
+    const before = ebcaChosen[tab];
+    if (chosen !== before) {
         ebcaChosen[tab] = chosen;
-        setTimeout(() => delete ebcaAsked[tab], 3000);
+        if (before !== undefined) setTimeout(() => delete ebcaAsked[tab], 3000);
     }
     return chosen + (gradioApp().querySelector(`#html_log_${tab}`)?.textContent ?? "");
 }

@@ -24,8 +24,9 @@ def register() -> None:
 
 
 def label(name: str) -> str:
-    """Return the name of a field's axis in the plot."""
-    return f"[EBCA] {fields()[name].label} ({name})"
+    """Return what the plot calls the axis of a field: its control's label, and its name."""
+    shown = fields()[name].label.removesuffix(f" ({name})")
+    return f"[EBCA] {shown} ({name})"
 
 
 def _is_plot(script_class: Any) -> bool:

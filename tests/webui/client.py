@@ -55,7 +55,7 @@ ZERO = {**SUM, "and_means": "average"}
 
 def axis(name: str) -> str:
     """What the X/Y/Z plot calls a field's axis."""
-    return f"[EBCA] {fields()[name].label} ({name})"
+    return f"[EBCA] {fields()[name].label.removesuffix(f' ({name})')} ({name})"
 
 
 _LABEL = re.compile(r'(EBCA(?: \w+)?): ("(?:\\.|[^\\"])*"|[^,]*)')

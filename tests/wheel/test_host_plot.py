@@ -15,7 +15,7 @@ from ebca.options.job import fields
 
 def axis(name: str) -> str:
     """What the plot calls a field's axis."""
-    return f"[EBCA] {fields()[name].label} ({name})"
+    return f"[EBCA] {fields()[name].label.removesuffix(f' ({name})')} ({name})"
 
 
 ON = {"enabled": True, "gamma_attn": 0.1}
