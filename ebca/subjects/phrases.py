@@ -96,6 +96,7 @@ class Phrases(Words):
         return (
             self.is_noun(self.word(at))
             or self._named_last(at, article)
+            or (head < 0 and self._colour_alone(at, article))
             or (head < 0 and self._nothing_follows(at, article, first))
         )
 
@@ -136,6 +137,12 @@ class Phrases(Words):
             and self.adjective(after)
             and self.lexicon.noun(after) in ("", "n")
         )
+
+    def _colour_alone(self, at: int, article: str) -> bool:
+        """Whether a colour is what somebody is dressed in: `a player in white holding a racket`."""
+        if article or self.word(at) not in grammar.COLOURS or self.word(at - 1) != "in":
+            return False
+        return self.lexicon.verb(self.word(at + 1))[1] == "ing" and self.is_small(at + 2)
 
     def _named_last(self, at: int, article: str) -> bool:
         """Whether a word that is mostly an adjective is the noun: `a humanoid alien stands`."""

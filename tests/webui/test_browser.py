@@ -564,7 +564,8 @@ def test_a_grid_over_an_axis_of_ebca(txt2img: Tab, webui: WebUIPage) -> None:
     # a value that is not legal stops the plot before its first cell
     txt2img.find("#script_{}_xyz_plot_x_values textarea").fill("0, 11")
     message = txt2img.generate(seed=8)
-    assert "EBCA: gamma_attn is 11.0, but must be a number from 0 to 10." in message
+    told = "EBCA: “Bring out words (gamma_attn)” is 11.0, but must be a number from 0 to 10."
+    assert told in message
 
 
 def test_interrupting_leaves_nothing(txt2img: Tab, webui: WebUIPage) -> None:
