@@ -43,7 +43,8 @@ def _axis(option: Callable[..., Any], field: Declaration) -> Any:
         """Refuse a bad value before the first cell."""
         try:
             for value in values:
-                read_object({**_room(field.name), field.name: value_of(value)})
+                options = read_object({**_room(field.name), field.name: value_of(value)})
+                options.settings.words.check_count()
         except SettingsError as error:
             raise refused_job(worded(error, p)) from None
 

@@ -98,11 +98,11 @@ def test_a_plot_leaves_nothing_for_the_next_job(host: Host) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("gamma_attn", "99"), ("enabled", "maybe"), ("and_means", "both"), ("layers", "side"),
-     ("start", "1"), ("token_weights", "cat")],
+     ("start", "1"), ("token_weights", "cat"), ("subjects", "cat")],
 )  # fmt: skip
 def test_a_bad_value_is_refused_before_the_first_cell(host: Host, name: str, value: str) -> None:
     good = {"gamma_attn": "0", "enabled": "True", "and_means": "sum", "layers": "all",
-            "start": "0", "token_weights": "cat:2"}[name]  # fmt: skip
+            "start": "0", "token_weights": "cat:2", "subjects": "cat, dog"}[name]  # fmt: skip
     told = f"EBCA: {name} is"
     with listening([host.unet]) as calls, pytest.raises(Exception, match=told):
         cells(host, [ON], axis(name), [good, value])
