@@ -34,7 +34,7 @@ class Text:
 
 @dataclass
 class Rows:
-    """What to do in every row of the batch; it holds all state that changes on the way."""
+    """The work for every row of the batch, with all state that changes on the way."""
 
     mains: list[Text]
     edits: list[list[Text]]

@@ -20,7 +20,7 @@ from ebca.prompts.prompt import Edit
 from ebca.settings.checks import SettingsError
 
 _REACH = 16.0
-"""In fp16 a context may grow to this multiple of its largest starting value. Step sizes that exceed
+"""A context in fp16 may grow to this multiple of its largest starting value. Step sizes that exceed
 it have long destroyed the picture, but must not overflow; wider types get a wider bound."""
 
 _UNSEEN = 1e-6

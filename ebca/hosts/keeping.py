@@ -62,7 +62,7 @@ class Inversion:
 
     @contextmanager
     def on(self, pipe: Any) -> Iterator[None]:
-        """In a `with` block, start the pipeline's samplings from the found noise, and hold them.
+        """Start the pipeline's samplings in a `with` block from the found noise, and hold them.
 
         Call the pipeline with `inputs`. After the block its scheduler is as before.
 

@@ -24,7 +24,7 @@ _WITH_AND = "To show several subjects write “and” in small letters: AND puts
 
 
 class Forecast(NamedTuple):
-    """What EBCA will do in one sampling.
+    """The forecast of one sampling: sentences for the user, and their gist.
 
     acts: whether the picture changes; subjects: whether subjects are given their places.
     """
