@@ -83,10 +83,13 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """The extent of a measurement: `size` is a key of `SIZES`, latents are `latent` x `latent`,
-    `images` images have two rows each, and CACAO takes `prompts` prompts an image. `others` adds the alternatives,
-    the WebUI's AND and a naive implementation (the latter for one image only). `only` selects,
-    beside stock, the cases with one of these texts in their names; empty means all."""
+    """The extent of a measurement.
+
+    `size` is a key of `SIZES`, latents are `latent` x `latent`, `images` images have two rows each,
+    and CACAO takes `prompts` prompts an image. `others` adds the alternatives, the WebUI's AND and
+    a naive implementation (the latter for one image only). `only` selects, beside stock, the cases
+    with one of these texts in their names; empty means all.
+    """
 
     size: str = "sd15"
     device: str = "cpu"
